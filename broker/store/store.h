@@ -1,0 +1,222 @@
+/*
+ * The store: SQLite behind typed calls (design.md section 3). One writer thread with group commit, one reader thread for scans, and a handle of the loop's own for lookups by key.
+ *
+ * Writing: embed a struct store_op, submit it; run() executes on the writer thread inside its own SAVEPOINT and touches only its own struct; done() comes back on the loop once the
+ * commit is on disk (or run() failed, or the commit did). Reading more than 64 rows: a struct store_read, the same way, on the reader thread.
+ * Inline mode (tests, the simulator): the same SQL on a private in-memory database, run from store_pump() in order of submission, without threads.
+ *
+ * Values are sealed with their index columns inside; the sealed content wins. A row that does not open is LEASED_ECORRUPT to its reader, and is quarantined.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <leased/error.h>
+
+#include "base/id.h"
+#include "base/wclock.h"
+#include "seal/seal.h"
+
+struct event_base;
+struct store;
+struct store_db;  /* a reading handle: the loop's, a read's, or a transaction's */
+struct store_txn; /* a writing one: only inside store_op.run */
+
+struct store_config {
+	const char *dir; /* leased.db, lock, reserve; NULL with inline_mode: in memory */
+	bool inline_mode;
+	struct event_base *loop; /* NULL with inline_mode */
+	struct seal_root *root;	 /* borrowed while opening */
+	struct wclock *clock;
+	struct id_source *ids;
+};
+
+/*
+ * Takes the flock (LEASED_EEXIST names the holder's pid), migrates (a newer schema: LEASED_EINVAL), opens or makes the keyring, takes the next epoch. Blocks; for start only.
+ */
+int store_open(const struct store_config *config, struct store **ret_store, struct leased_err *err) LEASED_MUST_CHECK;
+/* Writes what is queued, calls every done(), joins the threads. NULL is fine. */
+void store_close(struct store *store);
+
+struct seal *store_seal(struct store *store); /* borrowed */
+const char *store_tag(struct store *store);   /* this store's 6 characters of [0-9a-z], in account names; fixed at the store's birth */
+const char *store_cluster_id(struct store *store); /* a UUID, fixed at birth */
+struct store_db *store_db(struct store *store);	   /* the loop's handle, borrowed */
+struct store_db *store_txn_db(struct store_txn *txn);
+
+struct store_op {
+	int (*run)(struct store_op *op, struct store_txn *txn, struct leased_err *err);
+	/* result: run's, or why the commit failed. May be NULL. op may be freed inside. */
+	void (*done)(struct store_op *op, int result, const struct leased_err *err);
+	struct store_op *next; /* the store's */
+	int result;	       /* the store's */
+	struct leased_err err; /* the store's */
+};
+/* Never calls back before it returns. */
+void store_submit(struct store *store, struct store_op *op);
+
+struct store_read {
+	int (*run)(struct store_read *read, struct store_db *db, struct leased_err *err);
+	void (*done)(struct store_read *read, int result, const struct leased_err *err);
+	struct store_read *next;
+	int result;
+	struct leased_err err;
+};
+void store_submit_read(struct store *store, struct store_read *read);
+
+/* Inline mode: runs what is queued, dones included; the number of operations run. */
+unsigned store_pump(struct store *store);
+
+/* What the operator must know: 0 fine, LEASED_ENOSPC (mints are refused with 507), and counts. */
+struct store_health {
+	int code;
+	uint64_t quarantined;
+	uint64_t commits, operations; /* operations / commits = the batch size */
+};
+void store_health_get(struct store *store, struct store_health *ret_health);
+
+/* ---- small values: anchor, settings ---- */
+int store_meta_get(struct store_db *db, const char *key, char **ret_text, struct leased_err *err) LEASED_MUST_CHECK; /* LEASED_ENOENT; caller frees */
+int store_meta_put(struct store_txn *txn, const char *key, const char *text, struct leased_err *err) LEASED_MUST_CHECK;
+
+/* ---- documents: mounts, policies, connections, roles, role versions, entities: sealed JSON by kind and name ---- */
+struct store_doc {
+	int64_t id;	 /* never used again; 0 until it is stored */
+	int64_t version; /* 1 from the first put, one more by each */
+	char *kind, *name;
+	json_t *data;
+};
+void store_doc_free(struct store_doc *doc); /* NULL is fine */
+int store_doc_get(struct store_db *db, const char *kind, const char *name, struct store_doc **ret_doc, struct leased_err *err) LEASED_MUST_CHECK;
+int store_doc_get_id(struct store_db *db, int64_t id, struct store_doc **ret_doc, struct leased_err *err) LEASED_MUST_CHECK;
+/* Names of kind that start with prefix, after `after` (NULL: from the start), ascending; at most limit. *ret_docs is an array of *ret_count, each to be freed, and the array with free(). */
+int store_doc_list(struct store_db *db, const char *kind, const char *prefix, const char *after, unsigned limit, struct store_doc ***ret_docs, size_t *ret_count,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* id 0: inserts (LEASED_EEXIST when the name is there) and sets id; else updates where the version still is doc's (LEASED_ECONFLICT). doc->version is set. */
+int store_doc_put(struct store_txn *txn, struct store_doc *doc, struct leased_err *err) LEASED_MUST_CHECK;
+int store_doc_delete(struct store_txn *txn, int64_t id, int64_t version, struct leased_err *err) LEASED_MUST_CHECK;
+
+/* ---- leases ---- */
+enum store_lease_state { STORE_LEASE_INTENT = 1, STORE_LEASE_LIVE = 2, STORE_LEASE_DISARMED = 3 };
+enum store_lease_kind { STORE_LEASE_CREDENTIAL = 1, STORE_LEASE_CANARY = 2, STORE_LEASE_TOKEN = 3 };
+
+#define STORE_LEASE_RANDOM_LEN 16
+struct store_lease {
+	int64_t id;	 /* row number: never used again; 0 until it is stored. store_next_lease_id() tells it inside the inserting transaction */
+	int64_t version; /* as with documents */
+	enum store_lease_state state;
+	enum store_lease_kind kind;
+	int64_t connection; /* document id of the connection; 0: the timer of tokens */
+	int64_t mount;	    /* document id of the mount */
+	int64_t next_at_ms; /* lease time: when something is due */
+	bool revoke;	    /* marked to be revoked */
+	bool stuck;	    /* needs a person */
+	char random[STORE_LEASE_RANDOM_LEN + 1]; /* the unguessable part of the lease id */
+	char *place;	    /* what follows the mount in the lease's path: "creds/app" */
+	char *account;	    /* the backend's name for it; "" for none */
+	char *owner;	    /* "token:<id>" or "entity:<id>": who it ends with, and whose cap it counts against */
+	json_t *data;	    /* lease/'s own: times, TTLs, handle, server, role version, last error */
+};
+void store_lease_free(struct store_lease *lease);
+int64_t store_next_lease_id(struct store_txn *txn);
+int store_lease_insert(struct store_txn *txn, struct store_lease *lease, struct leased_err *err) LEASED_MUST_CHECK;
+/* Where the version still is lease's (LEASED_ECONFLICT); lease->version is set. */
+int store_lease_update(struct store_txn *txn, struct store_lease *lease, struct leased_err *err) LEASED_MUST_CHECK;
+/* Deletes the row (same version rule); tombstone (may be NULL, not taken) is kept for 24 h. look_again_ms: lease time at which the account is looked for once more, 0: never. */
+int store_lease_delete(struct store_txn *txn, const struct store_lease *lease, const json_t *tombstone, int64_t now_ms, int64_t look_again_ms, struct leased_err *err) LEASED_MUST_CHECK;
+int store_lease_get(struct store_db *db, int64_t id, struct store_lease **ret_lease, struct leased_err *err) LEASED_MUST_CHECK;
+int store_lease_get_account(struct store_db *db, const char *account, struct store_lease **ret_lease, struct leased_err *err) LEASED_MUST_CHECK;
+
+/* A page of leases by one question; limit is at most 64 on the loop. *ret_leases as with documents. Rows that do not open are left out, quarantined and counted. */
+enum store_lease_by {
+	STORE_BY_DUE,	/* connection = number, next_at <= until_ms, ascending by next_at */
+	STORE_BY_OWNER, /* owner = text, id > after */
+	STORE_BY_PLACE, /* mount = number, place = text or below it ("text/..."), "" for all; id > after */
+	STORE_BY_ID,	/* id > after */
+};
+struct store_lease_query {
+	enum store_lease_by by;
+	int64_t number;
+	const char *text;
+	int64_t until_ms;
+	int64_t after;	/* 0: from the start */
+	int64_t at_most; /* highest id to look at, 0: no limit */
+	unsigned limit;
+};
+int store_lease_page(struct store_db *db, const struct store_lease_query *query, struct store_lease ***ret_leases, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+void store_lease_page_free(struct store_lease **leases, size_t count);
+/* The smallest next_at of a connection; LEASED_ENOENT when it has no row. And every connection that has rows. */
+int store_lease_next_at(struct store_db *db, int64_t connection, int64_t *ret_ms, struct leased_err *err) LEASED_MUST_CHECK;
+int store_lease_connections(struct store_db *db, int64_t **ret_connections, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+/* Does any row of the connection exist? LEASED_ENOENT when not. */
+int store_lease_any(struct store_db *db, int64_t connection, struct leased_err *err) LEASED_MUST_CHECK;
+
+/* ---- tombstones ---- */
+struct store_tombstone {
+	int64_t id; /* the lease's */
+	int64_t connection;
+	char *account;
+	int64_t ended_ms, look_again_ms;
+	json_t *data;
+};
+void store_tombstone_free(struct store_tombstone *tombstone);
+int store_tombstone_get(struct store_db *db, int64_t id, struct store_tombstone **ret_tombstone, struct leased_err *err) LEASED_MUST_CHECK;
+/* Those with look_again_ms in 1..now_ms, at most limit. */
+int store_tombstone_due(struct store_db *db, int64_t now_ms, unsigned limit, struct store_tombstone ***ret_tombstones, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+int store_tombstone_looked(struct store_txn *txn, int64_t id, struct leased_err *err) LEASED_MUST_CHECK;
+int store_tombstone_purge(struct store_txn *txn, int64_t ended_before_ms, unsigned limit, struct leased_err *err) LEASED_MUST_CHECK;
+
+/* ---- tokens: a token is a lease row of kind TOKEN (connection 0) plus this index row under the same id ---- */
+struct store_token {
+	int64_t id;		     /* the lease row's */
+	uint8_t mac[SEAL_HMAC_SIZE]; /* seal_hmac("token") */
+	char accessor[25];
+	int64_t parent;	   /* token id, 0: orphan */
+	int64_t uses_left; /* -1: unlimited */
+};
+int store_token_insert(struct store_txn *txn, const struct store_token *token, struct leased_err *err) LEASED_MUST_CHECK;
+int store_token_get(struct store_db *db, const uint8_t mac[SEAL_HMAC_SIZE], struct store_token *ret_token, struct leased_err *err) LEASED_MUST_CHECK;
+int store_token_get_id(struct store_db *db, int64_t id, struct store_token *ret_token, struct leased_err *err) LEASED_MUST_CHECK;
+int store_token_get_accessor(struct store_db *db, const char *accessor, struct store_token *ret_token, struct leased_err *err) LEASED_MUST_CHECK;
+/* Children of parent with id > after, at most limit ids into ret_ids. */
+int store_token_children(struct store_db *db, int64_t parent, int64_t after, unsigned limit, int64_t *ret_ids, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+int store_token_use(struct store_txn *txn, int64_t id, int64_t *ret_left, struct leased_err *err) LEASED_MUST_CHECK; /* takes one use; LEASED_EDENIED when none is left */
+int store_token_delete(struct store_txn *txn, int64_t id, struct leased_err *err) LEASED_MUST_CHECK;
+
+/* ---- take-once and caps ---- */
+/* n + 1 where n < limit, else LEASED_ELIMIT. store_give: n - 1, never below 0. A counter that is 0 has no row. */
+int store_take(struct store_txn *txn, const char *counter, int64_t limit, struct leased_err *err) LEASED_MUST_CHECK;
+int store_give(struct store_txn *txn, const char *counter, struct leased_err *err) LEASED_MUST_CHECK;
+int store_counter_get(struct store_db *db, const char *counter, int64_t *ret_value, struct leased_err *err) LEASED_MUST_CHECK;
+int store_counter_set(struct store_txn *txn, const char *counter, int64_t value, struct leased_err *err) LEASED_MUST_CHECK;
+
+/* ---- bulk jobs ---- */
+struct store_job {
+	int64_t id, version;
+	int64_t high;	/* the highest lease row number given out when the job was made; 0: none is needed */
+	int64_t cursor; /* rows up to here are marked */
+	bool marked;	/* all are */
+	json_t *data;	/* scope, cause, counts */
+};
+void store_job_free(struct store_job *job);
+int store_job_put(struct store_txn *txn, struct store_job *job, struct leased_err *err) LEASED_MUST_CHECK; /* as store_doc_put */
+int store_job_delete(struct store_txn *txn, int64_t id, struct leased_err *err) LEASED_MUST_CHECK;
+int store_job_get(struct store_db *db, int64_t id, struct store_job **ret_job, struct leased_err *err) LEASED_MUST_CHECK;
+int store_job_list(struct store_db *db, struct store_job ***ret_jobs, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+
+/* ---- backend sessions of workers ---- */
+struct store_session {
+	int64_t connection;
+	char *worker;  /* the worker's own id, a UUID: tells a dead worker's sessions from a living one's */
+	char *session; /* the plugin's name for it */
+};
+int store_session_put(struct store_txn *txn, const struct store_session *session, struct leased_err *err) LEASED_MUST_CHECK;
+int store_session_delete(struct store_txn *txn, const struct store_session *session, struct leased_err *err) LEASED_MUST_CHECK;
+int store_session_list(struct store_db *db, int64_t connection, struct store_session **ret_sessions, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+void store_session_list_free(struct store_session *sessions, size_t count);
+
+#endif

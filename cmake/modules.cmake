@@ -1,0 +1,31 @@
+# Modules of the broker: a folder is a module is a library. Links follow cmake/layers.txt and nothing else.
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/layers.txt)
+
+# leased_module(SOURCES file.. [LIBS target..]): called in broker/<name>/CMakeLists.txt.
+function(leased_module)
+	cmake_parse_arguments(arg "" "" "SOURCES;LIBS" ${ARGN})
+	get_filename_component(name ${CMAKE_CURRENT_SOURCE_DIR} NAME)
+	add_library(leased_${name} STATIC ${arg_SOURCES})
+	target_link_libraries(leased_${name} PUBLIC leased_flags ${arg_LIBS})
+	foreach(use ${LEASED_USES_${name}})
+		if(TARGET leased_${use})
+			target_link_libraries(leased_${name} PUBLIC leased_${use})
+		endif()
+	endforeach()
+endfunction()
+
+# Adds every module of layers.txt whose folder has a CMakeLists.txt; LEASED_MODULES in the caller's scope is the list of their targets.
+macro(leased_modules)
+	file(STRINGS ${CMAKE_SOURCE_DIR}/cmake/layers.txt layer_lines REGEX "^[a-z]")
+	set(LEASED_MODULES "")
+	foreach(line ${layer_lines})
+		string(REGEX REPLACE ":.*" "" name "${line}")
+		string(REGEX REPLACE "^[^:]*: *" "" uses "${line}")
+		separate_arguments(uses)
+		set(LEASED_USES_${name} ${uses})
+		if(EXISTS ${CMAKE_SOURCE_DIR}/broker/${name}/CMakeLists.txt)
+			add_subdirectory(broker/${name})
+			list(APPEND LEASED_MODULES leased_${name})
+		endif()
+	endforeach()
+endmacro()
