@@ -60,6 +60,8 @@ struct plugin_port_ops {
 struct plugin_port_events {
 	/* A worker has a new backend session and waits: make it durable, then plugin_session_ack(). id is borrowed. */
 	void (*on_session)(void *arg, struct plugin_port *port, const char *worker, const char *session, struct plugin_session_ack *ack);
+	/* A worker closed a session with nothing under way on it: its record may be dropped. A hint: it may never come. */
+	void (*on_session_end)(void *arg, struct plugin_port *port, const char *worker, const char *session);
 	/* A worker is gone (reaped, so nothing more is sent by it). Comes before the outcome of the call that it had. */
 	void (*on_worker_gone)(void *arg, struct plugin_port *port, const char *worker);
 	/* The backend answers again after a back-off. */
