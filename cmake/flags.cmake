@@ -5,7 +5,7 @@ target_compile_definitions(leased_flags INTERFACE _GNU_SOURCE LEASED_VERSION="${
 target_compile_options(leased_flags INTERFACE
 	-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wswitch-enum -Wformat=2
 	-Wno-gnu-zero-variadic-macro-arguments -Werror
-	-fno-delete-null-pointer-checks -fno-strict-overflow -fstack-protector-strong)
+	-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/= -fno-delete-null-pointer-checks -fno-strict-overflow -fstack-protector-strong)
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
 	target_compile_options(leased_flags INTERFACE -fstack-clash-protection -fcf-protection=full -ftrivial-auto-var-init=zero)
 endif()
@@ -17,7 +17,7 @@ else()
 endif()
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 target_compile_options(leased_flags INTERFACE -fPIE)
-target_link_options(leased_flags INTERFACE $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie> -Wl,-z,relro,-z,now,-z,noexecstack)
+target_link_options(leased_flags INTERFACE $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie> -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed)
 if(LEASED_FAILPOINTS)
 	target_compile_definitions(leased_flags INTERFACE LEASED_FAILPOINTS)
 endif()

@@ -1,0 +1,178 @@
+/*
+ * The system's clocks and the fake ones of tests, and wall time as text.
+ *
+ * Knows nothing of lease time; lease/ builds that on these. Called by everyone who needs a time.
+ */
+#include "base/wclock.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timex.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define BOOT_ID_LEN 36
+
+static char system_boot_id_text[BOOT_ID_LEN + 1];
+static pthread_once_t system_boot_id_once = PTHREAD_ONCE_INIT;
+
+static int64_t
+read_us(clockid_t which)
+{
+	struct timespec now;
+
+	if (clock_gettime(which, &now) != 0)
+		log_fatal(
+		    "cannot read the clock (%d): no lease can be timed without it", (int)which);
+	return ((int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+}
+
+static int64_t
+system_wall_us(struct wclock *clock)
+{
+	(void)clock;
+	return (read_us(CLOCK_REALTIME));
+}
+
+static int64_t
+system_boot_us(struct wclock *clock)
+{
+	(void)clock;
+	return (read_us(CLOCK_BOOTTIME));
+}
+
+static bool
+system_synchronized(struct wclock *clock)
+{
+	struct timex timex = {0};
+
+	(void)clock;
+	return (adjtimex(&timex) != -1 && (timex.status & STA_UNSYNC) == 0);
+}
+
+static void
+read_boot_id(void)
+{
+	static const char path[] = "/proc/sys/kernel/random/boot_id";
+	ssize_t len = -1;
+	int fd;
+
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) != -1) {
+		len = read(fd, system_boot_id_text, BOOT_ID_LEN);
+		close(fd);
+	}
+	if (len != BOOT_ID_LEN)
+		log_fatal("cannot read %s: without it a reboot cannot be told from a changed "
+			  "clock; is /proc mounted?",
+		    path);
+}
+
+static const char *
+system_boot_id(struct wclock *clock)
+{
+	(void)clock;
+	pthread_once(&system_boot_id_once, read_boot_id);
+	return (system_boot_id_text);
+}
+
+struct wclock *
+wclock_system(void)
+{
+	static struct wclock system_clock = {
+	    .wall_us = system_wall_us,
+	    .boot_us = system_boot_us,
+	    .synchronized = system_synchronized,
+	    .boot_id = system_boot_id,
+	};
+
+	return (&system_clock);
+}
+
+static int64_t
+fake_wall_us(struct wclock *clock)
+{
+	return (((struct wclock_fake *)clock)->wall_now_us);
+}
+
+static int64_t
+fake_boot_us(struct wclock *clock)
+{
+	return (((struct wclock_fake *)clock)->boot_now_us);
+}
+
+static bool
+fake_synchronized(struct wclock *clock)
+{
+	return (((struct wclock_fake *)clock)->is_synchronized);
+}
+
+static const char *
+fake_boot_id(struct wclock *clock)
+{
+	return (((struct wclock_fake *)clock)->boot_id_text);
+}
+
+static void
+fake_set_boot_id(struct wclock_fake *fake, uint64_t number)
+{
+	snprintf(fake->boot_id_text, sizeof(fake->boot_id_text),
+	    "00000000-0000-4000-8000-%012" PRIx64, number & UINT64_C(0xffffffffffff));
+}
+
+void
+wclock_fake_init(struct wclock_fake *fake, int64_t wall_us)
+{
+	memset(fake, 0, sizeof(*fake));
+	fake->clock.wall_us = fake_wall_us;
+	fake->clock.boot_us = fake_boot_us;
+	fake->clock.synchronized = fake_synchronized;
+	fake->clock.boot_id = fake_boot_id;
+	fake->wall_now_us = wall_us;
+	fake->is_synchronized = true;
+	fake_set_boot_id(fake, 1);
+}
+
+void
+wclock_fake_advance(struct wclock_fake *fake, int64_t us)
+{
+	fake->wall_now_us += us;
+	fake->boot_now_us += us;
+}
+
+void
+wclock_fake_jump(struct wclock_fake *fake, int64_t us)
+{
+	fake->wall_now_us += us;
+}
+
+void
+wclock_fake_reboot(struct wclock_fake *fake, int64_t off_us)
+{
+	uint64_t number = strtoull(fake->boot_id_text + BOOT_ID_LEN - 12, NULL, 16);
+
+	fake_set_boot_id(fake, number + 1);
+	fake->boot_now_us = 0;
+	fake->wall_now_us += off_us;
+}
+
+void
+wclock_format_rfc3339(int64_t wall_us, char ret_text[WCLOCK_RFC3339_SIZE])
+{
+	int64_t rest_us = wall_us % 1000000;
+	time_t seconds;
+	struct tm parts;
+
+	if (rest_us < 0)
+		rest_us += 1000000;
+	seconds = (time_t)((wall_us - rest_us) / 1000000);
+	gmtime_r(&seconds, &parts);
+	snprintf(ret_text, WCLOCK_RFC3339_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%06d000Z",
+	    parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min,
+	    parts.tm_sec, (int)rest_us);
+}
