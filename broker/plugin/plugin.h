@@ -41,7 +41,7 @@ struct plugin_session_ack;
 
 /* How a call ended. result is borrowed for the callback and NULL unless code is 0. */
 struct plugin_outcome {
-	int code;      /* 0 or a leased_code: what the worker said, or ETIMEDOUT, ECRASHED, EUNAVAIL, ECANCELED of our own */
+	int code; /* 0 or a leased_code: what the worker said, or ETIMEDOUT, ECRASHED, EUNAVAIL, ECANCELED of our own */
 	bool not_sent; /* nothing of this call reached the backend: a mint left no trace */
 	const json_t *result;
 	const char *worker; /* id of the worker that had the call; NULL when none had */
@@ -50,7 +50,8 @@ struct plugin_outcome {
 typedef void (*plugin_done)(void *arg, const struct plugin_outcome *outcome);
 
 struct plugin_port_ops {
-	struct plugin_call *(*call)(struct plugin_port *port, enum plugin_op op, json_t *params, unsigned timeout_ms, plugin_done done, void *arg);
+	struct plugin_call *(*call)(struct plugin_port *port, enum plugin_op op, json_t *params,
+	    unsigned timeout_ms, plugin_done done, void *arg);
 	void (*cancel)(struct plugin_call *call);
 	int (*ready)(struct plugin_port *port, struct leased_err *err);
 	void (*close)(struct plugin_port *port);
@@ -59,9 +60,11 @@ struct plugin_port_ops {
 /* What a port tells its owner; each may be NULL. All on the loop. */
 struct plugin_port_events {
 	/* A worker has a new backend session and waits: make it durable, then plugin_session_ack(). id is borrowed. */
-	void (*on_session)(void *arg, struct plugin_port *port, const char *worker, const char *session, struct plugin_session_ack *ack);
+	void (*on_session)(void *arg, struct plugin_port *port, const char *worker,
+	    const char *session, struct plugin_session_ack *ack);
 	/* A worker closed a session with nothing under way on it: its record may be dropped. A hint: it may never come. */
-	void (*on_session_end)(void *arg, struct plugin_port *port, const char *worker, const char *session);
+	void (*on_session_end)(
+	    void *arg, struct plugin_port *port, const char *worker, const char *session);
 	/* A worker is gone (reaped, so nothing more is sent by it). Comes before the outcome of the call that it had. */
 	void (*on_worker_gone)(void *arg, struct plugin_port *port, const char *worker);
 	/* The backend answers again after a back-off. */
@@ -72,15 +75,16 @@ struct plugin_port_events {
 struct plugin_port {
 	const struct plugin_port_ops *ops;
 	struct plugin_port_events events; /* set by the owner before the first call */
-	int64_t connection;		  /* document id of the connection */
-	char server[128];		  /* the server's identity as the last open said it, "" before */
+	int64_t connection;               /* document id of the connection */
+	char server[128]; /* the server's identity as the last open said it, "" before */
 };
 
 /*
  * Starts a call; takes params. timeout_ms 0: the operation's own (design.md section 4). done comes exactly once, never before this returns. Mints go first and have a slot of their own; calls wait
  * their turn in the pool, the time in the queue counts. NULL: out of memory (params are freed).
  */
-struct plugin_call *plugin_call_start(struct plugin_port *port, enum plugin_op op, json_t *params, unsigned timeout_ms, plugin_done done, void *arg);
+struct plugin_call *plugin_call_start(struct plugin_port *port, enum plugin_op op, json_t *params,
+    unsigned timeout_ms, plugin_done done, void *arg);
 /* No callback comes after it. A call that a worker has kills that worker. */
 void plugin_call_cancel(struct plugin_call *call);
 /* 0: may be called. LEASED_EUNAVAIL with the reason while the connection is in back-off. */
@@ -99,9 +103,11 @@ struct plugin_host;
  * Forks the spawner. Call first thing in main(): no key, no socket, no thread may exist yet; plugin_dir is the only place it starts programs from (owned by root or us, not writable by others).
  * *ret_fd is the daemon's end, to be given to plugin_host_new().
  */
-int plugin_spawner_start(const char *plugin_dir, int *ret_fd, pid_t *ret_pid, struct leased_err *err) LEASED_MUST_CHECK;
+int plugin_spawner_start(
+    const char *plugin_dir, int *ret_fd, pid_t *ret_pid, struct leased_err *err) LEASED_MUST_CHECK;
 
-struct plugin_host *plugin_host_new(struct event_base *loop, int spawner_fd, struct wclock *clock, struct id_source *ids);
+struct plugin_host *plugin_host_new(
+    struct event_base *loop, int spawner_fd, struct wclock *clock, struct id_source *ids);
 /* Kills all workers and the spawner, and waits for it. NULL is fine. */
 void plugin_host_free(struct plugin_host *host);
 
@@ -112,13 +118,14 @@ struct plugin_catalog_row {
 	unsigned pool;
 };
 const struct plugin_catalog_row *plugin_catalog_find(const char *api_name); /* NULL: unknown */
-const char *plugin_catalog_nearest(const char *api_name);		     /* for "did you mean", or NULL */
+const char *plugin_catalog_nearest(const char *api_name); /* for "did you mean", or NULL */
 
 /*
  * A port with a pool of workers; each gets `open` with config (taken; holds secrets) and reopens with it after a death, with back-off 1 s to 60 s. tag names this store to the backend. Workers start on demand,
  * the first at once. pool 0: the catalog's size.
  */
-struct plugin_port *plugin_port_open(struct plugin_host *host, const struct plugin_catalog_row *row, json_t *config, unsigned pool, int64_t connection);
+struct plugin_port *plugin_port_open(struct plugin_host *host, const struct plugin_catalog_row *row,
+    json_t *config, unsigned pool, int64_t connection);
 
 /* What describe said, borrowed, NULL until a worker has answered. */
 const json_t *plugin_port_description(struct plugin_port *port);
