@@ -4,7 +4,7 @@ target_include_directories(leased_flags INTERFACE ${CMAKE_SOURCE_DIR}/include ${
 target_compile_definitions(leased_flags INTERFACE _GNU_SOURCE LEASED_VERSION="${PROJECT_VERSION}")
 target_compile_options(leased_flags INTERFACE
 	-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wswitch-enum -Wformat=2
-	-Wno-gnu-zero-variadic-macro-arguments -Werror
+	-Werror
 	-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/= -fno-delete-null-pointer-checks -fno-strict-overflow -fstack-protector-strong)
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
 	target_compile_options(leased_flags INTERFACE -fstack-clash-protection -fcf-protection=full -ftrivial-auto-var-init=zero)

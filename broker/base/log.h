@@ -29,12 +29,13 @@ void log_setup(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
 void log_write(enum log_level level, const char *message, const struct log_field *fields, unsigned count);
 
-#define LOG_FIELDS_(...) ((const struct log_field[]){{0}, ##__VA_ARGS__} + 1)
-#define LOG_COUNT_(...) ((unsigned)(sizeof((const struct log_field[]){{0}, ##__VA_ARGS__}) / sizeof(struct log_field)) - 1)
-#define log_debug(message, ...) log_write(LOG_LEVEL_DEBUG, message, LOG_FIELDS_(__VA_ARGS__), LOG_COUNT_(__VA_ARGS__))
-#define log_info(message, ...) log_write(LOG_LEVEL_INFO, message, LOG_FIELDS_(__VA_ARGS__), LOG_COUNT_(__VA_ARGS__))
-#define log_warn(message, ...) log_write(LOG_LEVEL_WARN, message, LOG_FIELDS_(__VA_ARGS__), LOG_COUNT_(__VA_ARGS__))
-#define log_error(message, ...) log_write(LOG_LEVEL_ERROR, message, LOG_FIELDS_(__VA_ARGS__), LOG_COUNT_(__VA_ARGS__))
+/* The empty field at the end is not counted: it makes a line without fields valid C11. */
+#define LOG_LINE_(level, message, ...) log_write(level, message, (const struct log_field[]){__VA_ARGS__}, LOG_COUNT_(__VA_ARGS__))
+#define LOG_COUNT_(...) ((unsigned)(sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field)) - 1)
+#define log_debug(...) LOG_LINE_(LOG_LEVEL_DEBUG, __VA_ARGS__, {0})
+#define log_info(...) LOG_LINE_(LOG_LEVEL_INFO, __VA_ARGS__, {0})
+#define log_warn(...) LOG_LINE_(LOG_LEVEL_WARN, __VA_ARGS__, {0})
+#define log_error(...) LOG_LINE_(LOG_LEVEL_ERROR, __VA_ARGS__, {0})
 
 /* True at most once a second for the state behind it; *ret_left_out counts the calls refused since the last true one. */
 struct log_limit {
