@@ -6,7 +6,8 @@
 
 struct event_base;
 
-/* Calls fn(arg) once, after the current callbacks of loop have returned. Out of memory ends the process: the object could neither be freed nor kept. */
+/* Calls fn(arg) once, after the current callbacks of loop have returned. Out of memory ends the
+ * process: the object could neither be freed nor kept. */
 void defer_free(struct event_base *loop, void (*fn)(void *arg), void *arg);
 
 #endif

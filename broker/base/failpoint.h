@@ -1,9 +1,14 @@
 /*
- * Failpoints: named places where a test makes the process die, stop, wait or fail. Built in only with LEASED_FAILPOINTS (test presets); elsewhere the macro is nothing.
+ * Failpoints: named places where a test makes the process die, stop, wait or fail. Built in only
+ * with LEASED_FAILPOINTS (test presets); elsewhere the macro is nothing.
  *
- * Armed by LEASED_FAILPOINT, read once at start (and passed on to workers): "name=action[:argument][@n][,..]" acts on the n-th pass (1 when absent), once.
- * Actions: kill (SIGKILL to itself), stop:MS (SIGSTOP to itself; a helper process continues it after MS milliseconds), sleep:MS, error:CODE (FAILPOINT_ERROR only; a name of leased_code_name), exit:STATUS.
- * Every point is listed by `leased --failpoints` in test builds: names stand in failpoint_names.def beside this file, one FAILPOINT_NAME(module_operation_place) a line; an unlisted name does not compile.
+ * Armed by LEASED_FAILPOINT, read once at start (and passed on to workers):
+ * "name=action[:argument][@n][,..]" acts on the n-th pass (1 when absent), once. Actions: kill
+ * (SIGKILL to itself), stop:MS (SIGSTOP to itself; a helper process continues it after MS
+ * milliseconds), sleep:MS, error:CODE (FAILPOINT_ERROR only; a name of leased_code_name),
+ * exit:STATUS. Every point is listed by `leased --failpoints` in test builds: names stand in
+ * failpoint_names.def beside this file, one FAILPOINT_NAME(module_operation_place) a line; an
+ * unlisted name does not compile.
  */
 #ifndef BASE_FAILPOINT_H
 #define BASE_FAILPOINT_H
@@ -21,7 +26,8 @@ void failpoint_setup(void);
 int failpoint_hit(enum failpoint_id id, struct leased_err *err);
 const char *failpoint_name(enum failpoint_id id);
 #define FAILPOINT(name) ((void)failpoint_hit(FAILPOINT_##name, NULL))
-/* 0, or the armed error with err filled: `if ((r = FAILPOINT_ERROR(store_commit, err)) != 0) goto out;` */
+/* 0, or the armed error with err filled: `if ((r = FAILPOINT_ERROR(store_commit, err)) != 0) goto
+ * out;` */
 #define FAILPOINT_ERROR(name, err) failpoint_hit(FAILPOINT_##name, (err))
 #else
 #define failpoint_setup() ((void)0)

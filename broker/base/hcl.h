@@ -1,9 +1,12 @@
 /*
- * The HCL 1 subset of policies and leased.hcl (contract 3.1) to jansson, with the position of every key.
+ * The HCL 1 subset of policies and leased.hcl (contract 3.1) to jansson, with the position of every
+ * key.
  *
- * `key = value` gives {"key": value}. A block `name "label" { .. }` gives {"name": [{"label": {..}}, ..]}: always an array, one element a block, in order; without a label
- * {"name": [{..}]}. A JSON document (first byte '{') is taken as well and gives the same shape; an object value stands for blocks where the consumer asks with hcl_blocks().
- * Limits: 1 MiB, depth 16, 10 000 tokens. Strings: escapes, no "${"; heredocs <<EOF and <<-EOF.
+ * `key = value` gives {"key": value}. A block `name "label" { .. }` gives {"name": [{"label":
+ * {..}}, ..]}: always an array, one element a block, in order; without a label
+ * {"name": [{..}]}. A JSON document (first byte '{') is taken as well and gives the same shape; an
+ * object value stands for blocks where the consumer asks with hcl_blocks(). Limits: 1 MiB, depth
+ * 16, 10 000 tokens. Strings: escapes, no "${"; heredocs <<EOF and <<-EOF.
  */
 #ifndef BASE_HCL_H
 #define BASE_HCL_H
@@ -16,7 +19,8 @@
 struct hcl_doc; /* the tree, and where each key stood */
 
 /* On LEASED_EINVAL err's text starts with "line:column: ". */
-int hcl_parse(const char *text, size_t len, struct hcl_doc **ret_doc, struct leased_err *err) LEASED_MUST_CHECK;
+int hcl_parse(const char *text, size_t len, struct hcl_doc **ret_doc,
+    struct leased_err *err) LEASED_MUST_CHECK;
 void hcl_free(struct hcl_doc *doc); /* NULL is fine */
 
 /* The root object, borrowed from doc. */
@@ -26,13 +30,16 @@ const json_t *hcl_root(const struct hcl_doc *doc);
 struct hcl_position {
 	unsigned line, column; /* from 1; column in bytes */
 };
-struct hcl_position hcl_key_position(const struct hcl_doc *doc, const json_t *object, const char *key);
+struct hcl_position hcl_key_position(
+    const struct hcl_doc *doc, const json_t *object, const char *key);
 
 /*
- * Calls visit for each labeled block `key "label" {body}` of object, in order, whichever of the equal forms of contract 3.1 it was written in. A visit that returns non-zero stops and is returned.
- * LEASED_EINVAL when a value under key is no block.
+ * Calls visit for each labeled block `key "label" {body}` of object, in order, whichever of the
+ * equal forms of contract 3.1 it was written in. A visit that returns non-zero stops and is
+ * returned. LEASED_EINVAL when a value under key is no block.
  */
 typedef int (*hcl_visit)(void *arg, const char *label, const json_t *body, struct leased_err *err);
-int hcl_blocks(const struct hcl_doc *doc, const json_t *object, const char *key, hcl_visit visit, void *arg, struct leased_err *err) LEASED_MUST_CHECK;
+int hcl_blocks(const struct hcl_doc *doc, const json_t *object, const char *key, hcl_visit visit,
+    void *arg, struct leased_err *err) LEASED_MUST_CHECK;
 
 #endif

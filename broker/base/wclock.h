@@ -1,8 +1,9 @@
 /*
  * The clocks, behind an interface, so that tests and a simulator own time.
  *
- * wall: microseconds since 1970 (CLOCK_REALTIME), for what people and other systems read. boot: microseconds since boot, counted through sleep
- * (CLOCK_BOOTTIME), for every duration and deadline. boot_id: the kernel's id of this boot (36 characters). lease time, the anchor of both, is
+ * wall: microseconds since 1970 (CLOCK_REALTIME), for what people and other systems read. boot:
+ * microseconds since boot, counted through sleep (CLOCK_BOOTTIME), for every duration and deadline.
+ * boot_id: the kernel's id of this boot (36 characters). lease time, the anchor of both, is
  * lease/'s own and stands on these.
  */
 #ifndef BASE_WCLOCK_H
@@ -14,7 +15,8 @@
 struct wclock {
 	int64_t (*wall_us)(struct wclock *clock);
 	int64_t (*boot_us)(struct wclock *clock);
-	bool (*synchronized)(struct wclock *clock); /* does the kernel call the wall clock synchronized (adjtimex)? */
+	/* Does the kernel call the wall clock synchronized (adjtimex)? */
+	bool (*synchronized)(struct wclock *clock);
 	const char *(*boot_id)(struct wclock *clock);
 };
 
@@ -49,7 +51,8 @@ wclock_boot_ms(struct wclock *clock)
 	return (clock->boot_us(clock) / 1000);
 }
 
-/* Writes wall time as RFC 3339 in UTC with nanoseconds ("2026-11-23T02:43:50.123456000Z") into ret_text. */
+/* Writes wall time as RFC 3339 in UTC with nanoseconds ("2026-11-23T02:43:50.123456000Z") into
+ * ret_text. */
 #define WCLOCK_RFC3339_SIZE 40
 void wclock_format_rfc3339(int64_t wall_us, char ret_text[WCLOCK_RFC3339_SIZE]);
 

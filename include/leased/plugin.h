@@ -1,6 +1,8 @@
 /*
- * Writing a plugin in C. A plugin is a program: a table of functions and `return leased_plugin_main(&table, argc, argv);`. It may block; the daemon kills it at a call's deadline.
- * PROTOCOL.md says what travels; plugins/example/ is the contract to copy. Link with the SDK (plugins/sdk).
+ * Writing a plugin in C. A plugin is a program: a table of functions and `return
+ * leased_plugin_main(&table, argc, argv);`. It may block; the daemon kills it at a call's deadline.
+ * PROTOCOL.md says what travels; plugins/example/ is the contract to copy. Link with the SDK
+ * (plugins/sdk).
  */
 #ifndef LEASED_PLUGIN_H
 #define LEASED_PLUGIN_H
@@ -15,38 +17,47 @@
 /* One call. params and result are JSON objects of the operation's shape in PROTOCOL.md. */
 struct leased_call {
 	const json_t *params; /* borrowed for the call; holds secrets: never log it */
-	json_t *result;	      /* an empty object for the handler to fill */
-	bool sent;	      /* mint: set by the handler right before the first byte of this mint goes to the backend (PROTOCOL.md, "mint") */
+	json_t *result;       /* an empty object for the handler to fill */
+	bool sent; /* mint: set by the handler right before the first byte of this mint goes to the
+		      backend (PROTOCOL.md, "mint") */
 	struct leased_call_private *private_data;
 };
 
-/* Returns 0, or a negative leased_code with err filled; the SDK turns either into the reply frame. */
+/* Returns 0, or a negative leased_code with err filled; the SDK makes the reply of either. */
 typedef int (*leased_handler)(void *ctx, struct leased_call *call, struct leased_err *err);
 
 struct leased_plugin {
 	const char *name;
-	/* Filled at compile time; NULL: the operation is not supported and describe must not claim it. describe and ping must be there, describe is called before open. */
-	leased_handler describe, open, check, mint, renew, disarm, remove, set_password, inventory, ping, reap;
+	/* Filled at compile time; NULL: the operation is not supported and describe must not claim
+	 * it. describe and ping must be there, describe is called before open. */
+	leased_handler describe, open, check, mint, renew, disarm, remove, set_password, inventory,
+	    ping, reap;
 	void *ctx; /* handed to every handler */
 };
 
 int leased_plugin_main(const struct leased_plugin *plugin, int argc, char **argv);
 
-/* Milliseconds left until the call's deadline, at least 0. Set it as the timeout of what you block on. */
+/* Milliseconds left until the call's deadline, at least 0. Set it as the timeout of what you block
+ * on. */
 int leased_call_remaining_ms(const struct leased_call *call);
 
 /*
- * Registers a backend session before anything is sent on it (PROTOCOL.md, "Sessions"): id names it to reap() later (PostgreSQL: "pid:backend_start"). Blocks until the daemon
- * has it on disk. leased_session_end() says that it is over, as a hint; it does not wait.
+ * Registers a backend session before anything is sent on it (PROTOCOL.md, "Sessions"): id names it
+ * to reap() later (PostgreSQL: "pid:backend_start"). Blocks until the daemon has it on disk.
+ * leased_session_end() says that it is over, as a hint; it does not wait.
  */
-int leased_session_begin(struct leased_call *call, const char *id, struct leased_err *err) LEASED_MUST_CHECK;
+int leased_session_begin(
+    struct leased_call *call, const char *id, struct leased_err *err) LEASED_MUST_CHECK;
 void leased_session_end(const char *id);
 
-/* Fields of an object. A missing or mistyped one is LEASED_EINVAL and names the field; the _optional form gives NULL then. Borrowed. */
-int leased_get_string(const json_t *object, const char *field, const char **ret_text, struct leased_err *err) LEASED_MUST_CHECK;
+/* Fields of an object. A missing or mistyped one is LEASED_EINVAL and names the field; the
+ * _optional form gives NULL then. Borrowed. */
+int leased_get_string(const json_t *object, const char *field, const char **ret_text,
+    struct leased_err *err) LEASED_MUST_CHECK;
 const char *leased_get_string_optional(const json_t *object, const char *field);
 
-/* Per-account results of disarm, remove and reap: appends {"ok":true} to result.results and returns it for more fields (borrowed), or {"ok":false,"error":{..}}. */
+/* Per-account results of disarm, remove and reap: appends {"ok":true} to result.results and returns
+ * it for more fields (borrowed), or {"ok":false,"error":{..}}. */
 json_t *leased_result_ok(struct leased_call *call);
 void leased_result_failed(struct leased_call *call, const struct leased_err *why);
 

@@ -1,6 +1,7 @@
 /*
- * A secret: bytes in locked, undumped memory that are wiped when freed. Its members cannot be named, so that no format
- * string and no log call can print it; leased_secret_reveal() is the one door, and a reviewer can grep for it.
+ * A secret: bytes in locked, undumped memory that are wiped when freed. Its members cannot be
+ * named, so that no format string and no log call can print it; leased_secret_reveal() is the one
+ * door, and a reviewer can grep for it.
  */
 #ifndef LEASED_SECRET_H
 #define LEASED_SECRET_H
@@ -12,10 +13,12 @@
 
 struct leased_secret;
 
-/* Sets up the locked heap (OpenSSL's secure heap) and the wiping allocators of OpenSSL-independent libraries (jansson). Call once, before any thread. */
+/* Sets up the locked heap (OpenSSL's secure heap) and the wiping allocators of OpenSSL-independent
+ * libraries (jansson). Call once, before any thread. */
 int leased_secret_setup(struct leased_err *err) LEASED_MUST_CHECK;
 
-/* A copy of len bytes; a NUL is kept behind them and not counted. NULL: out of memory. The caller wipes its own copy. */
+/* A copy of len bytes; a NUL is kept behind them and not counted. NULL: out of memory. The caller
+ * wipes its own copy. */
 struct leased_secret *leased_secret_new(const void *bytes, size_t len);
 
 /* len zero bytes, for the caller to fill through leased_secret_reveal_mutable(). */
