@@ -1,7 +1,8 @@
 /*
  * Frees objects one turn of the loop later, when libevent can no longer call back into them.
  *
- * Keeps no list of its own: each object is a one-shot timer of the loop. Called wherever a connection, call or job ends inside one of its own callbacks.
+ * Keeps no list of its own: each object is a one-shot timer of the loop. Called wherever a
+ * connection, call or job ends inside one of its own callbacks.
  */
 #include "base/defer.h"
 
@@ -35,7 +36,8 @@ on_turn_end(evutil_socket_t fd, short what, void *arg)
 void
 defer_free(struct event_base *loop, void (*fn)(void *arg), void *arg)
 {
-	/* Not zero: libevent would run that in this turn still, before callbacks that it has put off. */
+	/* Not zero: libevent would run that in this turn still, before callbacks that it has put
+	 * off. */
 	static const struct timeval next_turn = {0, 1};
 	struct deferred *deferred;
 

@@ -1,7 +1,9 @@
 /*
- * struct leased_err: filling it, putting a prefix before it, and the names of its codes on the wire.
+ * struct leased_err: filling it, putting a prefix before it, and the names of its codes on the
+ * wire.
  *
- * Knows nothing of logging; whoever stands at the top of an operation reports the error, once. Used by the daemon, by plugins through the SDK, and by the command line.
+ * Knows nothing of logging; whoever stands at the top of an operation reports the error, once. Used
+ * by the daemon, by plugins through the SDK, and by the command line.
  */
 #include <leased/error.h>
 
@@ -41,7 +43,8 @@ static const struct {
     {LEASED_EBUG, "bug"},
 };
 
-/* text was filled by a printf that wanted wanted_len bytes: marks it when it was cut, never in the middle of a character. */
+/* text was filled by a printf that wanted wanted_len bytes: marks it when it was cut, never in the
+ * middle of a character. */
 static void
 mark_when_cut(char *text, size_t size, int wanted_len)
 {

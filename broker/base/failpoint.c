@@ -1,7 +1,9 @@
 /*
- * Failpoints of test builds: reads LEASED_FAILPOINT once, counts passes, and dies, stops, waits or fails where it was told to. Empty in a release.
+ * Failpoints of test builds: reads LEASED_FAILPOINT once, counts passes, and dies, stops, waits or
+ * fails where it was told to. Empty in a release.
  *
- * A setting that cannot be understood ends the process: a crash test that tests nothing must not pass.
+ * A setting that cannot be understood ends the process: a crash test that tests nothing must not
+ * pass.
  */
 #include "base/failpoint.h"
 
@@ -150,7 +152,8 @@ sleep_ms(int ms)
 		;
 }
 
-/* Runs in a grandchild, so that nobody has to reap it, with no descriptor of ours: an open one would keep locks and sockets alive. */
+/* Runs in a grandchild, so that nobody has to reap it, with no descriptor of ours: an open one
+ * would keep locks and sockets alive. */
 _Noreturn static void
 continue_later(pid_t target, int ms)
 {

@@ -1,7 +1,9 @@
 /*
- * What every process of ours does to itself at its start, before it reads anything that others wrote.
+ * What every process of ours does to itself at its start, before it reads anything that others
+ * wrote.
  *
- * Not the sandbox of a role (seccomp, landlock): that is plugin/'s. Called by main, the spawner and, through the SDK, by workers.
+ * Not the sandbox of a role (seccomp, landlock): that is plugin/'s. Called by main, the spawner
+ * and, through the SDK, by workers.
  */
 #include "base/harden.h"
 
@@ -50,7 +52,8 @@ is_kept(const char *variable)
 	return (false);
 }
 
-/* What goes is wiped where it stands: /proc/PID/environ shows that memory. Pointers that getenv(3) gave for it are empty strings afterwards. */
+/* What goes is wiped where it stands: /proc/PID/environ shows that memory. Pointers that getenv(3)
+ * gave for it are empty strings afterwards. */
 static void
 cut_environment(void)
 {
@@ -67,7 +70,8 @@ cut_environment(void)
 	*to = NULL;
 }
 
-/* A tracer, a core file or /proc/PID/mem would show every secret. Leak checkers trace, too: test builds may ask to be let alone. */
+/* A tracer, a core file or /proc/PID/mem would show every secret. Leak checkers trace, too: test
+ * builds may ask to be let alone. */
 static int
 forbid_dumps(struct leased_err *err)
 {

@@ -1,7 +1,8 @@
 /*
  * Random bytes from the kernel or a seeded source, and the identifiers and passwords made of them.
  *
- * Every choice from an alphabet is uniform: bytes that would favor its beginning are thrown away. Knows nothing of what the identifiers name.
+ * Every choice from an alphabet is uniform: bytes that would favor its beginning are thrown away.
+ * Knows nothing of what the identifiers name.
  */
 #include "base/id.h"
 
@@ -13,7 +14,8 @@
 
 #include "base/log.h"
 
-/* In the order of their bytes, so that encoded numbers sort as the numbers do. The hyphen is the password's. */
+/* In the order of their bytes, so that encoded numbers sort as the numbers do. The hyphen is the
+ * password's. */
 static const char alphabet62[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 static const char alphabet63[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-";
 static const char alphabet36[] = "0123456789abcdefghijklmnopqrstuvwxyz";
@@ -174,7 +176,8 @@ id_password(struct id_source *source, size_t len)
 	if ((secret = leased_secret_new_empty(len)) == NULL)
 		return (NULL);
 	text = leased_secret_reveal_mutable(secret);
-	/* Drawn again whole until every class is there: what comes out is uniform over the passwords that are allowed. */
+	/* Drawn again whole until every class is there: what comes out is uniform over the
+	 * passwords that are allowed. */
 	do {
 		fill_from(source, alphabet63, 62, 1, text);
 		fill_from(source, alphabet63, 63, len - 2, text + 1);

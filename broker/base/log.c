@@ -1,7 +1,9 @@
 /*
- * The log: builds one line in a buffer of its own and hands it to stderr with a single write, so that lines of several threads and processes do not mix and nothing is locked or allocated.
+ * The log: builds one line in a buffer of its own and hands it to stderr with a single write, so
+ * that lines of several threads and processes do not mix and nothing is locked or allocated.
  *
- * Does not rotate, filter secrets or know a file: stderr is the journal's or the terminal's. Called by everyone.
+ * Does not rotate, filter secrets or know a file: stderr is the journal's or the terminal's. Called
+ * by everyone.
  */
 #include "base/log.h"
 
@@ -98,7 +100,8 @@ printable_len(const char *text)
 	return (len);
 }
 
-/* Appends text with everything escaped that could end the string, break the line or steer a terminal; cuts at the reserve. */
+/* Appends text with everything escaped that could end the string, break the line or steer a
+ * terminal; cuts at the reserve. */
 static void
 line_put_escaped(struct line *line, const char *text, enum log_format format)
 {
@@ -193,9 +196,10 @@ line_put_head(struct line *line, enum log_level level, const char *message, enum
 	line_put_escaped(line, message, format);
 }
 
-/* One write. A line that stderr does not take at once (a full pipe that is not to block) is counted and the count goes with the next. */
+/* One write. A line that stderr does not take at once (a full pipe that is not to block) is
+ * counted; the next one tells the count, and lost is what this one tells. */
 static void
-line_write(const struct line *line)
+line_write(const struct line *line, uint64_t lost)
 {
 	ssize_t written;
 
@@ -203,7 +207,7 @@ line_write(const struct line *line)
 		written = write(STDERR_FILENO, line->bytes, line->len);
 	} while (written < 0 && errno == EINTR);
 	if (written < 0)
-		atomic_fetch_add(&lost_lines, 1);
+		atomic_fetch_add(&lost_lines, lost + 1);
 }
 
 void
@@ -227,7 +231,7 @@ log_write(enum log_level level, const char *message, const struct log_field *fie
 	if (line.is_cut)
 		line_put(&line, format == LOG_FORMAT_JSON ? ",\"cut\":true" : " [cut]");
 	line_put(&line, format == LOG_FORMAT_JSON ? "}\n" : "\n");
-	line_write(&line);
+	line_write(&line, lost);
 	errno = saved_errno;
 }
 

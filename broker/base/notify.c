@@ -1,7 +1,9 @@
 /*
- * Tells systemd how we are (sd_notify(3)): one datagram to the socket that NOTIFY_SOCKET names. Called by main.
+ * Tells systemd how we are (sd_notify(3)): one datagram to the socket that NOTIFY_SOCKET names.
+ * Called by main.
  *
- * Opens the socket for each message, which are few, so that no descriptor is there to be closed or inherited by mistake.
+ * Opens the socket for each message, which are few, so that no descriptor is there to be closed or
+ * inherited by mistake.
  */
 #include "base/notify.h"
 

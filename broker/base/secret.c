@@ -1,8 +1,10 @@
 /*
- * struct leased_secret on OpenSSL's secure heap (locked, not dumped, guard pages), and the wiping allocators of jansson and libevent, which copy what passes through them.
+ * struct leased_secret on OpenSSL's secure heap (locked, not dumped, guard pages), and the wiping
+ * allocators of jansson and libevent, which copy what passes through them.
  *
- * Where locked memory is not to be had, or runs out, secrets live in the ordinary heap, still wiped, and one warning says so. Set up once by every process of ours, before any thread; the rest is
- * safe from any thread.
+ * Where locked memory is not to be had, or runs out, secrets live in the ordinary heap, still
+ * wiped, and one warning says so. Set up once by every process of ours, before any thread; the rest
+ * is safe from any thread.
  */
 #include <leased/secret.h>
 
@@ -17,12 +19,14 @@
 
 #include "base/log.h"
 
-/* Pages are locked as they are first touched, so that a large heap costs nothing until it is used. */
+/* Pages are locked as they are first touched, so that a large heap costs nothing until it is used.
+ */
 #define HEAP_MAX ((size_t)4 * 1024 * 1024)
 #define HEAP_MIN ((size_t)64 * 1024)
 #define HEAP_SMALLEST_BLOCK ((size_t)32)
 
-/* A program without an event loop (a plugin) does not link libevent; there is nothing to wipe there then. */
+/* A program without an event loop (a plugin) does not link libevent; there is nothing to wipe there
+ * then. */
 #pragma weak event_set_mem_functions
 
 struct leased_secret {
@@ -91,7 +95,8 @@ wiping_realloc(void *block, size_t size)
 	return (moved);
 }
 
-/* The largest power of two that takes at most half of what may be locked; 0 when that is not worth it. */
+/* The largest power of two that takes at most half of what may be locked; 0 when that is not worth
+ * it. */
 static size_t
 heap_size(void)
 {
@@ -117,7 +122,8 @@ leased_secret_setup(struct leased_err *err)
 		return (leased_err_set(
 		    err, LEASED_EBUG, "the secret heap is set up twice; this is a bug"));
 	json_set_alloc_funcs(wiping_malloc, wiping_free);
-	/* Opens /dev/urandom: now, before a sandbox forbids it and before a second thread could race for it. */
+	/* Opens /dev/urandom: now, before a sandbox forbids it and before a second thread could
+	 * race for it. */
 	json_object_seed(0);
 	if (event_set_mem_functions != NULL)
 		event_set_mem_functions(wiping_malloc, wiping_realloc, wiping_free);

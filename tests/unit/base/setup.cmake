@@ -1,0 +1,3 @@
+if(name STREQUAL "test_secret")
+	target_link_options(${target} PRIVATE -Wl,--wrap=OPENSSL_cleanse)
+endif()
