@@ -178,6 +178,16 @@ void lease_job_start(struct leases *leases, const struct lease_scope *scope, uns
 /* Builds the timer row of a token that ends at expires_ms (0: never); its end writes the job {TOKEN, id}. For use inside auth/'s own store_op. */
 int lease_token_row(int64_t expires_ms, const char *place, const json_t *data, struct id_source *ids, struct store_lease **ret_row, struct leased_err *err) LEASED_MUST_CHECK;
 
+/* Inside a transaction: may this token own something new? LEASED_EEXPIRED when it is gone, has ended by now_ms, or a job is ending it. auth/ asks it when it makes a child. */
+int lease_token_alive(struct store_txn *txn, int64_t token, int64_t now_ms, struct leased_err *err) LEASED_MUST_CHECK;
+
+/* ---- account names ---- */
+
+/*
+ * For a role write: LEASED_EINVAL says why a username_template cannot be taken: an unknown or misplaced slot, a character outside [A-Za-z0-9_.-], under 64 random bits, or longer than name_max.
+ */
+int lease_template_check(const char *template, unsigned name_max, struct leased_err *err) LEASED_MUST_CHECK;
+
 /* ---- looking ---- */
 
 /*

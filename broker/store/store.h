@@ -133,7 +133,7 @@ int store_lease_get_account(struct store_db *db, const char *account, struct sto
 
 /* A page of leases by one question; limit is at most 64 on the loop. *ret_leases as with documents. Rows that do not open are left out, quarantined and counted. */
 enum store_lease_by {
-	STORE_BY_DUE,	/* connection = number, next_at <= until_ms, ascending by next_at */
+	STORE_BY_DUE,	/* connection = number, next_at <= until_ms, (next_at, id) > (from_ms, after), ascending by (next_at, id) */
 	STORE_BY_OWNER, /* owner = text, id > after */
 	STORE_BY_PLACE, /* mount = number, place = text or below it ("text/..."), "" for all; id > after */
 	STORE_BY_ID,	/* id > after */
@@ -142,6 +142,7 @@ struct store_lease_query {
 	enum store_lease_by by;
 	int64_t number;
 	const char *text;
+	int64_t from_ms;  /* BY_DUE: where to go on: next_at and (in after) id of the last row seen; 0 and 0: from the start */
 	int64_t until_ms;
 	int64_t after;	/* 0: from the start */
 	int64_t at_most; /* highest id to look at, 0: no limit */
