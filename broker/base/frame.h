@@ -7,6 +7,7 @@
 #define BASE_FRAME_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,8 @@
 struct frame_reader {
 	uint8_t *bytes; /* owned, wiped */
 	size_t len, size;
+	size_t start; /* of what has not been taken out yet */
+	bool broken;  /* a bad frame came: nothing behind it can be trusted */
 };
 
 /* Appends bytes. LEASED_EPROTO once a length is out of range (the stream is then lost),
