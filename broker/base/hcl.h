@@ -33,6 +33,10 @@ struct hcl_position {
 struct hcl_position hcl_key_position(
     const struct hcl_doc *doc, const json_t *object, const char *key);
 
+/* Where object itself began: the name of a block, the key of `key = {..}`, else its '{'. line 0
+ * when unknown. */
+struct hcl_position hcl_object_position(const struct hcl_doc *doc, const json_t *object);
+
 /*
  * Calls visit for each labeled block `key "label" {body}` of object, in order, whichever of the
  * equal forms of contract 3.1 it was written in. A visit that returns non-zero stops and is

@@ -1,0 +1,6 @@
+# comment
+path "secret/*" { capabilities = ["read", "list",] }
+path "a/+/b*" {
+  policy = "write" /* old */
+  allowed_parameters = { "k" = [] }
+}

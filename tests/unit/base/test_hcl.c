@@ -1,0 +1,285 @@
+/*
+ * Requirements of base/hcl: the subset of contract 3.1, one shape for equal forms, positions,
+ * limits.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/hcl.h"
+
+static void
+assert_tree(const char *text, const char *json)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	struct hcl_doc *doc = NULL;
+	json_t *want = json_loads(json, JSON_REJECT_DUPLICATES, NULL);
+
+	assert_non_null(want);
+	if (hcl_parse(text, strlen(text), &doc, &err) != 0)
+		fail_msg("'%s': %s", text, err.text);
+	if (!json_equal(hcl_root(doc), want))
+		fail_msg("'%s' gave %s", text, json_dumps(hcl_root(doc), 0));
+	json_decref(want);
+	hcl_free(doc);
+}
+
+static void
+the_forms_of_the_subset_give_their_trees(void **state)
+{
+	(void)state;
+	assert_tree("", "{}");
+	assert_tree(" # c\n// d\n/* e\n */\n", "{}");
+	assert_tree("a = \"x\"", "{\"a\":\"x\"}");
+	assert_tree("a=1 b=-2.5\nc=true d=false", "{\"a\":1,\"b\":-2.5,\"c\":true,\"d\":false}");
+	assert_tree("a = [1, \"b\", [true],]", "{\"a\":[1,\"b\",[true]]}");
+	assert_tree("a = []", "{\"a\":[]}");
+	assert_tree("\"a b\" = 1", "{\"a b\":1}");
+	assert_tree("a-b.c_d = 1", "{\"a-b.c_d\":1}");
+	assert_tree("a { b = 1 }", "{\"a\":[{\"b\":1}]}");
+	assert_tree("a = { b = 1, \"c\" = 2 d = 3 }", "{\"a\":{\"b\":1,\"c\":2,\"d\":3}}");
+	assert_tree("p \"x\" { c = [\"r\"] }\np \"x\" {}\np y {}",
+	    "{\"p\":[{\"x\":{\"c\":[\"r\"]}},{\"x\":{}},{\"y\":{}}]}");
+	assert_tree("a = \"q\\\"\\\\ \\n\\t\\u00e9\\U0001F600\"",
+	    "{\"a\":\"q\\\"\\\\ \\n\\t\xc3\xa9\xf0\x9f\x98\x80\"}");
+	assert_tree("a = \"$ {}\"", "{\"a\":\"$ {}\"}");
+	assert_tree("a = <<EOF\nx\n  y\nEOF\nb = 1", "{\"a\":\"x\\n  y\\n\",\"b\":1}");
+	assert_tree("a = <<-EOF\n    x\n\n      y\n    EOF\n", "{\"a\":\"x\\n\\n  y\\n\"}");
+	assert_tree("a = <<EOF\nEOF", "{\"a\":\"\"}");
+	assert_tree("a = <<E\nEE\nE\n", "{\"a\":\"EE\\n\"}");
+	assert_tree(
+	    " {\"path\": {\"x\": {\"c\": [\"r\"]}}}\n", "{\"path\":{\"x\":{\"c\":[\"r\"]}}}");
+	assert_tree("a = \"\xc3\xa9\"\r\n", "{\"a\":\"\xc3\xa9\"}");
+}
+
+static void
+mistakes_are_refused_where_they_stand(void **state)
+{
+	static const struct {
+		const char *text, *position;
+	} cases[] = {
+	    {"a", "1:2: "},
+	    {"a =", "1:4: "},
+	    {"a = b", "1:5: "},
+	    {"\n  a = 1\n  a = 2", "3:3: \"a\" is set twice; first in line 2"},
+	    {"a = 1\na {}", "2:1: "},
+	    {"a {}\na = 1", "2:1: "},
+	    {"a {", "1:3: "},
+	    {"}", "1:1: "},
+	    {"a = [1", "1:7: "},
+	    {"a = [1 2]", "1:8: "},
+	    {"a = [,]", "1:6: "},
+	    {"a = \"x", "1:5: "},
+	    {"a = \"x\ny\"", "1:5: "},
+	    {"a = \"\\q\"", "1:6: "},
+	    {"a = \"\\u12\"", "1:6: "},
+	    {"a = \"\\ud800\"", "1:6: "},
+	    {"a = \"\\u0000\"", "1:6: "},
+	    {"a = \"${x}\"", "1:6: "},
+	    {"a = \"\x01\"", "1:6: "},
+	    {"a = 0660", "1:5: "},
+	    {"a = 0x10", "1:5: "},
+	    {"a = 1h", "1:5: "},
+	    {"a = 1.", "1:5: "},
+	    {"a = 99999999999999999999", "1:5: "},
+	    {"a = 1e999", "1:5: "},
+	    {"a = <<EOF\nx", "1:5: "},
+	    {"a = << EOF\nEOF", "1:7: "},
+	    {"a = <<EOF x\nEOF", "1:10: "},
+	    {"a = <<EOF\n${x}\nEOF", "1:5: "},
+	    {"/* x", "1:1: "},
+	    {"a \"b\" \"c\" {}", "1:7: "},
+	    {"a \"\" {}", "1:3: "},
+	    {"a : 1", "1:3: "},
+	    {"a { , }", "1:5: "},
+	    {"a { b = 1,, }", "1:11: "},
+	    {"$", "1:1: "},
+	    {"\xff", "1:1: "},
+	    {"{\"a\":1,}", "1:"},
+	    {"{\n\"a\":1,\"a\":2}", "2:"},
+	    {"{} x", "1:"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct leased_err err = LEASED_ERR_INIT;
+		struct hcl_doc *doc = NULL;
+
+		if (hcl_parse(cases[i].text, strlen(cases[i].text), &doc, &err) != LEASED_EINVAL ||
+		    strncmp(err.text, cases[i].position, strlen(cases[i].position)) != 0)
+			fail_msg("'%s': %d %s", cases[i].text, err.code, err.text);
+		assert_null(doc);
+	}
+}
+
+static void
+a_nul_is_refused_everywhere(void **state)
+{
+	static const char texts[][12] = {"a = 1\0", "a = \"\0\"\0\0", "#\0\na = \0", "\0"};
+	struct hcl_doc *doc;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(hcl_parse(texts[i], 8, &doc, NULL), LEASED_EINVAL);
+}
+
+static void
+limits_are_told(void **state)
+{
+	char *text = malloc(1100000);
+	struct hcl_doc *doc;
+	size_t len = 0;
+
+	(void)state;
+	assert_non_null(text);
+	for (int depth = 0; depth < 20; depth++)
+		len += (size_t)sprintf(text + len, "a {");
+	assert_int_equal(hcl_parse(text, len, &doc, NULL), LEASED_ETOOBIG);
+	len = (size_t)sprintf(text, "a = ");
+	memset(text + len, '[', 100000);
+	assert_int_equal(hcl_parse(text, len + 100000, &doc, NULL), LEASED_ETOOBIG);
+	len = 0;
+	for (int i = 0; i < 11000; i++)
+		len += (size_t)sprintf(text + len, "a {}\n");
+	assert_int_equal(hcl_parse(text, len, &doc, NULL), LEASED_ETOOBIG);
+	memset(text, ' ', 1100000);
+	assert_int_equal(hcl_parse(text, 1100000, &doc, NULL), LEASED_ETOOBIG);
+	assert_int_equal(hcl_parse(text, 1048576, &doc, NULL), 0);
+	hcl_free(doc);
+	free(text);
+}
+
+static void
+assert_position(struct hcl_position position, unsigned line, unsigned column)
+{
+	assert_int_equal(position.line, line);
+	assert_int_equal(position.column, column);
+}
+
+static void
+every_key_has_its_position(void **state)
+{
+	static const char text[] = "a = 1\n  p \"x\" {\n\tc = { d = 2 }\n}\np \"y\" {}\n";
+	const json_t *root, *first, *second, *body;
+	struct hcl_doc *doc;
+
+	(void)state;
+	assert_int_equal(hcl_parse(text, strlen(text), &doc, NULL), 0);
+	root = hcl_root(doc);
+	first = json_array_get(json_object_get(root, "p"), 0);
+	second = json_array_get(json_object_get(root, "p"), 1);
+	body = json_object_get(first, "x");
+	assert_position(hcl_key_position(doc, root, "a"), 1, 1);
+	assert_position(hcl_key_position(doc, root, "p"), 2, 3);
+	assert_position(hcl_key_position(doc, first, "x"), 2, 3);
+	assert_position(hcl_object_position(doc, body), 2, 3);
+	assert_position(hcl_key_position(doc, body, "c"), 3, 2);
+	assert_position(hcl_key_position(doc, json_object_get(body, "c"), "d"), 3, 8);
+	assert_position(hcl_key_position(doc, second, "y"), 5, 1);
+	assert_position(hcl_key_position(doc, root, "nope"), 0, 0);
+	hcl_free(doc);
+}
+
+static void
+json_keys_have_their_positions_too(void **state)
+{
+	static const char text[] = "{\n \"a\\\"\" : [ 1, \"x\\\\\", true , {\"b\":null} ],\n "
+				   "\"path\": {\"s/*\": {\n  \"c\": []}}}";
+	const json_t *root, *paths;
+	struct hcl_doc *doc;
+
+	(void)state;
+	assert_int_equal(hcl_parse(text, strlen(text), &doc, NULL), 0);
+	root = hcl_root(doc);
+	paths = json_object_get(root, "path");
+	assert_position(hcl_key_position(doc, root, "a\""), 2, 2);
+	assert_position(
+	    hcl_key_position(doc, json_array_get(json_object_get(root, "a\""), 3), "b"), 2, 30);
+	assert_position(hcl_key_position(doc, root, "path"), 3, 2);
+	assert_position(hcl_key_position(doc, paths, "s/*"), 3, 11);
+	assert_position(hcl_object_position(doc, json_object_get(paths, "s/*")), 3, 11);
+	assert_position(hcl_key_position(doc, json_object_get(paths, "s/*"), "c"), 4, 3);
+	hcl_free(doc);
+}
+
+static int
+collect(void *arg, const char *label, const json_t *body, struct leased_err *err)
+{
+	char *seen = arg;
+
+	(void)err;
+	strcat(seen, label);
+	strcat(seen, json_object_get(body, "n") != NULL ? "1 " : "0 ");
+	return (strcmp(label, "stop") == 0 ? LEASED_ECANCELED : 0);
+}
+
+static void
+equal_forms_of_blocks_are_visited_alike(void **state)
+{
+	static const char *const texts[] = {
+	    "path \"a\" { n = 1 }\npath \"b\" {}\n",
+	    "path { \"a\" { n = 1 } \"b\" {} }",
+	    "path = { \"a\" = { n = 1 } \"b\" = {} }",
+	    "{\"path\": {\"a\": {\"n\": 1}, \"b\": {}}}",
+	    "{\"path\": [{\"a\": {\"n\": 1}}, {\"b\": {}}]}",
+	    "{\"path\": [{\"a\": [{\"n\": 1}], \"b\": [{}]}]}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		char seen[64] = "";
+		struct hcl_doc *doc;
+
+		assert_int_equal(hcl_parse(texts[i], strlen(texts[i]), &doc, NULL), 0);
+		assert_int_equal(hcl_blocks(doc, hcl_root(doc), "path", collect, seen, NULL), 0);
+		assert_string_equal(seen, "a1 b0 ");
+		hcl_free(doc);
+	}
+}
+
+static void
+what_is_no_block_is_refused_and_a_visit_can_stop(void **state)
+{
+	static const char *const texts[] = {
+	    "path = 1", "path = \"x\"", "path = [1]", "path { a = 1 }", "{\"path\":{\"a\":[1]}}"};
+	char seen[64] = "";
+	struct hcl_doc *doc;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct leased_err err = LEASED_ERR_INIT;
+
+		assert_int_equal(hcl_parse(texts[i], strlen(texts[i]), &doc, NULL), 0);
+		assert_int_equal(
+		    hcl_blocks(doc, hcl_root(doc), "path", collect, seen, &err), LEASED_EINVAL);
+		assert_int_equal(strncmp(err.text, "1:", 2), 0);
+		hcl_free(doc);
+	}
+	assert_int_equal(hcl_parse("p stop {} p b {}", 16, &doc, NULL), 0);
+	assert_int_equal(
+	    hcl_blocks(doc, hcl_root(doc), "p", collect, seen, NULL), LEASED_ECANCELED);
+	assert_string_equal(seen, "stop0 ");
+	hcl_free(doc);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(the_forms_of_the_subset_give_their_trees),
+	    cmocka_unit_test(mistakes_are_refused_where_they_stand),
+	    cmocka_unit_test(a_nul_is_refused_everywhere),
+	    cmocka_unit_test(limits_are_told),
+	    cmocka_unit_test(every_key_has_its_position),
+	    cmocka_unit_test(json_keys_have_their_positions_too),
+	    cmocka_unit_test(equal_forms_of_blocks_are_visited_alike),
+	    cmocka_unit_test(what_is_no_block_is_refused_and_a_visit_can_stop),
+	};
+
+	return (cmocka_run_group_tests_name("hcl", tests, NULL, NULL));
+}
