@@ -113,7 +113,7 @@ collapse_slashes(char *path)
 int
 path_decode(const char *raw, size_t len, char *ret_path, size_t size, struct leased_err *err)
 {
-	size_t decoded_len;
+	size_t decoded_len = 0;
 	int r;
 
 	if (len == 0 || raw[0] != '/')
