@@ -3,6 +3,7 @@
  */
 #include "support/child.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -18,6 +19,8 @@ child_run(void (*body)(void *arg), void *arg, char *ret_output, size_t size)
 	pid_t pid;
 
 	assert_int_not_equal(output_fd = memfd_create("stderr", MFD_CLOEXEC), -1);
+	/* An anonymous file does not keep the writes of several threads apart without this. */
+	assert_int_equal(fcntl(output_fd, F_SETFL, O_APPEND), 0);
 	assert_int_not_equal(pid = fork(), -1);
 	if (pid == 0) {
 		if (ret_output != NULL && dup2(output_fd, STDERR_FILENO) == -1)

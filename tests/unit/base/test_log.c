@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -166,6 +167,50 @@ limit_passes_one_and_counts_the_rest(void **state)
 	assert_int_equal(left_out, 7);
 }
 
+static void *
+say_much(void *arg)
+{
+	static struct log_limit limit;
+	uint64_t left_out;
+	int i;
+
+	for (i = 0; i < 200; i++) {
+		log_info("a line of a thread", LOG_I("number", i));
+		(void)log_limited(&limit, &left_out);
+	}
+	return (arg);
+}
+
+static void
+log_from_threads(void *arg)
+{
+	pthread_t threads[4];
+	int i;
+
+	(void)arg;
+	for (i = 0; i < 4; i++)
+		CHILD_CHECK(pthread_create(&threads[i], NULL, say_much, NULL) == 0);
+	for (i = 0; i < 4; i++)
+		CHILD_CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
+static void
+lines_of_threads_do_not_mix(void **state)
+{
+	static char output[100000];
+	char *line, *rest = output;
+	int count = 0;
+
+	(void)state;
+	assert_int_equal(child_run(log_from_threads, NULL, output, sizeof(output)), 0);
+	while ((line = strsep(&rest, "\n")) != NULL && *line != '\0') {
+		assert_int_equal(strncmp(line + 24, " info: a line of a thread number=", 33), 0);
+		assert_int_equal(strspn(line + 57, "0123456789"), strlen(line + 57));
+		count++;
+	}
+	assert_int_equal(count, 800);
+}
+
 static void
 meet_a_bug(void *arg)
 {
@@ -219,6 +264,7 @@ main(void)
 	    cmocka_unit_test(json_line_is_one_valid_object),
 	    cmocka_unit_test(long_line_is_cut_visibly_and_stays_whole),
 	    cmocka_unit_test(lines_that_nobody_took_are_counted),
+	    cmocka_unit_test(lines_of_threads_do_not_mix),
 	    cmocka_unit_test(limit_passes_one_and_counts_the_rest),
 	    cmocka_unit_test(bug_is_logged_and_fatal_only_in_debug_builds),
 	    cmocka_unit_test(fatal_says_why_and_exits_with_1),

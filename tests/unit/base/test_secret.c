@@ -13,6 +13,8 @@
 #include <event2/buffer.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -26,7 +28,7 @@ static const char canary[] = "canary-7f3a91";
 /* setup.cmake sends every wipe of our objects through here. */
 void __real_OPENSSL_cleanse(void *bytes, size_t len);
 void __wrap_OPENSSL_cleanse(void *bytes, size_t len);
-static unsigned canaries_wiped;
+static atomic_uint canaries_wiped;
 
 void
 __wrap_OPENSSL_cleanse(void *bytes, size_t len)
@@ -88,7 +90,7 @@ impossible_length_is_out_of_memory(void **state)
 {
 	(void)state;
 	assert_null(leased_secret_new_empty(SIZE_MAX));
-	assert_null(leased_secret_new_empty(SIZE_MAX - sizeof(size_t) - 1));
+	assert_null(leased_secret_new_empty(SIZE_MAX - sizeof(size_t)));
 }
 
 static void
@@ -180,6 +182,41 @@ second_setup_is_refused(void **state)
 	assert_int_equal(leased_secret_setup(&err), LEASED_EBUG);
 }
 
+static void *
+make_many(void *arg)
+{
+	struct leased_secret *secret;
+	json_t *text;
+	int i;
+
+	for (i = 0; i < 2000; i++) {
+		secret = leased_secret_new(canary, sizeof(canary));
+		text = json_string(canary);
+		if (secret == NULL || text == NULL ||
+		    strcmp(leased_secret_reveal(secret), canary) != 0)
+			return (NULL);
+		json_decref(text);
+		leased_secret_free(secret);
+	}
+	return (arg);
+}
+
+static void
+threads_make_and_free_secrets_at_once(void **state)
+{
+	pthread_t threads[4];
+	void *result;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, make_many, threads), 0);
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(pthread_join(threads[i], &result), 0);
+		assert_ptr_equal(result, threads);
+	}
+}
+
 static int
 make_and_drop(void *arg)
 {
@@ -232,6 +269,7 @@ main(void)
 	    cmocka_unit_test(jansson_wipes_what_it_frees),
 	    cmocka_unit_test(libevent_wipes_what_it_frees_and_what_it_grows),
 	    cmocka_unit_test(second_setup_is_refused),
+	    cmocka_unit_test(threads_make_and_free_secrets_at_once),
 	    cmocka_unit_test(survives_every_failed_allocation),
 	};
 	int failed = cmocka_run_group_tests(before_setup, NULL, NULL);
