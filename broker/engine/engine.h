@@ -1,7 +1,9 @@
 /*
- * Engines: what a mounted path means. A mount is a document of kind "mount"; its engine (database now; ssh, token, kv later) answers every path below it. Runs on the loop.
+ * Engines: what a mounted path means. A mount is a document of kind "mount"; its engine (database
+ * now; ssh, token, kv later) answers every path below it. Runs on the loop.
  *
- * api/ authenticates, authorizes and routes by longest prefix; an engine sees only the path below its mount and who asks. It never sees HTTP.
+ * api/ authenticates, authorizes and routes by longest prefix; an engine sees only the path below
+ * its mount and who asks. It never sees HTTP.
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
@@ -26,11 +28,13 @@ struct engines_config {
 	struct wclock *clock;
 	struct id_source *ids;
 	int64_t default_ttl_s, max_ttl_s; /* the system's */
-	int64_t connection_ceiling;	  /* rows a connection may have; 0: 10 000 */
+	int64_t connection_ceiling;       /* rows a connection may have; 0: 10 000 */
 };
 /* Reads the mounts (making "database/" at first start). Blocks; for start only. */
-int engines_new(const struct engines_config *config, struct engines **ret_engines, struct leased_err *err) LEASED_MUST_CHECK;
-/* Opens the ports of the configured connections, in small steps on the loop. leases is borrowed until engines_stop(). */
+int engines_new(const struct engines_config *config, struct engines **ret_engines,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* Opens the ports of the configured connections, in small steps on the loop. leases is borrowed
+ * until engines_stop(). */
 void engines_start(struct engines *engines, struct leases *leases);
 /* Closes every port; call after leases_free(). */
 void engines_free(struct engines *engines); /* NULL is fine */
@@ -43,7 +47,8 @@ const char *engines_mount_path(void *arg, int64_t mount);
 
 struct engine_mount; /* borrowed; valid until the loop turns */
 /* By longest prefix of path ("database/creds/app"); *ret_rest is the path below it. NULL: none. */
-const struct engine_mount *engines_route(struct engines *engines, const char *path, const char **ret_rest);
+const struct engine_mount *engines_route(
+    struct engines *engines, const char *path, const char **ret_rest);
 const char *engine_mount_path(const struct engine_mount *mount); /* "database/" */
 const char *engine_mount_type(const struct engine_mount *mount);
 int64_t engine_mount_id(const struct engine_mount *mount);
@@ -53,9 +58,12 @@ json_t *engine_mount_info(const struct engine_mount *mount);
 json_t *engines_mounts(struct engines *engines);
 
 typedef void (*engine_done)(void *arg, int code, const struct leased_err *err);
-void engines_mount_add(struct engines *engines, const char *path, const json_t *body, engine_done done, void *arg);
-/* Revokes all leases below it, then unmounts. LEASED_EUNAVAIL while leases wait: the mount stays. 0 when there was none. */
-void engines_mount_remove(struct engines *engines, const char *path, const char *cause, engine_done done, void *arg);
+void engines_mount_add(
+    struct engines *engines, const char *path, const json_t *body, engine_done done, void *arg);
+/* Revokes all leases below it, then unmounts. LEASED_EUNAVAIL while leases wait: the mount stays. 0
+ * when there was none. */
+void engines_mount_remove(
+    struct engines *engines, const char *path, const char *cause, engine_done done, void *arg);
 
 /* ---- requests below a mount ---- */
 
@@ -63,29 +71,29 @@ enum engine_operation { ENGINE_READ, ENGINE_LIST, ENGINE_WRITE, ENGINE_PATCH, EN
 
 /* Who asks, as far as leases care. */
 struct engine_caller {
-	const char *entity;	  /* "" for root */
-	int64_t token;		  /* token id, 0: none (peer of the socket) */
-	int64_t token_left_s;	  /* -1: does not end */
+	const char *entity;       /* "" for root */
+	int64_t token;            /* token id, 0: none (peer of the socket) */
+	int64_t token_left_s;     /* -1: does not end */
 	const char *display_name; /* "token", "root", "uid-1001" */
-	int64_t max_leases;	  /* of the identity, 0: no cap */
+	int64_t max_leases;       /* of the identity, 0: no cap */
 };
 
 struct engine_request {
 	enum engine_operation operation;
-	bool head; /* HEAD: must have no effect; status 405 where it would mint */
-	const char *path;     /* below the mount: "creds/app" */
-	const json_t *body;   /* object, or NULL */
+	bool head;          /* HEAD: must have no effect; status 405 where it would mint */
+	const char *path;   /* below the mount: "creds/app" */
+	const json_t *body; /* object, or NULL */
 	struct engine_caller caller;
 	const char *request_id;
 };
 
 /* Borrowed for the callback; data and warnings may be kept with json_incref. */
 struct engine_reply {
-	int code; /* 0, or a leased_code with err */
+	int code;   /* 0, or a leased_code with err */
 	int status; /* 0: by code (api/), else this HTTP status */
 	struct leased_err err;
-	json_t *data; /* NULL: nothing: 404 for read and list, 204 for the others */
-	json_t *warnings; /* array of texts or NULL */
+	json_t *data;         /* NULL: nothing: 404 for read and list, 204 for the others */
+	json_t *warnings;     /* array of texts or NULL */
 	const char *lease_id; /* NULL: none */
 	bool renewable;
 	int64_t lease_duration_s;
@@ -93,12 +101,15 @@ struct engine_reply {
 };
 typedef void (*engine_reply_done)(void *arg, const struct engine_reply *reply);
 /* May call back before it returns. request is borrowed for the call. */
-void engine_handle(struct engines *engines, const struct engine_mount *mount, const struct engine_request *request, engine_reply_done done, void *arg);
+void engine_handle(struct engines *engines, const struct engine_mount *mount,
+    const struct engine_request *request, engine_reply_done done, void *arg);
 
-/* Does the thing at path exist? Decides create or update (contract 3.4): 1 yes, 0 no, -1: this path has no existence check (update). */
+/* Does the thing at path exist? Decides create or update (contract 3.4): 1 yes, 0 no, -1: this path
+ * has no existence check (update). */
 int engine_exists(struct engines *engines, const struct engine_mount *mount, const char *path);
 
 /* The TTL inputs of a lease's role as it is now, for a renewal; false when the role is gone. */
-bool engine_renew_inputs(struct engines *engines, const struct store_lease *row, struct lease_ttl_input *ret_ttl);
+bool engine_renew_inputs(
+    struct engines *engines, const struct store_lease *row, struct lease_ttl_input *ret_ttl);
 
 #endif

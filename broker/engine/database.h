@@ -1,0 +1,40 @@
+/*
+ * The database engine: the handlers of the paths below a mount of type database, and what they
+ * share.
+ */
+#ifndef ENGINE_DATABASE_H
+#define ENGINE_DATABASE_H
+
+#include "base/jdec.h"
+#include "engine/private.h"
+
+/* The document of the connection that request names. */
+int engine_config_doc(struct engine_request_copy *request, struct store_doc **ret_doc,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* Where a password stands in a connection URL or keyword string, or NULL. */
+const char *engine_config_url_password(const char *url, size_t *ret_len);
+void engine_database_config_write(struct engine_request_copy *request);
+json_t *engine_list_json(const struct jdec_list *list);
+
+void engine_database_config(struct engine_request_copy *request);
+void engine_database_role(struct engine_request_copy *request);
+void engine_database_creds(struct engine_request_copy *request);
+void engine_database_reset(struct engine_request_copy *request);
+
+/* What the daemon says to a plugin of a role: see PROTOCOL.md, "account.role". */
+struct engine_role {
+	int64_t id; /* of the role's document */
+	char *name, *db_name;
+	int64_t role_version;
+	int64_t ttl_s, max_ttl_s, max_leases;
+	bool owned_by_identity;
+};
+int engine_role_load(struct engines *engines, int64_t mount, const char *name,
+    struct engine_role **ret_role, struct leased_err *err) LEASED_MUST_CHECK;
+void engine_role_free(struct engine_role *role);
+/* Fills what issue needs of mount, connection and caps; the strings are borrowed from role and
+ * request. */
+void engine_issue_fill(struct engine_request_copy *request, const struct engine_role *role,
+    int64_t connection, const char *place, struct lease_issue *ret_issue);
+
+#endif

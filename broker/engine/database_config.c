@@ -1,0 +1,239 @@
+/*
+ * database/config/:name and database/reset/:name: reading a connection without its secrets,
+ * deleting and reopening it. Writing one is in database_trial.c.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/database.h"
+
+int
+engine_config_doc(
+    struct engine_request_copy *request, struct store_doc **ret_doc, struct leased_err *err)
+{
+	char full[ENGINE_DOC_NAME_SIZE];
+
+	engine_doc_name(request->mount_id, request->name, full);
+	return (store_doc_get(
+	    store_db(request->engines->config.store), "connection", full, ret_doc, err));
+}
+
+/* ---- read ---- */
+
+/* Is field a secret? What the plugin says, and in any case what sounds like one. */
+static bool
+field_is_secret(const json_t *description, const char *field)
+{
+	static const char *const words[] = {"password", "private_key", "secret", "token"};
+	const json_t *row;
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strstr(field, words[i]) != NULL &&
+		    strcmp(field, "password_authentication") != 0)
+			return (true);
+	json_array_foreach(json_object_get(description, "config_fields"), i,
+	    row) if (json_is_true(json_object_get(row, "secret")) &&
+		     strcmp(json_string_value(json_object_get(row, "name")), field) ==
+			 0) return (true);
+	return (false);
+}
+
+/* Where a password stands in a connection URL or keyword string: its bytes, or NULL. */
+const char *
+engine_config_url_password(const char *url, size_t *ret_len)
+{
+	const char *start = strstr(url, "://"), *at, *colon;
+
+	if (start != NULL) {
+		start += 3;
+		at = start + strcspn(start, "/?");
+		while (at > start && *at != '@')
+			at--;
+		colon = memchr(start, ':', (size_t)(at - start));
+		if (*at == '@' && colon != NULL && colon + 1 < at &&
+		    strncmp(colon + 1, "{{", 2) != 0) {
+			*ret_len = (size_t)(at - colon - 1);
+			return (colon + 1);
+		}
+	}
+	if ((start = strstr(url, "password=")) != NULL) {
+		start += strlen("password=");
+		*ret_len = start[0] == '\'' ? strcspn(start + 1, "'") + 1 : strcspn(start, " &");
+		if (*ret_len > 0 && strncmp(start, "{{", 2) != 0 && strncmp(start, "'{{", 3) != 0)
+			return (start);
+	}
+	return (NULL);
+}
+
+static json_t *
+url_redacted(const char *url)
+{
+	const char *password;
+	char *text = NULL;
+	json_t *redacted;
+	size_t len = 0;
+
+	if ((password = engine_config_url_password(url, &len)) == NULL)
+		return (json_string(url));
+	if (asprintf(&text, "%.*s*****%s", (int)(password - url), url, password + len) < 0)
+		return (NULL);
+	redacted = json_string(text);
+	free(text);
+	return (redacted);
+}
+
+static json_t *
+details_shown(const json_t *details, const json_t *description)
+{
+	json_t *shown = json_object(), *value;
+	const char *key;
+
+	json_object_foreach((json_t *)(uintptr_t)details, key, value)
+	{
+		if (field_is_secret(description, key))
+			continue;
+		if (strcmp(key, "connection_url") == 0 && json_is_string(value))
+			(void)json_object_set_new(
+			    shown, key, url_redacted(json_string_value(value)));
+		else
+			(void)json_object_set(shown, key, value);
+	}
+	return (shown);
+}
+
+static void
+config_read(struct engine_request_copy *request)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	struct engine_connection *connection;
+	struct store_doc *doc = NULL;
+	const json_t *description = NULL;
+	int r;
+
+	if ((r = engine_config_doc(request, &doc, &err)) != 0) {
+		if (r == LEASED_ENOENT)
+			engine_finish(request);
+		else
+			engine_fail_err(request, &err);
+		return;
+	}
+	connection = engine_connection_find(request->engines, doc->id);
+	if (connection != NULL)
+		description = plugin_port_description(connection->port);
+	request->reply.data = json_pack("{s:O, s:s, s:O, s:O, s:s, s:o, s:O}", "plugin_name",
+	    json_object_get(doc->data, "plugin_name"), "plugin_version", "", "allowed_roles",
+	    json_object_get(doc->data, "allowed_roles"), "root_credentials_rotate_statements",
+	    json_object_get(doc->data, "root_rotation_statements"), "password_policy", "",
+	    "connection_details", details_shown(json_object_get(doc->data, "details"), description),
+	    "uuid", json_object_get(doc->data, "uuid"));
+	store_doc_free(doc);
+	engine_finish(request);
+}
+
+/* ---- delete ---- */
+
+struct config_delete {
+	struct engine_change change;
+	int64_t id;
+};
+
+static void
+on_deleted(void *arg, int code, const struct leased_err *err)
+{
+	struct engine_request_copy *request = arg;
+	struct config_delete *gone = request->state;
+	struct engine_connection *connection = engine_connection_find(request->engines, gone->id);
+
+	if (connection != NULL) {
+		connection->closing = false;
+		if (code == 0)
+			engine_connection_close(connection);
+	}
+	if (code != 0 && code != LEASED_ENOENT)
+		engine_fail_err(request, err);
+	else
+		engine_finish(request);
+}
+
+static void
+config_delete(struct engine_request_copy *request)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	struct engine_connection *connection;
+	struct config_delete *gone;
+	struct store_doc *doc = NULL;
+	int r;
+
+	if ((r = engine_config_doc(request, &doc, &err)) == LEASED_ENOENT) {
+		engine_finish(request);
+		return;
+	}
+	if (r != 0 || (gone = calloc(1, sizeof(*gone))) == NULL) {
+		store_doc_free(doc);
+		engine_fail(
+		    request, r != 0 ? r : LEASED_ENOMEM, "%s", r != 0 ? err.text : "out of memory");
+		return;
+	}
+	gone->id = doc->id;
+	gone->change.without_leases = doc->id;
+	gone->change.deletes[0].id = doc->id;
+	gone->change.deletes[0].version = doc->version;
+	gone->change.done = on_deleted;
+	gone->change.arg = request;
+	request->state = gone;
+	request->free_state = free;
+	store_doc_free(doc);
+	/* From here no lease is made on it, so that what the transaction sees is the last word. */
+	if ((connection = engine_connection_find(request->engines, gone->id)) != NULL)
+		connection->closing = true;
+	engine_change_submit(request->engines, &gone->change);
+}
+
+void
+engine_database_config(struct engine_request_copy *request)
+{
+	switch (request->operation) {
+	case ENGINE_READ:
+		config_read(request);
+		return;
+	case ENGINE_WRITE:
+		engine_database_config_write(request);
+		return;
+	case ENGINE_DELETE:
+		config_delete(request);
+		return;
+	case ENGINE_LIST:
+	case ENGINE_PATCH:
+		break;
+	}
+	request->reply.status = 405;
+	engine_fail(request, LEASED_EINVAL, "unsupported operation");
+}
+
+/* ---- reset ---- */
+
+void
+engine_database_reset(struct engine_request_copy *request)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	struct store_doc *doc = NULL;
+	int r;
+
+	if (request->operation != ENGINE_WRITE) {
+		request->reply.status = 405;
+		engine_fail(request, LEASED_EINVAL, "unsupported operation");
+		return;
+	}
+	if ((r = engine_config_doc(request, &doc, &err)) == LEASED_ENOENT)
+		(void)leased_err_set(
+		    &err, LEASED_EINVAL, "there is no connection named %s", request->name);
+	if (r == 0)
+		r = engine_connection_open(request->engines, doc, NULL, &err);
+	store_doc_free(doc);
+	if (r != 0)
+		engine_fail_err(request, &err);
+	else
+		engine_finish(request);
+}

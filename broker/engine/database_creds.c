@@ -1,0 +1,221 @@
+/*
+ * database/creds/:role: a fresh account, by lease/. Here is only who may have one of which role on
+ * which connection, and what the answer says.
+ */
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/database.h"
+
+struct creds {
+	struct engine_request_copy *request;
+	struct engine_role *role;
+	char place[300], owner[64];
+	bool native_expiry;
+};
+
+static void
+creds_free(void *state)
+{
+	struct creds *creds = state;
+
+	engine_role_free(creds->role);
+	free(creds);
+}
+
+void
+engine_issue_fill(struct engine_request_copy *request, const struct engine_role *role,
+    int64_t connection, const char *place, struct lease_issue *ret_issue)
+{
+	struct lease_issue issue = {.mount = request->mount_id,
+	    .place = place,
+	    .connection = connection,
+	    .role_version = role->role_version,
+	    .role_name = role->name,
+	    .display_name = request->display_name,
+	    .owner = "",
+	    .entity = request->entity,
+	    .cause = request->request_id};
+	const struct engine_mount *mount = engine_mount_find(request->engines, request->mount_id);
+
+	issue.ttl.role_ttl_s = role->ttl_s;
+	issue.ttl.role_max_s = role->max_ttl_s;
+	issue.ttl.owner_left_s = -1;
+	if (mount != NULL)
+		engine_mount_ttls(
+		    request->engines, mount, &issue.ttl.mount_default_s, &issue.ttl.mount_max_s);
+	(void)snprintf(issue.caps[0].counter, sizeof(issue.caps[0].counter), "conn:%lld",
+	    (long long)connection);
+	issue.caps[0].limit = request->engines->config.connection_ceiling;
+	issue.caps[0].what = "the connection's ceiling of leases";
+	(void)snprintf(
+	    issue.caps[1].counter, sizeof(issue.caps[1].counter), "role:%lld", (long long)role->id);
+	issue.caps[1].limit = role->max_leases;
+	issue.caps[1].what = "max_leases of this role";
+	if (request->entity[0] != '\0') {
+		(void)snprintf(issue.caps[2].counter, sizeof(issue.caps[2].counter), "entity:%s",
+		    request->entity);
+		issue.caps[2].limit = request->max_leases;
+		issue.caps[2].what = "max_leases of your identity";
+	}
+	*ret_issue = issue;
+}
+
+static void
+on_issued(void *arg, const struct lease_issued *issued)
+{
+	struct engine_request_copy *request = arg;
+	struct creds *creds = request->state;
+	const json_t *warning;
+	size_t i;
+
+	if (issued->code != 0) {
+		engine_fail_err(request, &issued->err);
+		return;
+	}
+	request->reply.data = json_pack("{s:s, s:s%}", "username", issued->account, "password",
+	    leased_secret_reveal(issued->password), leased_secret_len(issued->password));
+	json_array_foreach(issued->warnings, i, warning)
+	    engine_warn(request, "%s", json_string_value(warning));
+	if (!creds->native_expiry)
+		engine_warn(request, "this backend does not expire accounts by itself: should "
+				     "leased be gone for good, "
+				     "this account stays until somebody removes it");
+	request->reply.lease_id = issued->lease_id;
+	request->reply.lease_row = issued->row;
+	request->reply.lease_duration_s = issued->ttl_s;
+	request->reply.renewable = true;
+	if (request->reply.data == NULL) {
+		/* Nobody can have it: say that it was lost, so that it is taken back at once. */
+		lease_delivery(request->engines->leases, issued->row, false);
+		engine_fail(request, LEASED_ENOMEM, "out of memory");
+		return;
+	}
+	engine_finish(request);
+}
+
+/* The connection's document lists who may use it: names, or globs with '*'. */
+static bool
+role_allowed(const json_t *allowed, const char *role)
+{
+	const json_t *pattern;
+	size_t i;
+
+	json_array_foreach(allowed, i, pattern) if (fnmatch(json_string_value(pattern), role,
+							FNM_NOESCAPE) == 0) return (true);
+	return (false);
+}
+
+static int
+creds_connection(
+    struct creds *creds, struct engine_connection **ret_connection, struct leased_err *err)
+{
+	struct engine_request_copy *request = creds->request;
+	struct engine_connection *connection;
+	char full[ENGINE_DOC_NAME_SIZE];
+	struct store_doc *doc = NULL;
+	int r;
+
+	engine_doc_name(request->mount_id, creds->role->db_name, full);
+	r = store_doc_get(store_db(request->engines->config.store), "connection", full, &doc, err);
+	if (r == LEASED_ENOENT)
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "role %s uses connection %.200s, which is not configured: write "
+		    "%sconfig/%.200s first",
+		    request->name, creds->role->db_name, engine_mount_path(request->mount),
+		    creds->role->db_name));
+	if (r != 0)
+		return (r);
+	connection = engine_connection_find(request->engines, doc->id);
+	if (!role_allowed(json_object_get(doc->data, "allowed_roles"), request->name))
+		r = leased_err_set(err, LEASED_EINVAL,
+		    "\"%s\" is not an allowed role of connection %.200s: add it to allowed_roles",
+		    request->name, creds->role->db_name);
+	else if (connection == NULL || connection->closing)
+		r = leased_err_set(
+		    err, LEASED_EUNAVAIL, "connection %.200s is not open", creds->role->db_name);
+	store_doc_free(doc);
+	*ret_connection = connection;
+	return (r);
+}
+
+static void
+creds_issue(struct creds *creds, struct engine_connection *connection)
+{
+	struct engine_request_copy *request = creds->request;
+	struct lease_issue issue;
+
+	(void)snprintf(creds->place, sizeof(creds->place), "creds/%s", request->name);
+	engine_issue_fill(request, creds->role, connection->id, creds->place, &issue);
+	if (request->token != 0 &&
+	    !(creds->role->owned_by_identity && request->entity[0] != '\0')) {
+		(void)snprintf(
+		    creds->owner, sizeof(creds->owner), "token:%lld", (long long)request->token);
+		issue.owner_token = request->token;
+		issue.ttl.owner_left_s = request->token_left_s;
+	} else
+		(void)snprintf(creds->owner, sizeof(creds->owner), "entity:%s", request->entity);
+	issue.owner = creds->owner;
+	creds->native_expiry = json_is_true(
+	    json_object_get(plugin_port_description(connection->port), "native_expiry"));
+	lease_issue_start(request->engines->leases, &issue, on_issued, request);
+}
+
+void
+engine_database_creds(struct engine_request_copy *request)
+{
+	struct engine_connection *connection = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	struct creds *creds;
+	int r;
+
+	if (request->operation != ENGINE_READ || request->head) {
+		request->reply.status = 405;
+		engine_fail(request, LEASED_EINVAL,
+		    request->head ? "HEAD would make an account; use GET"
+				  : "unsupported operation");
+		return;
+	}
+	if ((creds = calloc(1, sizeof(*creds))) == NULL) {
+		engine_fail(request, LEASED_ENOMEM, "out of memory");
+		return;
+	}
+	creds->request = request;
+	request->state = creds;
+	request->free_state = creds_free;
+	r = engine_role_load(
+	    request->engines, request->mount_id, request->name, &creds->role, &err);
+	if (r == LEASED_ENOENT) {
+		engine_fail(request, LEASED_EINVAL, "unknown role: %s", request->name);
+		return;
+	}
+	if (r == 0)
+		r = creds_connection(creds, &connection, &err);
+	if (r != 0) {
+		engine_fail_err(request, &err);
+		return;
+	}
+	creds_issue(creds, connection);
+}
+
+bool
+engine_renew_inputs(
+    struct engines *engines, const struct store_lease *row, struct lease_ttl_input *ret_ttl)
+{
+	const struct engine_mount *mount = engine_mount_find(engines, row->mount);
+	struct lease_ttl_input input = {.owner_left_s = -1};
+	struct engine_role *role = NULL;
+	const char *slash = strchr(row->place, '/');
+
+	if (mount == NULL || slash == NULL ||
+	    engine_role_load(engines, row->mount, slash + 1, &role, NULL) != 0)
+		return (false);
+	input.role_ttl_s = role->ttl_s;
+	input.role_max_s = role->max_ttl_s;
+	engine_mount_ttls(engines, mount, &input.mount_default_s, &input.mount_max_s);
+	engine_role_free(role);
+	*ret_ttl = input;
+	return (true);
+}

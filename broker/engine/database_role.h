@@ -1,0 +1,37 @@
+/*
+ * A role that is being written: between database_role.c, which reads, stores and tries it, and
+ * database_role_build.c, which checks it and builds its documents.
+ */
+#ifndef ENGINE_DATABASE_ROLE_H
+#define ENGINE_DATABASE_ROLE_H
+
+#include "engine/database.h"
+
+struct engine_role_body {
+	char *db_name, *credential_type, *username_template, *owned_objects, *lease_owner;
+	struct jdec_list creation_statements, revocation_statements, rollback_statements,
+	    renew_statements, grant_roles;
+	int64_t default_ttl, max_ttl, max_leases;
+	bool verify_role;
+	json_t *credential_config;
+};
+struct engine_role_write {
+	struct engine_request_copy *request;
+	struct engine_role_body body;
+	struct store_doc *doc, *role_version;
+	int64_t connection; /* 0: it is not configured yet */
+	const json_t *description;
+	struct engine_change change;
+};
+
+/* LEASED_EINVAL says which setting is wrong, why, and what to write instead. */
+int engine_role_check(struct engine_role_write *write, struct leased_err *err) LEASED_MUST_CHECK;
+int engine_role_version_build(
+    struct engine_role_write *write, struct leased_err *err) LEASED_MUST_CHECK;
+int engine_role_doc_build(struct engine_role_write *write, const struct store_doc *current,
+    struct leased_err *err) LEASED_MUST_CHECK;
+
+/* text, or otherwise when it is NULL or empty. */
+const char *engine_text_or(const char *text, const char *otherwise);
+
+#endif

@@ -1,0 +1,388 @@
+/*
+ * Writing database/config/:name. A write is tried before it holds: the new configuration becomes a
+ * candidate with a document, workers and a canary of its own, so that a crash in the middle leaves
+ * nothing; only when the canary has come and gone does it replace what was there.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/jdec.h"
+#include "engine/database.h"
+
+struct config_body {
+	char *plugin_name, *password_policy;
+	bool verify_connection, confirm_move;
+	int64_t max_open_connections;
+	struct jdec_list allowed_roles, root_rotation_statements;
+};
+static const struct jdec_field config_fields[] = {
+    JDEC_FIELD(struct config_body, plugin_name, JDEC_STRING),
+    JDEC_FIELD(struct config_body, password_policy, JDEC_STRING),
+    JDEC_FIELD(struct config_body, verify_connection, JDEC_BOOL),
+    JDEC_FIELD(struct config_body, confirm_move, JDEC_BOOL),
+    JDEC_FIELD(struct config_body, max_open_connections, JDEC_INT),
+    JDEC_FIELD(struct config_body, allowed_roles, JDEC_COMMA_LIST),
+    JDEC_FIELD(struct config_body, root_rotation_statements, JDEC_STRING_LIST),
+    {"plugin_version", JDEC_IGNORED, 0, JDEC_NO_PRESENT},
+    {"name", JDEC_IGNORED, 0, JDEC_NO_PRESENT},
+    {"max_idle_connections", JDEC_IGNORED, 0, JDEC_NO_PRESENT},
+    {"max_connection_lifetime", JDEC_IGNORED, 0, JDEC_NO_PRESENT},
+    {"disable_escaping", JDEC_IGNORED, 0, JDEC_NO_PRESENT},
+    JDEC_END,
+};
+#define POOL_MAX 16
+
+struct config_write {
+	struct engine_request_copy *request;
+	struct config_body body;
+	struct store_doc *doc;          /* what will hold */
+	struct store_doc *candidate;    /* what is being tried */
+	struct store_doc *role_version; /* of the canary */
+	struct engine_change change;
+};
+
+static void
+config_write_free(void *state)
+{
+	struct config_write *write = state;
+
+	jdec_clear(config_fields, &write->body);
+	store_doc_free(write->doc);
+	store_doc_free(write->candidate);
+	store_doc_free(write->role_version);
+	free(write);
+}
+
+/* ---- write: prepare ---- */
+
+/* Puts what the body says of the connection itself over what is stored; null takes a field away. */
+static int
+details_merge(json_t *details, const json_t *body)
+{
+	const struct jdec_field *field;
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)body, key, value)
+	{
+		for (field = config_fields; field->name != NULL; field++)
+			if (strcmp(field->name, key) == 0)
+				break;
+		if (field->name != NULL)
+			continue;
+		if (json_is_null(value))
+			(void)json_object_del(details, key);
+		else if (json_object_set(details, key, value) != 0)
+			return (LEASED_ENOMEM);
+	}
+	return (0);
+}
+
+/* The body over the stored document: fields that the body leaves out keep their value. */
+static int
+config_decode(struct config_write *write, const struct store_doc *current, struct leased_err *err)
+{
+	static const char *const kept[] = {
+	    "plugin_name", "allowed_roles", "root_rotation_statements", "max_open_connections"};
+	json_t *merged = json_copy(write->request->body);
+	size_t i;
+	int r;
+
+	for (i = 0; current != NULL && i < sizeof(kept) / sizeof(kept[0]); i++)
+		if (json_object_get(merged, kept[i]) == NULL &&
+		    json_object_get(current->data, kept[i]) != NULL)
+			(void)json_object_set(
+			    merged, kept[i], json_object_get(current->data, kept[i]));
+	write->body.verify_connection = true;
+	r = jdec_decode(merged, config_fields, &write->body, NULL, err);
+	json_decref(merged);
+	return (r);
+}
+
+static int
+config_check(const struct config_body *body, struct leased_err *err)
+{
+	const char *nearest;
+
+	if (body->plugin_name == NULL || body->plugin_name[0] == '\0')
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "empty plugin name: set plugin_name, for PostgreSQL "
+		    "postgresql-database-plugin"));
+	if (plugin_catalog_find(body->plugin_name) == NULL) {
+		nearest = plugin_catalog_nearest(body->plugin_name);
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "plugin not found in the catalog: %.64s%s%s", body->plugin_name,
+		    nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : ""));
+	}
+	if (body->password_policy != NULL && body->password_policy[0] != '\0')
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "password_policy is not available in this version; passwords have 24 "
+		    "characters "
+		    "of [A-Za-z0-9-]"));
+	if (body->max_open_connections < 0 || body->max_open_connections > POOL_MAX)
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "max_open_connections must be between 1 and %d, or 0 for the plugin's own",
+		    POOL_MAX));
+	return (0);
+}
+
+/* Fills write->doc: the document as it will be, under its present id if there is one. Takes
+ * current. */
+static int
+config_build(struct config_write *write, struct store_doc *current, struct leased_err *err)
+{
+	struct engine_request_copy *request = write->request;
+	const struct config_body *body = &write->body;
+	char uuid[ID_UUID_SIZE];
+	json_t *details, *uuid_json;
+
+	id_uuid(request->engines->config.ids, uuid);
+	details = current != NULL ? json_deep_copy(json_object_get(current->data, "details"))
+				  : json_object();
+	uuid_json = current != NULL ? json_incref(json_object_get(current->data, "uuid"))
+				    : json_string(uuid);
+	write->doc = engine_doc_new("connection", request->mount_id, request->name,
+	    json_pack("{s:s, s:o, s:o, s:I, s:I, s:o, s:o}", "plugin_name", body->plugin_name,
+		"allowed_roles", engine_list_json(&body->allowed_roles), "root_rotation_statements",
+		engine_list_json(&body->root_rotation_statements), "max_open_connections",
+		(json_int_t)body->max_open_connections, "pool",
+		(json_int_t)body->max_open_connections, "uuid", uuid_json, "details", details));
+	if (write->doc != NULL && current != NULL) {
+		write->doc->id = current->id;
+		write->doc->version = current->version;
+	}
+	store_doc_free(current);
+	if (write->doc == NULL || details_merge(details, request->body) != 0)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	return (0);
+}
+
+static void
+config_warn(struct config_write *write)
+{
+	const json_t *details = json_object_get(write->doc->data, "details");
+	const char *url = json_string_value(json_object_get(details, "connection_url"));
+	size_t len;
+
+	if (url != NULL && engine_config_url_password(url, &len) != NULL)
+		engine_warn(write->request,
+		    "Password found in connection_url, use a templated url to enable root rotation "
+		    "and prevent read access to password information.");
+	if (write->body.allowed_roles.count == 0)
+		engine_warn(write->request, "allowed_roles is empty: no role may use this "
+					    "connection yet; \"*\" allows all");
+}
+
+/* ---- write: hold ---- */
+
+static void
+on_config_held(void *arg, int code, const struct leased_err *err)
+{
+	struct engine_request_copy *request = arg;
+	struct config_write *write = request->state;
+	struct leased_err own = LEASED_ERR_INIT;
+
+	if (code == LEASED_ECONFLICT || code == LEASED_EEXIST) {
+		request->reply.status = 409;
+		engine_fail(request, LEASED_ECONFLICT,
+		    "the configuration of %s was changed by somebody else meanwhile; read it and "
+		    "write again",
+		    request->name);
+		return;
+	}
+	if (code == 0 && engine_connection_open(request->engines, write->doc, NULL, &own) != 0)
+		err = &own;
+	if (code != 0 || own.code != 0)
+		engine_fail_err(request, err);
+	else
+		engine_finish(request);
+}
+
+static void
+config_hold(struct config_write *write)
+{
+	memset(&write->change, 0, sizeof(write->change));
+	write->change.puts[0] = write->doc;
+	write->change.done = on_config_held;
+	write->change.arg = write->request;
+	engine_change_submit(write->request->engines, &write->change);
+}
+
+/* ---- write: the trial ---- */
+
+static struct engine_connection *
+candidate_of(struct config_write *write)
+{
+	return (engine_connection_find(write->request->engines, write->candidate->id));
+}
+
+/* Another server behind the same name: its leases would be looked for where they are not. */
+static bool
+config_moved(struct config_write *write)
+{
+	struct engines *engines = write->request->engines;
+	struct engine_connection *candidate = candidate_of(write);
+	struct engine_connection *present = engine_connection_find(engines, write->doc->id);
+
+	return (!write->body.confirm_move && candidate != NULL && present != NULL &&
+		present->port->server[0] != '\0' && candidate->port->server[0] != '\0' &&
+		strcmp(present->port->server, candidate->port->server) != 0 &&
+		store_lease_any(store_db(engines->config.store), present->id, NULL) == 0);
+}
+
+static void
+on_trial_ended(void *arg, int code, const struct leased_err *err)
+{
+	struct config_write *write = arg;
+	struct engine_connection *candidate = candidate_of(write);
+	bool moved = code == 0 && config_moved(write);
+
+	if (candidate != NULL)
+		candidate->tried = true;
+	if (code != 0) {
+		write->request->reply.status = 400;
+		engine_fail(write->request, code,
+		    "error creating database object: error verifying connection: %s", err->text);
+		return;
+	}
+	if (moved) {
+		write->request->reply.status = 400;
+		engine_fail(write->request, LEASED_EMOVED,
+		    "this configuration leads to another server than the one that the leases of %s "
+		    "are on: nothing was changed; revoke them first, or write again with "
+		    "confirm_move=true",
+		    write->request->name);
+		return;
+	}
+	config_hold(write);
+}
+
+/* Drops fields that the plugin does not know, with the contract's warning. */
+static void
+details_filter(struct config_write *write, const json_t *description)
+{
+	const json_t *rows = json_object_get(description, "config_fields"), *row;
+	json_t *details = json_object_get(write->doc->data, "details"), *unknown = json_array();
+	const char *known[64], *key;
+	size_t i, count = 0;
+	void *next;
+	json_t *value;
+
+	json_array_foreach(rows, i, row) if (count < sizeof(known) / sizeof(known[0]) - 1)
+	    known[count++] = json_string_value(json_object_get(row, "name"));
+	known[count] = NULL;
+	json_object_foreach_safe(details, next, key, value)
+	{
+		for (i = 0; i < count && strcmp(known[i], key) != 0; i++)
+			;
+		if (i < count)
+			continue;
+		(void)json_array_append_new(unknown, json_string(key));
+		(void)json_object_del(details, key);
+	}
+	engine_warn_unknown(write->request, unknown, known);
+	json_decref(unknown);
+}
+
+static void
+on_described(void *arg, const struct plugin_outcome *outcome)
+{
+	struct config_write *write = arg;
+	struct engine_request_copy *request = write->request;
+	struct engine_connection *candidate = candidate_of(write);
+	struct engine_role role = {
+	    .role_version = write->role_version->id, .name = (char *)"canary"};
+	struct lease_issue issue;
+
+	if (outcome->code != 0 || candidate == NULL) {
+		on_trial_ended(
+		    write, outcome->code != 0 ? outcome->code : LEASED_EBUG, &outcome->err);
+		return;
+	}
+	details_filter(write, plugin_port_description(candidate->port));
+	engine_issue_fill(request, &role, write->candidate->id, "config", &issue);
+	lease_preflight_start(request->engines->leases, &issue, on_trial_ended, write);
+}
+
+static void
+on_candidate_stored(void *arg, int code, const struct leased_err *err)
+{
+	struct config_write *write = arg;
+	struct engine_connection *candidate = NULL;
+	struct leased_err own = LEASED_ERR_INIT;
+
+	if (code != 0) {
+		engine_fail_err(write->request, err);
+		return;
+	}
+	if (engine_connection_open(write->request->engines, write->candidate, &candidate, &own) !=
+	    0) {
+		engine_fail_err(write->request, &own);
+		return;
+	}
+	/* The first answer of a worker that has opened: until then the description is not there. */
+	if (plugin_call_start(
+		candidate->port, PLUGIN_OP_PING, json_object(), 0, on_described, write) == NULL) {
+		candidate->tried = true;
+		engine_fail(write->request, LEASED_ENOMEM, "out of memory");
+	}
+}
+
+static void
+config_try(struct config_write *write)
+{
+	struct engine_request_copy *request = write->request;
+	char random[14], name[ENGINE_DOC_NAME_SIZE];
+
+	id_base36(request->engines->config.ids, sizeof(random) - 1, random);
+	(void)snprintf(name, sizeof(name), "%.255s~%s", request->name, random);
+	write->candidate =
+	    engine_doc_new("candidate", request->mount_id, name, json_deep_copy(write->doc->data));
+	write->role_version = engine_doc_new("rolever", request->mount_id, name,
+	    json_pack("{s:{}, s:i, s:i}", "role", "ttl_s", 60, "max_ttl_s", 60));
+	if (write->candidate == NULL || write->role_version == NULL) {
+		engine_fail(request, LEASED_ENOMEM, "out of memory");
+		return;
+	}
+	write->change.puts[0] = write->candidate;
+	write->change.puts[1] = write->role_version;
+	write->change.done = on_candidate_stored;
+	write->change.arg = write;
+	engine_change_submit(request->engines, &write->change);
+}
+
+void
+engine_database_config_write(struct engine_request_copy *request)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	struct store_doc *current = NULL;
+	struct config_write *write;
+	int r;
+
+	if ((write = calloc(1, sizeof(*write))) == NULL) {
+		engine_fail(request, LEASED_ENOMEM, "out of memory");
+		return;
+	}
+	write->request = request;
+	request->state = write;
+	request->free_state = config_write_free;
+	r = engine_config_doc(request, &current, &err);
+	if (r != 0 && r != LEASED_ENOENT)
+		goto fail;
+	if ((r = config_decode(write, current, &err)) != 0 ||
+	    (r = config_check(&write->body, &err)) != 0) {
+		store_doc_free(current);
+		goto fail;
+	}
+	if ((r = config_build(write, current, &err)) != 0)
+		goto fail;
+	config_warn(write);
+	if (write->body.verify_connection)
+		config_try(write);
+	else
+		config_hold(write);
+	return;
+fail:
+	engine_fail_err(request, &err);
+}

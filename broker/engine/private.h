@@ -1,0 +1,125 @@
+/*
+ * Inside engine/: the object behind engines.h, a request on its way, and one durable change. Nobody
+ * outside engine/ includes it.
+ */
+#ifndef ENGINE_PRIVATE_H
+#define ENGINE_PRIVATE_H
+
+#include <sys/queue.h>
+
+#include "engine/engine.h"
+
+struct engine_mount {
+	LIST_ENTRY(engine_mount) link;
+	int64_t id, version;
+	char *path;   /* "database/" */
+	json_t *data; /* the document */
+	bool closing; /* an unmount is under way: nothing new is made below it */
+};
+
+/* One configured connection and the port to it. A candidate is a configuration that is being tried:
+ * it has a document and leases (canaries) of its own, and no name in the API. */
+struct engine_connection {
+	LIST_ENTRY(engine_connection) link;
+	int64_t id, mount;
+	char *name;
+	bool candidate;
+	bool tried;   /* a candidate whose trial has ended: swept once it has no leases */
+	bool closing; /* a delete is under way */
+	struct plugin_port *port;
+};
+
+struct engines {
+	struct engines_config config;
+	struct leases *leases;
+	struct event *sweep;
+	LIST_HEAD(, engine_mount) mounts;
+	LIST_HEAD(, engine_connection) connections;
+};
+
+/* ---- one durable change: puts and deletes in one transaction ---- */
+
+typedef void (*engine_changed)(void *arg, int code, const struct leased_err *err);
+
+#define ENGINE_CHANGE_MAX 2
+struct engine_change {
+	struct store_op op;                        /* first */
+	struct store_doc *puts[ENGINE_CHANGE_MAX]; /* borrowed; ids and versions are filled */
+	struct engine_delete {
+		int64_t id, version;
+	} deletes[ENGINE_CHANGE_MAX];
+	int64_t without_leases;       /* connection that must have no lease, 0: none asked */
+	int64_t without_mount_leases; /* mount alike */
+	const char *mark;             /* a meta key set with it, a literal; NULL: none */
+	engine_changed done;
+	void *arg;
+};
+void engine_change_submit(struct engines *engines, struct engine_change *change);
+
+/* ---- a request on its way ---- */
+
+struct engine_request_copy {
+	unsigned tag;
+	struct engines *engines;
+	const struct engine_mount
+	    *mount; /* borrowed: a mount with requests under way is not freed before the loop turns;
+		       look it up again after waiting */
+	int64_t mount_id;
+	engine_reply_done done;
+	void *arg;
+	enum engine_operation operation;
+	bool head;
+	char *name;   /* what follows the verb of the path: "app" of "creds/app"; "" for none */
+	json_t *body; /* an object, never NULL */
+	char *request_id, *entity, *display_name;
+	int64_t token, token_left_s, max_leases;
+	struct engine_reply reply; /* what will be said; data and warnings are owned here */
+	void *state;               /* the handler's own, freed by free_state */
+	void (*free_state)(void *state);
+};
+/* Ends the request: says reply and frees it. engine_fail: with an error; engine_none: with nothing
+ * (404 or 204). */
+void engine_finish(struct engine_request_copy *request);
+void engine_fail(struct engine_request_copy *request, int code, const char *fmt, ...)
+    LEASED_PRINTF(3, 4);
+void engine_fail_err(struct engine_request_copy *request, const struct leased_err *err);
+/* Adds a warning; a warning lost to lack of memory is not worth failing for. */
+void engine_warn(struct engine_request_copy *request, const char *fmt, ...) LEASED_PRINTF(2, 3);
+/* The contract's warning for fields that nobody knows, each with the nearest known one. unknown:
+ * json array; known: NULL-ended names. */
+void engine_warn_unknown(
+    struct engine_request_copy *request, const json_t *unknown, const char *const *known);
+/* keys of the documents of kind below "<mount id>/", as a LIST answer. */
+void engine_list_docs(struct engine_request_copy *request, const char *kind);
+/* "<mount id>/<name>", the name of a document of a mount. */
+#define ENGINE_DOC_NAME_SIZE 320
+void engine_doc_name(int64_t mount, const char *name, char ret_name[ENGINE_DOC_NAME_SIZE]);
+/* A new document, or NULL; takes data also then. */
+struct store_doc *engine_doc_new(const char *kind, int64_t mount, const char *name, json_t *data);
+
+/* ---- connections ---- */
+
+struct engine_connection *engine_connection_find(struct engines *engines, int64_t id);
+/* Opens (or opens anew) the port of a connection document. */
+int engine_connection_open(struct engines *engines, const struct store_doc *doc,
+    struct engine_connection **ret_connection, struct leased_err *err) LEASED_MUST_CHECK;
+void engine_connection_close(struct engine_connection *connection);
+int engine_connections_load(struct engines *engines, struct leased_err *err) LEASED_MUST_CHECK;
+void engine_connections_free(struct engines *engines);
+void engine_connections_sweep_start(struct engines *engines);
+
+/* ---- mounts ---- */
+
+int engine_mounts_load(struct engines *engines, struct leased_err *err) LEASED_MUST_CHECK;
+void engine_mounts_free(struct engines *engines);
+void engine_mount_free(struct engine_mount *mount); /* NULL is fine */
+/* Takes over what doc holds; doc is left to be freed. NULL: out of memory. */
+struct engine_mount *engine_mount_from_doc(struct store_doc *doc);
+struct store_doc *engine_mount_doc_new(struct engines *engines, const char *path, const char *type,
+    const char *description, int64_t default_s, int64_t max_s);
+struct engine_mount *engine_mount_find(struct engines *engines, int64_t id);
+/* The TTLs that hold below a mount: its own, else the system's. */
+void engine_mount_ttls(struct engines *engines, const struct engine_mount *mount,
+    int64_t *ret_default_s, int64_t *ret_max_s);
+
+#endif
