@@ -1,0 +1,335 @@
+/*
+ * One request to leased: where it is, who we are, the bytes, and what its status means to whoever
+ * called. The token goes into a header, never into argv or a message.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <curl/curl.h>
+
+#include "base/jdec.h"
+#include "cli.h"
+
+#define SYSTEM_SOCKET "/run/leased/leased.sock"
+#define BODY_MAX (64u * 1024 * 1024)
+#define TIMEOUT_S 90L
+
+/* Answers are ours, and lists are long: the limits only bound what a broken server can make us
+ * build. */
+static const struct jdec_limits answer_limits = {
+    .depth = 32, .tokens = 8 * 1000 * 1000, .string_len = 1024 * 1024};
+
+struct buffer {
+	char *bytes;
+	size_t len, size;
+};
+
+static size_t
+on_bytes(char *bytes, size_t one, size_t len, void *arg)
+{
+	struct buffer *buf = arg;
+	size_t size;
+	char *grown;
+
+	(void)one;
+	if (buf->len + len + 1 > BODY_MAX)
+		return (0);
+	if (buf->len + len + 1 > buf->size) {
+		size = buf->size == 0 ? 8192 : buf->size;
+		while (size < buf->len + len + 1)
+			size *= 2;
+		if ((grown = malloc(size)) == NULL)
+			return (0);
+		if (buf->len > 0) {
+			memcpy(grown, buf->bytes, buf->len);
+			leased_wipe(buf->bytes, buf->size);
+		}
+		free(buf->bytes);
+		buf->bytes = grown;
+		buf->size = size;
+	}
+	memcpy(buf->bytes + buf->len, bytes, len);
+	buf->len += len;
+	buf->bytes[buf->len] = '\0';
+	return (len);
+}
+
+/* The address from the environment, or the first socket that is there. */
+static void
+address_find(char *ret_address, size_t size)
+{
+	const char *address = getenv("LEASE_ADDR"), *runtime = getenv("XDG_RUNTIME_DIR");
+
+	if (address == NULL || address[0] == '\0')
+		address = getenv("VAULT_ADDR");
+	if (address != NULL && address[0] != '\0') {
+		(void)snprintf(ret_address, size, "%s", address);
+		return;
+	}
+	(void)snprintf(ret_address, size, "unix://%s", SYSTEM_SOCKET);
+	if (access(SYSTEM_SOCKET, F_OK) == 0 || runtime == NULL)
+		return;
+	(void)snprintf(ret_address, size, "unix://%s/leased/leased.sock", runtime);
+	if (access(ret_address + strlen("unix://"), F_OK) != 0)
+		(void)snprintf(ret_address, size, "unix://%s", SYSTEM_SOCKET);
+}
+
+/* path with everything but unreserved characters and '/' escaped; for curl_free(). */
+static char *
+path_escape(CURL *curl, const char *path)
+{
+	char *escaped, *from, *to;
+
+	if ((escaped = curl_easy_escape(curl, path, 0)) == NULL)
+		return (NULL);
+	for (from = to = escaped; *from != '\0'; from++, to++) {
+		*to = *from;
+		if (strncmp(from, "%2F", 3) == 0) {
+			*to = '/';
+			from += 2;
+		}
+	}
+	*to = '\0';
+	return (escaped);
+}
+
+static int
+exit_of_status(long status, const char *error)
+{
+	static const char *const ended[] = {
+	    "lease expired", "past the max TTL", "invalid lease", "lease not found"};
+	size_t i;
+
+	switch (status) {
+	case 400:
+		for (i = 0; i < sizeof(ended) / sizeof(ended[0]); i++)
+			if (strstr(error, ended[i]) != NULL)
+				return (CLI_EXPIRED);
+		return (CLI_FAILED);
+	case 401:
+	case 403:
+		return (CLI_DENIED);
+	case 404:
+		return (CLI_NOT_FOUND);
+	case 501:
+		return (CLI_NOT_READY);
+	case 503:
+		return (strstr(error, "is sealed") != NULL ? CLI_NOT_READY : CLI_BACKEND);
+	case 502:
+	case 504:
+	case 507:
+		return (CLI_BACKEND);
+	default:
+		return (status >= 200 && status < 300 ? CLI_OK : CLI_FAILED);
+	}
+}
+
+/* The texts of {"errors":[..]}, or what else is known. */
+static void
+error_text(struct cli_reply *reply)
+{
+	const json_t *errors = json_object_get(reply->body, "errors"), *text;
+	size_t i, used = 0;
+
+	json_array_foreach(errors, i, text)
+	{
+		used += (size_t)snprintf(reply->error + used, sizeof(reply->error) - used, "%s%s",
+		    i == 0 ? "" : "\n  ",
+		    json_is_string(text) ? json_string_value(text) : "(not a text)");
+		if (used >= sizeof(reply->error))
+			return;
+	}
+	if (used == 0)
+		(void)snprintf(reply->error, sizeof(reply->error), "%s (HTTP status %ld)",
+		    reply->status == 404 ? "there is nothing at this path"
+					 : "leased gave no reason",
+		    reply->status);
+}
+
+static void
+answer_take(struct cli_reply *reply, const struct buffer *buf)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+
+	if (buf->len > 0 &&
+	    jdec_parse(buf->bytes, buf->len, &answer_limits, &reply->body, &err) != 0) {
+		(void)snprintf(reply->error, sizeof(reply->error),
+		    "HTTP status %ld with a body that is no JSON (%s): is this address leased?",
+		    reply->status, err.text);
+		reply->code = CLI_FAILED;
+		return;
+	}
+	if (reply->status < 200 || reply->status >= 300) {
+		error_text(reply);
+		reply->code = exit_of_status(reply->status, reply->error);
+	}
+}
+
+static struct curl_slist *
+headers_make(void)
+{
+	const char *token = getenv("LEASE_TOKEN");
+	struct curl_slist *headers = NULL;
+	char line[600];
+
+	if (token == NULL || token[0] == '\0')
+		token = getenv("VAULT_TOKEN");
+	headers = curl_slist_append(headers, "X-Vault-Request: true");
+	headers = curl_slist_append(headers, "Content-Type: application/json");
+	/* No 100-continue round trip: what we send is small. */
+	headers = curl_slist_append(headers, "Expect:");
+	if (token != NULL && token[0] != '\0' && strlen(token) < 512) {
+		(void)snprintf(line, sizeof(line), "X-Vault-Token: %s", token);
+		headers = curl_slist_append(headers, line);
+		leased_wipe(line, sizeof(line));
+	}
+	return (headers);
+}
+
+static void
+headers_free(struct curl_slist *headers)
+{
+	struct curl_slist *line;
+
+	for (line = headers; line != NULL; line = line->next)
+		if (strncmp(line->data, "X-Vault-Token", 13) == 0)
+			leased_wipe(line->data, strlen(line->data));
+	curl_slist_free_all(headers);
+}
+
+/* 0, or the reply says why not. */
+static int
+url_set(CURL *curl, const char *path, const char *query, struct cli_reply *reply)
+{
+	char address[512], *escaped, *url = NULL;
+	size_t len;
+	int r = -1;
+
+	address_find(address, sizeof(address));
+	if ((escaped = path_escape(curl, path)) == NULL)
+		goto out;
+	if (strncmp(address, "unix://", 7) == 0) {
+		(void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, address + 7);
+		(void)snprintf(address, sizeof(address), "http://leased");
+	}
+	for (len = strlen(address); len > 0 && address[len - 1] == '/';)
+		address[--len] = '\0';
+	r = asprintf(&url, "%s/v1/%s%s%s", address, escaped, query != NULL ? "?" : "",
+	    query != NULL ? query : "");
+	if (r >= 0)
+		(void)curl_easy_setopt(curl, CURLOPT_URL, url);
+	free(r >= 0 ? url : NULL);
+out:
+	curl_free(escaped);
+	if (r < 0) {
+		reply->code = CLI_FAILED;
+		(void)snprintf(reply->error, sizeof(reply->error), "out of memory");
+	}
+	return (r < 0 ? -1 : 0);
+}
+
+static void
+transfer(CURL *curl, struct cli_reply *reply)
+{
+	char why[CURL_ERROR_SIZE] = "", address[512];
+	struct buffer buf = {NULL, 0, 0};
+	CURLcode code;
+	long os_errno = 0;
+
+	(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
+	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &buf);
+	(void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
+	code = curl_easy_perform(curl);
+	if (code == CURLE_OK) {
+		(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply->status);
+		answer_take(reply, &buf);
+	} else {
+		address_find(address, sizeof(address));
+		reply->code = CLI_UNREACHABLE;
+		/* curl's own words name a port, which a socket has not. */
+		if (strncmp(address, "unix://", 7) == 0 && code == CURLE_COULDNT_CONNECT &&
+		    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno) == CURLE_OK &&
+		    os_errno != 0)
+			(void)snprintf(why, sizeof(why), "%s", strerror((int)os_errno));
+		(void)snprintf(reply->error, sizeof(reply->error),
+		    "cannot reach leased at %s: %s. Is it running, and is LEASE_ADDR right?",
+		    address, why[0] != '\0' ? why : curl_easy_strerror(code));
+	}
+	(void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
+	if (buf.bytes != NULL)
+		leased_wipe(buf.bytes, buf.size);
+	free(buf.bytes);
+}
+
+/* jansson's own free, which wipes. */
+static void
+text_free(char *text)
+{
+	json_malloc_t alloc_fn;
+	json_free_t free_fn;
+
+	json_get_alloc_funcs(&alloc_fn, &free_fn);
+	free_fn(text);
+}
+
+void
+cli_request(const char *method, const char *path, const char *query, const json_t *body,
+    struct cli_reply *ret_reply)
+{
+	struct curl_slist *headers = NULL;
+	char *text = NULL;
+	CURL *curl;
+
+	memset(ret_reply, 0, sizeof(*ret_reply));
+	if ((curl = curl_easy_init()) == NULL ||
+	    (body != NULL && (text = json_dumps(body, JSON_COMPACT)) == NULL)) {
+		ret_reply->code = CLI_FAILED;
+		(void)snprintf(ret_reply->error, sizeof(ret_reply->error), "out of memory");
+		goto out;
+	}
+	if (url_set(curl, path, query, ret_reply) != 0)
+		goto out;
+	headers = headers_make();
+	(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	(void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
+	(void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 5L);
+	(void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	(void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+	if (text != NULL)
+		(void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
+	transfer(curl, ret_reply);
+out:
+	headers_free(headers);
+	text_free(text);
+	curl_easy_cleanup(curl);
+}
+
+void
+cli_reply_clear(struct cli_reply *reply)
+{
+	json_decref(reply->body);
+	memset(reply, 0, sizeof(*reply));
+}
+
+int
+cli_reply_fail(const struct cli_reply *reply, const char *what)
+{
+	return (cli_fail(reply->code, "%s: %s", what, reply->error));
+}
+
+void
+cli_reply_warn(const struct cli_reply *reply)
+{
+	const json_t *warning;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply->body, "warnings"), i, warning)
+	{
+		if (json_is_string(warning))
+			(void)fprintf(stderr, "lease: warning: %s\n", json_string_value(warning));
+	}
+}

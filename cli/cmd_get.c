@@ -1,0 +1,48 @@
+/*
+ * lease get: one credential, shown.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+char *
+cli_creds_path(const char *name)
+{
+	char *path = NULL;
+
+	if (strncmp(name, "/v1/", 4) == 0)
+		name += 4;
+	while (name[0] == '/')
+		name++;
+	if (strchr(name, '/') != NULL)
+		return (strdup(name));
+	return (asprintf(&path, "database/creds/%s", name) < 0 ? NULL : path);
+}
+
+int
+cli_run_get(const struct cli_options *options, int argc, char **argv)
+{
+	struct cli_reply reply;
+	json_t *credential;
+	char *path;
+	int code;
+
+	if (argc != 2)
+		return (cli_usage("get", "get takes one ROLE or PATH"));
+	if ((path = cli_creds_path(argv[1])) == NULL)
+		return (cli_fail(CLI_FAILED, "out of memory"));
+	cli_request("GET", path, NULL, NULL, &reply);
+	if (reply.code != CLI_OK)
+		code = cli_reply_fail(&reply, path);
+	else {
+		cli_reply_warn(&reply);
+		credential = cli_credential(reply.body);
+		code = cli_show_object(options, credential);
+		json_decref(credential);
+	}
+	cli_reply_clear(&reply);
+	free(path);
+	return (code);
+}

@@ -1,0 +1,223 @@
+/*
+ * lease list, show, renew, revoke: what becomes of leases that exist.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+/* Takes "--NAME VALUE" or "--NAME=VALUE" out of argv; *ret_value stays when it is not there. -1:
+ * the value is missing. */
+static int
+option_take(int *argc, char **argv, const char *name, const char **ret_value)
+{
+	size_t len = strlen(name);
+	int i, used;
+
+	for (i = 1; i < *argc; i++) {
+		if (strncmp(argv[i], name, len) != 0 ||
+		    (argv[i][len] != '\0' && argv[i][len] != '='))
+			continue;
+		used = argv[i][len] == '=' ? 1 : 2;
+		if (i + used > *argc)
+			return (-1);
+		*ret_value = used == 1 ? argv[i] + len + 1 : argv[i + 1];
+		memmove(argv + i, argv + i + used, (size_t)(*argc - i - used + 1) * sizeof(*argv));
+		*argc -= used;
+		i--;
+	}
+	return (0);
+}
+
+/* ---- list ---- */
+
+static int
+list_ids(const struct cli_options *options, const char *prefix)
+{
+	struct cli_reply reply;
+	const json_t *keys, *key;
+	char *path = NULL;
+	size_t i;
+	int code = CLI_OK;
+
+	if (asprintf(&path, "sys/leases/lookup/%s", prefix) < 0)
+		return (cli_fail(CLI_FAILED, "out of memory"));
+	cli_request("LIST", path, NULL, NULL, &reply);
+	keys = json_object_get(json_object_get(reply.body, "data"), "keys");
+	if (reply.code != CLI_OK)
+		code = cli_reply_fail(&reply, prefix);
+	else if (options->format == CLI_FORMAT_JSON)
+		code = cli_show_object(options, json_object_get(reply.body, "data"));
+	else
+		json_array_foreach(keys, i, key)(void) printf("%s\n", json_string_value(key));
+	cli_reply_clear(&reply);
+	free(path);
+	return (code);
+}
+
+static json_t *
+rows_in_state(const json_t *leases, const char *state)
+{
+	json_t *rows = json_array();
+	const json_t *row;
+	const char *text;
+	size_t i;
+
+	json_array_foreach(leases, i, row)
+	{
+		text = json_string_value(json_object_get(row, "state"));
+		if (state == NULL || (text != NULL && strcmp(text, state) == 0))
+			(void)json_array_append(rows, (json_t *)(uintptr_t)row);
+	}
+	return (rows);
+}
+
+int
+cli_run_list(const struct cli_options *options, int argc, char **argv)
+{
+	static const char *const columns[] = {"id", "state", "ttl", "account", NULL};
+	static const char *const stuck_columns[] = {"lease_id", "error", NULL};
+	const char *state = NULL;
+	struct cli_reply reply;
+	json_t *rows;
+	bool stuck;
+	int code;
+
+	if (option_take(&argc, argv, "--state", &state) != 0 || argc > 2)
+		return (cli_usage("list", "list takes at most one PREFIX and --state STATE"));
+	if (argc == 2)
+		return (list_ids(options, argv[1]));
+	stuck = state != NULL && strcmp(state, "stuck") == 0;
+	if (stuck)
+		cli_request("GET", "sys/leases", "type=irrevocable&limit=none", NULL, &reply);
+	else
+		cli_request("GET", "sys/leases/mine", NULL, NULL, &reply);
+	if (reply.code != CLI_OK)
+		code = cli_reply_fail(&reply, "list");
+	else {
+		cli_reply_warn(&reply);
+		rows = rows_in_state(json_object_get(json_object_get(reply.body, "data"), "leases"),
+		    stuck ? NULL : state);
+		if (json_array_size(rows) == 0 && options->format == CLI_FORMAT_TABLE &&
+		    options->field == NULL) {
+			(void)fprintf(stderr, "lease: no leases\n");
+			code = CLI_OK;
+		} else
+			code = cli_show_rows(options, rows, stuck ? stuck_columns : columns);
+		json_decref(rows);
+	}
+	cli_reply_clear(&reply);
+	return (code);
+}
+
+/* ---- show, renew ---- */
+
+int
+cli_run_show(const struct cli_options *options, int argc, char **argv)
+{
+	struct cli_reply reply;
+	json_t *body;
+	int code;
+
+	if (argc != 2)
+		return (cli_usage("show", "show takes one LEASE-ID"));
+	body = json_pack("{s:s}", "lease_id", argv[1]);
+	cli_request("PUT", "sys/leases/lookup", NULL, body, &reply);
+	code = reply.code == CLI_OK ? cli_show_object(options, json_object_get(reply.body, "data"))
+				    : cli_reply_fail(&reply, argv[1]);
+	cli_reply_clear(&reply);
+	json_decref(body);
+	return (code);
+}
+
+int
+cli_run_renew(const struct cli_options *options, int argc, char **argv)
+{
+	const char *increment = NULL;
+	struct cli_reply reply;
+	json_t *body, *credential;
+	int code;
+
+	if (option_take(&argc, argv, "--increment", &increment) != 0 || argc != 2)
+		return (cli_usage("renew", "renew takes one LEASE-ID"));
+	body = json_pack(
+	    "{s:s, s:s}", "lease_id", argv[1], "increment", increment != NULL ? increment : "0");
+	cli_request("PUT", "sys/leases/renew", NULL, body, &reply);
+	if (reply.code != CLI_OK)
+		code = cli_reply_fail(&reply, argv[1]);
+	else {
+		cli_reply_warn(&reply);
+		credential = cli_credential(reply.body);
+		code = cli_show_object(options, credential);
+		json_decref(credential);
+	}
+	cli_reply_clear(&reply);
+	json_decref(body);
+	return (code);
+}
+
+/* ---- revoke ---- */
+
+static int
+revoke_one(const char *id)
+{
+	struct cli_reply reply;
+	json_t *body = json_pack("{s:s, s:b}", "lease_id", id, "sync", 1);
+	int code;
+
+	cli_request("PUT", "sys/leases/revoke", NULL, body, &reply);
+	code = reply.code == CLI_OK ? CLI_OK : cli_reply_fail(&reply, id);
+	if (code == CLI_OK)
+		cli_reply_warn(&reply);
+	cli_reply_clear(&reply);
+	json_decref(body);
+	return (code);
+}
+
+static int
+revoke_prefix(const char *prefix)
+{
+	struct cli_reply reply;
+	json_t *body = json_pack("{s:b}", "sync", 1);
+	char *path = NULL;
+	int code;
+
+	if (body == NULL || asprintf(&path, "sys/leases/revoke-prefix/%s", prefix) < 0)
+		return (cli_fail(CLI_FAILED, "out of memory"));
+	cli_request("PUT", path, NULL, body, &reply);
+	code = reply.code == CLI_OK ? CLI_OK : cli_reply_fail(&reply, prefix);
+	if (code == CLI_OK) {
+		cli_reply_warn(&reply);
+		if (reply.status == 202)
+			(void)fprintf(stderr,
+			    "lease: recorded; leased goes on ending these leases by itself\n");
+	}
+	cli_reply_clear(&reply);
+	json_decref(body);
+	free(path);
+	return (code);
+}
+
+int
+cli_run_revoke(const struct cli_options *options, int argc, char **argv)
+{
+	const char *prefix = NULL;
+	int i, code, first_failure = CLI_OK, failed = 0;
+
+	(void)options; /* there is nothing to show */
+	if (option_take(&argc, argv, "--prefix", &prefix) != 0 || (prefix == NULL) == (argc < 2))
+		return (cli_usage("revoke", "revoke takes LEASE-IDs, or --prefix PREFIX"));
+	if (prefix != NULL)
+		return (revoke_prefix(prefix));
+	for (i = 1; i < argc; i++) {
+		if ((code = revoke_one(argv[i])) == CLI_OK)
+			continue;
+		failed++;
+		if (first_failure == CLI_OK)
+			first_failure = code;
+		if (code == CLI_UNREACHABLE)
+			break;
+	}
+	return (failed > 0 && argc > 2 ? CLI_SOME_FAILED : first_failure);
+}

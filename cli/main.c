@@ -1,0 +1,267 @@
+/*
+ * `lease`: the command line of leased. It finds the subcommand and the options that all share; each
+ * cmd_*.c does one thing with one or two requests.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <curl/curl.h>
+
+#include "cli.h"
+
+static const char exit_codes[] =
+    "exit status: 0 ok, 1 failed, 2 usage, 3 denied, 4 not found, 5 cannot reach leased,\n"
+    "6 sealed or not ready, 7 backend failed, 8 lease expired or revoked, 9 some of many\n"
+    "failed. exec: the child's own, 128+n by signal, 126 cannot run, 127 not found, 125\n"
+    "failed before the start.\n";
+
+const struct cli_command cli_commands[] = {
+    {"get", cli_run_get, "ROLE|PATH", "make a credential and show it",
+	"A name without a slash is a role of database/: `lease get app` reads\n"
+	"database/creds/app. The credential ends with its lease; see exec for one that ends\n"
+	"with a command.\n\n"
+	"examples:\n"
+	"  lease get app\n"
+	"  lease get -f password database/creds/app\n"
+	"  eval \"$(lease get --format env app)\"   # USERNAME, PASSWORD, LEASE_ID ..\n"},
+    {"exec", cli_run_exec, "[--env NAME=FIELD]... ROLE|PATH -- COMMAND [ARG]...",
+	"run a command with a credential that ends with it",
+	"The child gets PGHOST, PGPORT, PGDATABASE, PGUSER and PGPASSWORD (MYSQL_* alike) as far\n"
+	"as they are known; with --env only what you name. No shell is involved. Signals are\n"
+	"passed on, the lease is renewed while the command runs and revoked when it ends.\n\n"
+	"options:\n"
+	"  --env NAME=FIELD   put FIELD (username, password, ..) into NAME, instead\n\n"
+	"examples:\n"
+	"  lease exec app -- psql -c 'select current_user'\n"
+	"  lease exec --env DB_USER=username --env DB_PASS=password app -- ./migrate\n"},
+    {"list", cli_run_list, "[PREFIX]", "list your own leases, or all below a prefix",
+	"options:\n"
+	"  --state STATE   only leases in that state (live, disarming, disarmed, stuck)\n\n"
+	"examples:\n"
+	"  lease list\n"
+	"  lease list database/creds/app      # everybody's ids, needs sudo on the path\n"
+	"  lease list --state stuck           # revocations that need a person, needs sudo\n"},
+    {"show", cli_run_show, "LEASE-ID", "show one lease",
+	"examples:\n"
+	"  lease show database/creds/app/0000000C4kq2VbX9PnUwE7sd\n"
+	"  lease show -f expire_time \"$LEASE_ID\"\n"},
+    {"renew", cli_run_renew, "LEASE-ID", "renew a lease",
+	"options:\n"
+	"  --increment DURATION   how long from now (1h, 90m, 3600); the role's own when absent\n\n"
+	"examples:\n"
+	"  lease renew --increment 30m \"$LEASE_ID\"\n"},
+    {"revoke", cli_run_revoke, "LEASE-ID... | --prefix PREFIX", "end leases now",
+	"Returns when access has ended; what could not be ended yet is recorded, tried for\n"
+	"ever, and said.\n\n"
+	"options:\n"
+	"  --prefix PREFIX   all leases below PREFIX; needs sudo on the path\n\n"
+	"examples:\n"
+	"  lease revoke \"$LEASE_ID\"\n"
+	"  lease revoke --prefix database/creds/app\n"},
+    {"status", cli_run_status, "", "is leased there, and ready?",
+	"Exit status 0 when it serves, 5 when it cannot be reached, 6 when it is sealed or not\n"
+	"ready.\n\n"
+	"examples:\n"
+	"  lease status\n"
+	"  lease status --format json\n"},
+    {"whoami", cli_run_whoami, "", "who leased takes you for, and your policies",
+	"examples:\n  lease whoami\n  lease whoami -f policies\n"},
+    {"read", cli_run_read, "PATH", "read a path of the API",
+	"examples:\n  lease read database/roles/app\n  lease read sys/mounts\n"},
+    {"write", cli_run_write, "PATH [KEY=VALUE]... | PATH - | PATH @FILE",
+	"write to a path of the API",
+	"KEY=VALUE is a string; a key given twice makes a list. KEY=@FILE takes the file's text,\n"
+	"KEY=- standard input: so that a secret is never on the command line. KEY:=JSON is any\n"
+	"JSON value. A lone - or @FILE is the whole body as JSON.\n\n"
+	"examples:\n"
+	"  lease write database/roles/app db_name=main grant_roles=app default_ttl=1h\n"
+	"  lease write database/config/main plugin_name=postgresql-database-plugin \\\n"
+	"      host=db.example dbname=app user=leased password=@/run/secrets/db \\\n"
+	"      allowed_roles=app\n"},
+    {"delete", cli_run_delete, "PATH", "delete a path of the API",
+	"examples:\n  lease delete database/roles/app\n"},
+    {"list-path", cli_run_list_path, "PATH", "list the keys below a path of the API",
+	"examples:\n  lease list-path database/roles\n"},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+int
+cli_fail(int code, const char *fmt, ...)
+{
+	va_list args;
+
+	(void)fputs("lease: ", stderr);
+	va_start(args, fmt);
+	(void)vfprintf(stderr, fmt, args);
+	va_end(args);
+	(void)fputc('\n', stderr);
+	return (code);
+}
+
+int
+cli_usage(const char *command, const char *fmt, ...)
+{
+	va_list args;
+
+	(void)fputs("lease: ", stderr);
+	va_start(args, fmt);
+	(void)vfprintf(stderr, fmt, args);
+	va_end(args);
+	(void)fprintf(stderr, "\ntry: lease %s%s--help\n", command, command[0] != '\0' ? " " : "");
+	return (CLI_USAGE);
+}
+
+static void
+help(FILE *to)
+{
+	const struct cli_command *command;
+
+	(void)fputs("usage: lease COMMAND [OPTION]... [ARGUMENT]...\n\n"
+		    "Credentials that are made on demand and die by themselves.\n\ncommands:\n",
+	    to);
+	for (command = cli_commands; command->name != NULL; command++)
+		(void)fprintf(to, "  %-10s %s\n", command->name, command->summary);
+	(void)fputs("\noptions of every command:\n"
+		    "  --format table|json|env   how to show the answer (table)\n"
+		    "  -f, --field FIELD         print that field alone\n"
+		    "  --help                    what a command does, with examples\n"
+		    "  --version\n\n"
+		    "environment:\n"
+		    "  LEASE_ADDR     unix:///path or http://HOST:PORT; else VAULT_ADDR; else\n"
+		    "                 /run/leased/leased.sock, else "
+		    "$XDG_RUNTIME_DIR/leased/leased.sock\n"
+		    "  LEASE_TOKEN    a token; else VAULT_TOKEN; without one, the kernel says who "
+		    "you are\n\n",
+	    to);
+	(void)fputs(exit_codes, to);
+}
+
+static int
+command_help(const struct cli_command *command)
+{
+	(void)printf("usage: lease %s [OPTION]... %s\n\n%s.\n\n%s\noptions of every command: "
+		     "--format table|json|env, -f FIELD, --help\n%s",
+	    command->name, command->arguments, command->summary, command->help, exit_codes);
+	return (CLI_OK);
+}
+
+static const struct cli_command *
+command_find(const char *name)
+{
+	const struct cli_command *command;
+
+	for (command = cli_commands; command->name != NULL; command++)
+		if (strcmp(command->name, name) == 0)
+			return (command);
+	return (NULL);
+}
+
+/* Is arg the option name (with one dash or two)? Then *ret_value is what stands behind '=' or in
+ * next, and *ret_used_next says which. */
+static bool
+option_is(
+    const char *arg, const char *name, char *next, const char **ret_value, bool *ret_used_next)
+{
+	size_t len = strlen(name);
+
+	if (arg[0] != '-')
+		return (false);
+	arg += arg[1] == '-' ? 2 : 1;
+	if (strncmp(arg, name, len) != 0 || (arg[len] != '\0' && arg[len] != '='))
+		return (false);
+	*ret_used_next = arg[len] == '\0';
+	*ret_value = arg[len] == '=' ? arg + len + 1 : next;
+	return (true);
+}
+
+static int
+format_parse(const char *text, struct cli_options *options)
+{
+	static const char *const names[] = {"table", "json", "env"};
+	unsigned i;
+
+	for (i = 0; text != NULL && i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(text, names[i]) == 0) {
+			options->format = (enum cli_format)i;
+			return (0);
+		}
+	return (-1);
+}
+
+/* Takes the shared options out of argv, wherever they stand before a lone "--", so that a
+ * subcommand sees only its own. The new argc, or -1 with *ret_exit. */
+static int
+options_take(const struct cli_command *command, int argc, char **argv, struct cli_options *options,
+    int *ret_exit)
+{
+	const char *value;
+	bool used_next;
+	int i, kept = 1;
+
+	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			*ret_exit = command_help(command);
+			return (-1);
+		}
+		if (option_is(argv[i], "format", argv[i + 1], &value, &used_next)) {
+			if (format_parse(value, options) != 0) {
+				*ret_exit =
+				    cli_usage(command->name, "--format takes table, json or env");
+				return (-1);
+			}
+			i += used_next;
+		} else if (option_is(argv[i], "field", argv[i + 1], &value, &used_next) ||
+			   option_is(argv[i], "f", argv[i + 1], &value, &used_next)) {
+			if ((options->field = value) == NULL) {
+				*ret_exit =
+				    cli_usage(command->name, "-f takes the name of a field");
+				return (-1);
+			}
+			i += used_next;
+		} else
+			argv[kept++] = argv[i];
+	}
+	while (i < argc)
+		argv[kept++] = argv[i++];
+	argv[kept] = NULL;
+	return (kept);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct cli_options options = {.format = CLI_FORMAT_TABLE};
+	const struct cli_command *command;
+	struct leased_err err = LEASED_ERR_INIT;
+	int status = CLI_OK;
+
+	if (argc < 2) {
+		help(stderr);
+		return (CLI_USAGE);
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		if (argc > 2 && (command = command_find(argv[2])) != NULL)
+			return (command_help(command));
+		help(stdout);
+		return (CLI_OK);
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		(void)printf("lease %s\n", LEASED_VERSION);
+		return (CLI_OK);
+	}
+	if ((command = command_find(argv[1])) == NULL)
+		return (cli_usage("", "there is no command \"%s\"", argv[1]));
+	if (leased_secret_setup(&err) != 0)
+		return (cli_fail(CLI_FAILED, "%s", err.text));
+	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
+	argc = options_take(command, argc - 1, argv + 1, &options, &status);
+	if (argc >= 0)
+		status = command->run(&options, argc, argv + 1);
+	curl_global_cleanup();
+	if (fflush(stdout) != 0 && status == CLI_OK)
+		return (cli_fail(CLI_FAILED, "the output could not be written"));
+	return (status);
+}
