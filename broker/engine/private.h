@@ -1,5 +1,5 @@
 /*
- * Inside engine/: the object behind engines.h, a request on its way, and one durable change. Nobody
+ * Inside engine/: the object behind engine.h, and a request on its way. Nobody
  * outside engine/ includes it.
  */
 #ifndef ENGINE_PRIVATE_H
@@ -7,6 +7,7 @@
 
 #include <sys/queue.h>
 
+#include "engine/change.h"
 #include "engine/engine.h"
 
 struct engine_mount {
@@ -36,25 +37,6 @@ struct engines {
 	LIST_HEAD(, engine_mount) mounts;
 	LIST_HEAD(, engine_connection) connections;
 };
-
-/* ---- one durable change: puts and deletes in one transaction ---- */
-
-typedef void (*engine_changed)(void *arg, int code, const struct leased_err *err);
-
-#define ENGINE_CHANGE_MAX 2
-struct engine_change {
-	struct store_op op;                        /* first */
-	struct store_doc *puts[ENGINE_CHANGE_MAX]; /* borrowed; ids and versions are filled */
-	struct engine_delete {
-		int64_t id, version;
-	} deletes[ENGINE_CHANGE_MAX];
-	int64_t without_leases;       /* connection that must have no lease, 0: none asked */
-	int64_t without_mount_leases; /* mount alike */
-	const char *mark;             /* a meta key set with it, a literal; NULL: none */
-	engine_changed done;
-	void *arg;
-};
-void engine_change_submit(struct engines *engines, struct engine_change *change);
 
 /* ---- a request on its way ---- */
 

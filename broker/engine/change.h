@@ -1,0 +1,29 @@
+/*
+ * One durable change of an engine's documents: puts and deletes in one transaction, with what must
+ * hold for it.
+ */
+#ifndef ENGINE_CHANGE_H
+#define ENGINE_CHANGE_H
+
+#include "store/store.h"
+
+struct engines;
+
+typedef void (*engine_changed)(void *arg, int code, const struct leased_err *err);
+
+#define ENGINE_CHANGE_MAX 2
+struct engine_change {
+	struct store_op op;                        /* first */
+	struct store_doc *puts[ENGINE_CHANGE_MAX]; /* borrowed; ids and versions are filled */
+	struct engine_delete {
+		int64_t id, version;
+	} deletes[ENGINE_CHANGE_MAX];
+	int64_t without_leases;       /* connection that must have no lease, 0: none asked */
+	int64_t without_mount_leases; /* mount alike */
+	const char *mark;             /* a meta key set with it, a literal; NULL: none */
+	engine_changed done;
+	void *arg;
+};
+void engine_change_submit(struct engines *engines, struct engine_change *change);
+
+#endif
