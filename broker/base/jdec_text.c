@@ -1,6 +1,7 @@
 /*
- * Strict JSON, the small texts in it: durations as clients write them (contract 1.8), and the nearest known name for
- * "did you mean". It owns nothing and allocates nothing. Called by jdec_fields.c, config/, policy/ and api/.
+ * Strict JSON, the small texts in it: durations as clients write them (contract 1.8), and the
+ * nearest known name for "did you mean". It owns nothing and allocates nothing. Called by
+ * jdec_fields.c, config/, policy/ and api/.
  */
 #include <stdbool.h>
 #include <stdint.h>

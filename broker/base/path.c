@@ -1,6 +1,7 @@
 /*
- * Request paths and queries: decoded once, refused when not canonical. It knows no route and no policy; both are given
- * the one string that comes out of here. Called by the HTTP edge, the router and lease/.
+ * Request paths and queries: decoded once, refused when not canonical. It knows no route and no
+ * policy; both are given the one string that comes out of here. Called by the HTTP edge, the router
+ * and lease/.
  */
 #include <stdint.h>
 #include <string.h>
@@ -157,7 +158,8 @@ path_is_name(const char *text, size_t len)
 	return (true);
 }
 
-/* One side of a query's "name=value" into ret_text. LEASED_EINVAL without a text: the caller has its own. */
+/* One side of a query's "name=value" into ret_text. LEASED_EINVAL without a text: the caller has
+ * its own. */
 static int
 decode_query_part(const char *raw, size_t len, char *ret_text, size_t size)
 {

@@ -1,6 +1,6 @@
 /*
- * UTF-8 by the table of RFC 3629, section 4: decoding, encoding, and which characters names may hold. It knows no
- * locale. Called by path.c and hcl.c; JSON text is checked by jansson itself.
+ * UTF-8 by the table of RFC 3629, section 4: decoding, encoding, and which characters names may
+ * hold. It knows no locale. Called by path.c and hcl.c; JSON text is checked by jansson itself.
  */
 #include "base/utf8.h"
 
@@ -39,7 +39,8 @@ utf8_decode(const void *bytes, size_t len, uint32_t *ret_rune)
 			return (0);
 		rune = rune << 6 | (b[i] & 0x3fu);
 	}
-	/* What the first byte alone does not rule out: overlong forms, surrogates, and beyond the last plane. */
+	/* What the first byte alone does not rule out: overlong forms, surrogates, and beyond the
+	 * last plane. */
 	if ((count == 3 && rune < 0x800) || (count == 4 && rune < 0x10000) || rune > 0x10ffff ||
 	    (rune >= 0xd800 && rune <= 0xdfff))
 		return (0);

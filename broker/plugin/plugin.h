@@ -1,7 +1,9 @@
 /*
- * Plugins seen from the daemon: the spawner, the catalog, a pool of workers for each configured connection, and calls with deadlines (design.md section 1).
+ * Plugins seen from the daemon: the spawner, the catalog, a pool of workers for each configured
+ * connection, and calls with deadlines (design.md section 1).
  *
- * lease/ and engine/ talk to a struct plugin_port, which is one configured connection. Behind it is a pool of worker processes, or a fake in tests and the simulator.
+ * lease/ and engine/ talk to a struct plugin_port, which is one configured connection. Behind it is
+ * a pool of worker processes, or a fake in tests and the simulator.
  */
 #ifndef PLUGIN_PLUGIN_H
 #define PLUGIN_PLUGIN_H
@@ -41,7 +43,8 @@ struct plugin_session_ack;
 
 /* How a call ended. result is borrowed for the callback and NULL unless code is 0. */
 struct plugin_outcome {
-	int code; /* 0 or a leased_code: what the worker said, or ETIMEDOUT, ECRASHED, EUNAVAIL, ECANCELED of our own */
+	int code; /* 0 or a leased_code: what the worker said, or ETIMEDOUT, ECRASHED, EUNAVAIL,
+		     ECANCELED of our own */
 	bool not_sent; /* nothing of this call reached the backend: a mint left no trace */
 	const json_t *result;
 	const char *worker; /* id of the worker that had the call; NULL when none had */
@@ -59,13 +62,16 @@ struct plugin_port_ops {
 
 /* What a port tells its owner; each may be NULL. All on the loop. */
 struct plugin_port_events {
-	/* A worker has a new backend session and waits: make it durable, then plugin_session_ack(). id is borrowed. */
+	/* A worker has a new backend session and waits: make it durable, then plugin_session_ack().
+	 * id is borrowed. */
 	void (*on_session)(void *arg, struct plugin_port *port, const char *worker,
 	    const char *session, struct plugin_session_ack *ack);
-	/* A worker closed a session with nothing under way on it: its record may be dropped. A hint: it may never come. */
+	/* A worker closed a session with nothing under way on it: its record may be dropped. A
+	 * hint: it may never come. */
 	void (*on_session_end)(
 	    void *arg, struct plugin_port *port, const char *worker, const char *session);
-	/* A worker is gone (reaped, so nothing more is sent by it). Comes before the outcome of the call that it had. */
+	/* A worker is gone (reaped, so nothing more is sent by it). Comes before the outcome of the
+	 * call that it had. */
 	void (*on_worker_gone)(void *arg, struct plugin_port *port, const char *worker);
 	/* The backend answers again after a back-off. */
 	void (*on_recovered)(void *arg, struct plugin_port *port);
@@ -80,7 +86,8 @@ struct plugin_port {
 };
 
 /*
- * Starts a call; takes params. timeout_ms 0: the operation's own (design.md section 4). done comes exactly once, never before this returns. Mints go first and have a slot of their own; calls wait
+ * Starts a call; takes params. timeout_ms 0: the operation's own (design.md section 4). done comes
+ * exactly once, never before this returns. Mints go first and have a slot of their own; calls wait
  * their turn in the pool, the time in the queue counts. NULL: out of memory (params are freed).
  */
 struct plugin_call *plugin_call_start(struct plugin_port *port, enum plugin_op op, json_t *params,
@@ -89,10 +96,12 @@ struct plugin_call *plugin_call_start(struct plugin_port *port, enum plugin_op o
 void plugin_call_cancel(struct plugin_call *call);
 /* 0: may be called. LEASED_EUNAVAIL with the reason while the connection is in back-off. */
 int plugin_port_ready(struct plugin_port *port, struct leased_err *err) LEASED_MUST_CHECK;
-/* Ends the workers; calls under way end with LEASED_ECANCELED first, then on_worker_gone for each. port is freed at the loop's end. NULL is fine. */
+/* Ends the workers; calls under way end with LEASED_ECANCELED first, then on_worker_gone for each.
+ * port is freed at the loop's end. NULL is fine. */
 void plugin_port_close(struct plugin_port *port);
 
-/* result 0 lets the worker go on; else its call fails with it and the session is closed. Exactly once for each on_session. */
+/* result 0 lets the worker go on; else its call fails with it and the session is closed. Exactly
+ * once for each on_session. */
 void plugin_session_ack(struct plugin_session_ack *ack, int result);
 
 /* ---- the host: spawner and catalog ---- */
@@ -100,8 +109,9 @@ void plugin_session_ack(struct plugin_session_ack *ack, int result);
 struct plugin_host;
 
 /*
- * Forks the spawner. Call first thing in main(): no key, no socket, no thread may exist yet; plugin_dir is the only place it starts programs from (owned by root or us, not writable by others).
- * *ret_fd is the daemon's end, to be given to plugin_host_new().
+ * Forks the spawner. Call first thing in main(): no key, no socket, no thread may exist yet;
+ * plugin_dir is the only place it starts programs from (owned by root or us, not writable by
+ * others). *ret_fd is the daemon's end, to be given to plugin_host_new().
  */
 int plugin_spawner_start(
     const char *plugin_dir, int *ret_fd, pid_t *ret_pid, struct leased_err *err) LEASED_MUST_CHECK;
@@ -111,7 +121,8 @@ struct plugin_host *plugin_host_new(
 /* Kills all workers and the spawner, and waits for it. NULL is fine. */
 void plugin_host_free(struct plugin_host *host);
 
-/* One row a plugin: the names that the API knows it by ("postgresql-database-plugin", "postgresql"), the program, the pool's size. */
+/* One row a plugin: the names that the API knows it by ("postgresql-database-plugin",
+ * "postgresql"), the program, the pool's size. */
 struct plugin_catalog_row {
 	const char *program;
 	const char *api_names[6];
@@ -121,8 +132,9 @@ const struct plugin_catalog_row *plugin_catalog_find(const char *api_name); /* N
 const char *plugin_catalog_nearest(const char *api_name); /* for "did you mean", or NULL */
 
 /*
- * A port with a pool of workers; each gets `open` with config (taken; holds secrets) and reopens with it after a death, with back-off 1 s to 60 s. tag names this store to the backend. Workers start on demand,
- * the first at once. pool 0: the catalog's size.
+ * A port with a pool of workers; each gets `open` with config (taken; holds secrets) and reopens
+ * with it after a death, with back-off 1 s to 60 s. tag names this store to the backend. Workers
+ * start on demand, the first at once. pool 0: the catalog's size.
  */
 struct plugin_port *plugin_port_open(struct plugin_host *host, const struct plugin_catalog_row *row,
     json_t *config, unsigned pool, int64_t connection);

@@ -1,5 +1,6 @@
 /*
- * The doors of plugin.h that lead through a port's table of functions, and what is said of operations in general. Owns nothing; pool.c and the tests' fake port stand behind it.
+ * The doors of plugin.h that lead through a port's table of functions, and what is said of
+ * operations in general. Owns nothing; pool.c and the tests' fake port stand behind it.
  */
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
 /*
- * What every kind of port shares, for those who make one: the heads of a call and of a session's ack, which plugin.h keeps opaque to those who use ports.
+ * What every kind of port shares, for those who make one: the heads of a call and of a session's
+ * ack, which plugin.h keeps opaque to those who use ports.
  */
 #ifndef PLUGIN_PORT_H
 #define PLUGIN_PORT_H
@@ -15,7 +16,8 @@ struct plugin_call {
 	struct plugin_port *port;
 };
 
-/* First member of a port's own ack. answer comes at most once; the ack is the port's again after it. */
+/* First member of a port's own ack. answer comes at most once; the ack is the port's again after
+ * it. */
 struct plugin_session_ack {
 	unsigned tag;
 	void (*answer)(struct plugin_session_ack *ack, int result);

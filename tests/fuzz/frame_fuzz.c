@@ -1,5 +1,6 @@
 /*
- * Fuzzes base/frame: the first byte says in what pieces the stream comes; every cut gives the same objects.
+ * Fuzzes base/frame: the first byte says in what pieces the stream comes; every cut gives the same
+ * objects.
  */
 #include <stdlib.h>
 

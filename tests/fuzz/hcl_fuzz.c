@@ -1,5 +1,6 @@
 /*
- * Fuzzes base/hcl: what is refused says where; in what is accepted every key has a position and blocks can be walked.
+ * Fuzzes base/hcl: what is refused says where; in what is accepted every key has a position and
+ * blocks can be walked.
  */
 #include <ctype.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /*
- * Fuzzes base/jdec: whatever parses also decodes or is refused; durations and names never read beyond their end.
+ * Fuzzes base/jdec: whatever parses also decodes or is refused; durations and names never read
+ * beyond their end.
  */
 #include <stdlib.h>
 #include <string.h>

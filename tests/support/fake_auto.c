@@ -1,5 +1,6 @@
 /*
- * The fake port's automatic half: pumps, worker sessions and their acks, faults and crashes. Owns nothing; fake_port.c keeps the calls, fake_backend.c the accounts.
+ * The fake port's automatic half: pumps, worker sessions and their acks, faults and crashes. Owns
+ * nothing; fake_port.c keeps the calls, fake_backend.c the accounts.
  */
 #include <assert.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /*
- * The in-memory backend behind the fake port: accounts by name, and what each operation of PROTOCOL.md does to them. Knows nothing of calls, workers and sessions; fake_port.c calls it.
+ * The in-memory backend behind the fake port: accounts by name, and what each operation of
+ * PROTOCOL.md does to them. Knows nothing of calls, workers and sessions; fake_port.c calls it.
  */
 #include <assert.h>
 #include <stdio.h>

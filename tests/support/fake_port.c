@@ -1,6 +1,7 @@
 /*
- * The fake port: calls in a list, and the port's table of functions. Owns everything of the fake; starts no process, has no timer. fake_auto.c answers calls from an in-memory backend.
- * Used by unit tests of lease/ and engine/ only.
+ * The fake port: calls in a list, and the port's table of functions. Owns everything of the fake;
+ * starts no process, has no timer. fake_auto.c answers calls from an in-memory backend. Used by
+ * unit tests of lease/ and engine/ only.
  */
 #include <assert.h>
 #include <stdio.h>

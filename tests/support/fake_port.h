@@ -1,6 +1,8 @@
 /*
- * A plugin port without processes, for unit tests of lease/ and engine/. Nothing happens by itself: calls wait until the test answers them (scripted), or until it says fake_port_pump()
- * (automatic: an in-memory backend that does what PROTOCOL.md says). Link leased_test_support (in the module's setup.cmake).
+ * A plugin port without processes, for unit tests of lease/ and engine/. Nothing happens by itself:
+ * calls wait until the test answers them (scripted), or until it says fake_port_pump() (automatic:
+ * an in-memory backend that does what PROTOCOL.md says). Link leased_test_support (in the module's
+ * setup.cmake).
  */
 #ifndef SUPPORT_FAKE_PORT_H
 #define SUPPORT_FAKE_PORT_H
@@ -35,25 +37,30 @@ unsigned fake_port_pending(const struct fake_port *fake, int op);
 /* params of the oldest call of op, borrowed; NULL: there is none. */
 const json_t *fake_port_params(const struct fake_port *fake, enum plugin_op op);
 /*
- * Ends the oldest call of op (false: there is none). code 0: result is JSON text (NULL: "{}"). ETIMEDOUT and ECRASHED end the worker: on_worker_gone comes first. not_sent is true for EUNAVAIL, EINVAL
- * and ECANCELED only.
+ * Ends the oldest call of op (false: there is none). code 0: result is JSON text (NULL: "{}").
+ * ETIMEDOUT and ECRASHED end the worker: on_worker_gone comes first. not_sent is true for EUNAVAIL,
+ * EINVAL and ECANCELED only.
  */
 bool fake_port_answer(struct fake_port *fake, enum plugin_op op, int code, const char *result);
 
 /* ---- automatic ---- */
 
 /*
- * Answers every call that was waiting when it was called, in order, from the in-memory backend; the number answered. A worker's first call raises on_session first and waits, over several pumps, for the ack.
+ * Answers every call that was waiting when it was called, in order, from the in-memory backend; the
+ * number answered. A worker's first call raises on_session first and waits, over several pumps, for
+ * the ack.
  */
 unsigned fake_port_pump(struct fake_port *fake);
 
 enum fake_fault {
 	FAKE_FAULT_BEFORE, /* fails, nothing was sent */
 	FAKE_FAULT_AFTER,  /* the backend did it, then the call fails */
-	FAKE_FAULT_LATE, /* the call fails; the backend does it at fake_port_land(), unless its session was reaped (a zombie) */
-	FAKE_FAULT_HANG, /* is never answered by a pump */
+	FAKE_FAULT_LATE,   /* the call fails; the backend does it at fake_port_land(), unless its
+			      session was reaped (a zombie) */
+	FAKE_FAULT_HANG,   /* is never answered by a pump */
 };
-/* The next call of op that a pump comes to ends with code. Faults of one op queue up. With ETIMEDOUT and ECRASHED the worker ends. */
+/* The next call of op that a pump comes to ends with code. Faults of one op queue up. With
+ * ETIMEDOUT and ECRASHED the worker ends. */
 void fake_port_fault(
     struct fake_port *fake, enum plugin_op op, enum fake_fault fault, int code, const char *text);
 /* Applies what FAKE_FAULT_LATE held back; the number of effects. */
@@ -73,8 +80,8 @@ void fake_port_set_server(struct fake_port *fake, const char *server);
 struct fake_port_counts {
 	unsigned calls[PLUGIN_OP_REAP + 1];
 	unsigned canceled;
-	unsigned
-	    overlaps; /* calls started for an account that another call under way had: must stay 0 */
+	unsigned overlaps; /* calls started for an account that another call under way had: must
+			      stay 0 */
 	unsigned sessions; /* worker sessions that are neither reaped nor closed */
 	unsigned workers;  /* started so far */
 };

@@ -1,5 +1,6 @@
 /*
- * What the files of the fake port share: fake_port.c (calls, the port's table), fake_auto.c (the pump, sessions, faults), fake_backend.c (accounts).
+ * What the files of the fake port share: fake_port.c (calls, the port's table), fake_auto.c (the
+ * pump, sessions, faults), fake_backend.c (accounts).
  */
 #ifndef SUPPORT_FAKE_PRIVATE_H
 #define SUPPORT_FAKE_PRIVATE_H

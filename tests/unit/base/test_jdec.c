@@ -1,5 +1,6 @@
 /*
- * Requirements of base/jdec: limits before building, strictness, weak typing by table, durations, the nearest name.
+ * Requirements of base/jdec: limits before building, strictness, weak typing by table, durations,
+ * the nearest name.
  */
 #include <setjmp.h>
 #include <stdarg.h>

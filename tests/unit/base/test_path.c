@@ -1,5 +1,6 @@
 /*
- * Requirements of base/path: one canonical spelling, everything else refused; prefixes on '/' boundaries; names; queries.
+ * Requirements of base/path: one canonical spelling, everything else refused; prefixes on '/'
+ * boundaries; names; queries.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,62 +13,62 @@
 
 #include "base/path.h"
 
+static const struct {
+	const char *raw;
+	int code;
+	const char *path;
+} cases[] = {
+    {"/", 0, "/"},
+    {"/v1/sys/health", 0, "/v1/sys/health"},
+    {"/v1/sys/", 0, "/v1/sys/"},
+    {"/v1/a%20b", 0, "/v1/a b"},
+    {"/v1/a+b", 0, "/v1/a+b"},
+    {"/v1/a%2Bb", 0, "/v1/a+b"},
+    {"/v1/%252e", 0, "/v1/%2e"},
+    {"/v1/a%2fb", 0, "/v1/a/b"},
+    {"/v1/%c3%a9", 0, "/v1/\xc3\xa9"},
+    {"/v1/...", 0, "/v1/..."},
+    {"/v1/.a", 0, "/v1/.a"},
+    {"/v1/a..b", 0, "/v1/a..b"},
+    {"/v1//a", LEASED_EEXIST, "/v1/a"},
+    {"//", LEASED_EEXIST, "/"},
+    {"/v1/a%2f/b//", LEASED_EEXIST, "/v1/a/b/"},
+    {"/v1%2f%2fa", LEASED_EEXIST, "/v1/a"},
+    {"", LEASED_EINVAL, NULL},
+    {"v1", LEASED_EINVAL, NULL},
+    {"%2fv1", LEASED_EINVAL, NULL},
+    {"/v1/a/../sys/health", LEASED_EINVAL, NULL},
+    {"/v1/a/%2e%2e/sys/health", LEASED_EINVAL, NULL},
+    {"/v1/a/%2E./sys/health", LEASED_EINVAL, NULL},
+    {"/v1/a%2f..%2fsys/health", LEASED_EINVAL, NULL},
+    {"/v1//../a", LEASED_EINVAL, NULL},
+    {"/..", LEASED_EINVAL, NULL},
+    {"/.", LEASED_EINVAL, NULL},
+    {"/v1/./a", LEASED_EINVAL, NULL},
+    {"/v1/a/.", LEASED_EINVAL, NULL},
+    {"/v1/sys/health%00x", LEASED_EINVAL, NULL},
+    {"/v1/sys/health%zz", LEASED_EINVAL, NULL},
+    {"/v1/sys/health%", LEASED_EINVAL, NULL},
+    {"/v1/sys/health%2", LEASED_EINVAL, NULL},
+    {"/v1/sys/health%0d%0aX:y", LEASED_EINVAL, NULL},
+    {"/v1/sys/h\xe9"
+     "alth",
+	LEASED_EINVAL, NULL},
+    {"/v1/\xc3\xa9", LEASED_EINVAL, NULL},
+    {"/v1/secret/%ff", LEASED_EINVAL, NULL},
+    {"/v1/%c0%af", LEASED_EINVAL, NULL},
+    {"/v1/%ed%a0%80", LEASED_EINVAL, NULL},
+    {"/v1/%c2%85", LEASED_EINVAL, NULL},
+    {"/v1/%e2%80%ae", LEASED_EINVAL, NULL},
+    {"/v1/%7f", LEASED_EINVAL, NULL},
+    {"/v1/a b", LEASED_EINVAL, NULL},
+    {"/v1/a#b", LEASED_EINVAL, NULL},
+    {"/v1/\x01", LEASED_EINVAL, NULL},
+};
+
 static void
 paths_are_decoded_once_or_refused(void **state)
 {
-	static const struct {
-		const char *raw;
-		int code;
-		const char *path;
-	} cases[] = {
-	    {"/", 0, "/"},
-	    {"/v1/sys/health", 0, "/v1/sys/health"},
-	    {"/v1/sys/", 0, "/v1/sys/"},
-	    {"/v1/a%20b", 0, "/v1/a b"},
-	    {"/v1/a+b", 0, "/v1/a+b"},
-	    {"/v1/a%2Bb", 0, "/v1/a+b"},
-	    {"/v1/%252e", 0, "/v1/%2e"},
-	    {"/v1/a%2fb", 0, "/v1/a/b"},
-	    {"/v1/%c3%a9", 0, "/v1/\xc3\xa9"},
-	    {"/v1/...", 0, "/v1/..."},
-	    {"/v1/.a", 0, "/v1/.a"},
-	    {"/v1/a..b", 0, "/v1/a..b"},
-	    {"/v1//a", LEASED_EEXIST, "/v1/a"},
-	    {"//", LEASED_EEXIST, "/"},
-	    {"/v1/a%2f/b//", LEASED_EEXIST, "/v1/a/b/"},
-	    {"/v1%2f%2fa", LEASED_EEXIST, "/v1/a"},
-	    {"", LEASED_EINVAL, NULL},
-	    {"v1", LEASED_EINVAL, NULL},
-	    {"%2fv1", LEASED_EINVAL, NULL},
-	    {"/v1/a/../sys/health", LEASED_EINVAL, NULL},
-	    {"/v1/a/%2e%2e/sys/health", LEASED_EINVAL, NULL},
-	    {"/v1/a/%2E./sys/health", LEASED_EINVAL, NULL},
-	    {"/v1/a%2f..%2fsys/health", LEASED_EINVAL, NULL},
-	    {"/v1//../a", LEASED_EINVAL, NULL},
-	    {"/..", LEASED_EINVAL, NULL},
-	    {"/.", LEASED_EINVAL, NULL},
-	    {"/v1/./a", LEASED_EINVAL, NULL},
-	    {"/v1/a/.", LEASED_EINVAL, NULL},
-	    {"/v1/sys/health%00x", LEASED_EINVAL, NULL},
-	    {"/v1/sys/health%zz", LEASED_EINVAL, NULL},
-	    {"/v1/sys/health%", LEASED_EINVAL, NULL},
-	    {"/v1/sys/health%2", LEASED_EINVAL, NULL},
-	    {"/v1/sys/health%0d%0aX:y", LEASED_EINVAL, NULL},
-	    {"/v1/sys/h\xe9"
-	     "alth",
-		LEASED_EINVAL, NULL},
-	    {"/v1/\xc3\xa9", LEASED_EINVAL, NULL},
-	    {"/v1/secret/%ff", LEASED_EINVAL, NULL},
-	    {"/v1/%c0%af", LEASED_EINVAL, NULL},
-	    {"/v1/%ed%a0%80", LEASED_EINVAL, NULL},
-	    {"/v1/%c2%85", LEASED_EINVAL, NULL},
-	    {"/v1/%e2%80%ae", LEASED_EINVAL, NULL},
-	    {"/v1/%7f", LEASED_EINVAL, NULL},
-	    {"/v1/a b", LEASED_EINVAL, NULL},
-	    {"/v1/a#b", LEASED_EINVAL, NULL},
-	    {"/v1/\x01", LEASED_EINVAL, NULL},
-	};
-
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct leased_err err = LEASED_ERR_INIT;
@@ -107,7 +108,8 @@ ten_thousand_spellings_are_canonical_or_refused(void **state)
 
 		for (int i = 0; i < 6; i++) {
 			seed = seed * 1103515245u + 12345u;
-			strcat(raw, parts[(seed >> 16) % (sizeof(parts) / sizeof(parts[0]))]);
+			(void)strlcat(raw, parts[(seed >> 16) % (sizeof(parts) / sizeof(parts[0]))],
+			    sizeof(raw));
 		}
 		if (path_decode(raw, strlen(raw), path, sizeof(path), NULL) == LEASED_EINVAL)
 			continue;
@@ -117,7 +119,7 @@ ten_thousand_spellings_are_canonical_or_refused(void **state)
 		assert_null(strstr(path, "/./"));
 		for (const char *c = path; *c != '\0'; c++) {
 			if (*c == '/' || (*c >= 'a' && *c <= 'z'))
-				strncat(encoded, c, 1);
+				snprintf(encoded + strlen(encoded), 2, "%c", *c);
 			else
 				snprintf(encoded + strlen(encoded), 4, "%%%02x", (unsigned char)*c);
 		}
