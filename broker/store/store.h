@@ -1,11 +1,16 @@
 /*
- * The store: SQLite behind typed calls (design.md section 3). One writer thread with group commit, one reader thread for scans, and a handle of the loop's own for lookups by key.
+ * The store: SQLite behind typed calls (design.md section 3). One writer thread with group commit,
+ * one reader thread for scans, and a handle of the loop's own for lookups by key.
  *
- * Writing: embed a struct store_op, submit it; run() executes on the writer thread inside its own SAVEPOINT and touches only its own struct; done() comes back on the loop once the
- * commit is on disk (or run() failed, or the commit did). Reading more than 64 rows: a struct store_read, the same way, on the reader thread.
- * Inline mode (tests, the simulator): the same SQL on a private in-memory database, run from store_pump() in order of submission, without threads.
+ * Writing: embed a struct store_op, submit it; run() executes on the writer thread inside its own
+ * SAVEPOINT and touches only its own struct; done() comes back on the loop once the commit is on
+ * disk (or run() failed, or the commit did). Reading more than 64 rows: a struct store_read, the
+ * same way, on the reader thread. Inline mode (tests, the simulator): the same SQL on a private
+ * in-memory database, run from store_pump(), without threads: writes in order of submission, then
+ * reads.
  *
- * Values are sealed with their index columns inside; the sealed content wins. A row that does not open is LEASED_ECORRUPT to its reader, and is quarantined.
+ * Values are sealed with their index columns inside; the sealed content wins. A row that does not
+ * open is LEASED_ECORRUPT to its reader, and is quarantined.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -30,33 +35,40 @@ struct store_config {
 	const char *dir; /* leased.db, lock, reserve; NULL with inline_mode: in memory */
 	bool inline_mode;
 	struct event_base *loop; /* NULL with inline_mode */
-	struct seal_root *root;	 /* borrowed while opening */
+	struct seal_root *root;  /* borrowed while opening */
 	struct wclock *clock;
 	struct id_source *ids;
 };
 
 /*
- * Takes the flock (LEASED_EEXIST names the holder's pid), migrates (a newer schema: LEASED_EINVAL), opens or makes the keyring, takes the next epoch. Blocks; for start only.
+ * Takes the flock (LEASED_EEXIST names the holder's pid), migrates (a newer schema: LEASED_EINVAL),
+ * opens or makes the keyring, takes the next epoch. Blocks; for start only.
  */
-int store_open(const struct store_config *config, struct store **ret_store, struct leased_err *err) LEASED_MUST_CHECK;
+int store_open(const struct store_config *config, struct store **ret_store,
+    struct leased_err *err) LEASED_MUST_CHECK;
 /* Writes what is queued, calls every done(), joins the threads. NULL is fine. */
 void store_close(struct store *store);
 
 struct seal *store_seal(struct store *store); /* borrowed */
-const char *store_tag(struct store *store);   /* this store's 6 characters of [0-9a-z], in account names; fixed at the store's birth */
+const char *store_tag(struct store *store);   /* this store's 6 characters of [0-9a-z], in account
+						 names; fixed at the store's birth */
 const char *store_cluster_id(struct store *store); /* a UUID, fixed at birth */
-struct store_db *store_db(struct store *store);	   /* the loop's handle, borrowed */
+struct store_db *store_db(struct store *store);    /* the loop's handle, borrowed */
 struct store_db *store_txn_db(struct store_txn *txn);
 
 struct store_op {
 	int (*run)(struct store_op *op, struct store_txn *txn, struct leased_err *err);
-	/* result: run's, or why the commit failed. May be NULL. op may be freed inside. */
+	/*
+	 * result: run's, or why the commit failed. May be NULL. op may be freed inside. run() is
+	 * called once: when the commit failed, what run() set in its struct (ids, versions) is not
+	 * in the store; read again before a further try.
+	 */
 	void (*done)(struct store_op *op, int result, const struct leased_err *err);
 	struct store_op *next; /* the store's */
-	int result;	       /* the store's */
+	int result;            /* the store's */
 	struct leased_err err; /* the store's */
 };
-/* Never calls back before it returns. */
+/* Never calls back before it returns. From any thread; done() always on the loop. */
 void store_submit(struct store *store, struct store_op *op);
 
 struct store_read {
@@ -68,7 +80,8 @@ struct store_read {
 };
 void store_submit_read(struct store *store, struct store_read *read);
 
-/* Inline mode: runs what is queued, dones included; the number of operations run. */
+/* Inline mode: runs what is queued now, dones included; the number of operations and reads run.
+ * What a done() submits is for the next call. */
 unsigned store_pump(struct store *store);
 
 /* What the operator must know: 0 fine, LEASED_ENOSPC (mints are refused with 507), and counts. */
@@ -80,25 +93,35 @@ struct store_health {
 void store_health_get(struct store *store, struct store_health *ret_health);
 
 /* ---- small values: anchor, settings ---- */
-int store_meta_get(struct store_db *db, const char *key, char **ret_text, struct leased_err *err) LEASED_MUST_CHECK; /* LEASED_ENOENT; caller frees */
-int store_meta_put(struct store_txn *txn, const char *key, const char *text, struct leased_err *err) LEASED_MUST_CHECK;
+int store_meta_get(struct store_db *db, const char *key, char **ret_text,
+    struct leased_err *err) LEASED_MUST_CHECK; /* LEASED_ENOENT; caller frees */
+int store_meta_put(struct store_txn *txn, const char *key, const char *text,
+    struct leased_err *err) LEASED_MUST_CHECK;
 
-/* ---- documents: mounts, policies, connections, roles, role versions, entities: sealed JSON by kind and name ---- */
+/* ---- documents: mounts, policies, connections, roles, role versions, entities: sealed JSON by
+ * kind and name ---- */
 struct store_doc {
-	int64_t id;	 /* never used again; 0 until it is stored */
+	int64_t id;      /* never used again; 0 until it is stored */
 	int64_t version; /* 1 from the first put, one more by each */
 	char *kind, *name;
 	json_t *data;
 };
 void store_doc_free(struct store_doc *doc); /* NULL is fine */
-int store_doc_get(struct store_db *db, const char *kind, const char *name, struct store_doc **ret_doc, struct leased_err *err) LEASED_MUST_CHECK;
-int store_doc_get_id(struct store_db *db, int64_t id, struct store_doc **ret_doc, struct leased_err *err) LEASED_MUST_CHECK;
-/* Names of kind that start with prefix, after `after` (NULL: from the start), ascending; at most limit. *ret_docs is an array of *ret_count, each to be freed, and the array with free(). */
-int store_doc_list(struct store_db *db, const char *kind, const char *prefix, const char *after, unsigned limit, struct store_doc ***ret_docs, size_t *ret_count,
+int store_doc_get(struct store_db *db, const char *kind, const char *name,
+    struct store_doc **ret_doc, struct leased_err *err) LEASED_MUST_CHECK;
+int store_doc_get_id(struct store_db *db, int64_t id, struct store_doc **ret_doc,
     struct leased_err *err) LEASED_MUST_CHECK;
-/* id 0: inserts (LEASED_EEXIST when the name is there) and sets id; else updates where the version still is doc's (LEASED_ECONFLICT). doc->version is set. */
-int store_doc_put(struct store_txn *txn, struct store_doc *doc, struct leased_err *err) LEASED_MUST_CHECK;
-int store_doc_delete(struct store_txn *txn, int64_t id, int64_t version, struct leased_err *err) LEASED_MUST_CHECK;
+/* Names of kind that start with prefix, after `after` (NULL: from the start), ascending; at most
+ * limit. *ret_docs is an array of *ret_count, each to be freed, and the array with free(). */
+int store_doc_list(struct store_db *db, const char *kind, const char *prefix, const char *after,
+    unsigned limit, struct store_doc ***ret_docs, size_t *ret_count,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* id 0: inserts (LEASED_EEXIST when the name is there) and sets id; else updates where the version
+ * still is doc's (LEASED_ECONFLICT). doc->version is set. */
+int store_doc_put(
+    struct store_txn *txn, struct store_doc *doc, struct leased_err *err) LEASED_MUST_CHECK;
+int store_doc_delete(
+    struct store_txn *txn, int64_t id, int64_t version, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- leases ---- */
 enum store_lease_state { STORE_LEASE_INTENT = 1, STORE_LEASE_LIVE = 2, STORE_LEASE_DISARMED = 3 };
@@ -106,55 +129,103 @@ enum store_lease_kind { STORE_LEASE_CREDENTIAL = 1, STORE_LEASE_CANARY = 2, STOR
 
 #define STORE_LEASE_RANDOM_LEN 16
 struct store_lease {
-	int64_t id;	 /* row number: never used again; 0 until it is stored. store_next_lease_id() tells it inside the inserting transaction */
+	int64_t id; /* row number: never used again; 0 until it is stored. store_next_lease_id()
+		       tells it inside the inserting transaction */
 	int64_t version; /* as with documents */
 	enum store_lease_state state;
 	enum store_lease_kind kind;
 	int64_t connection; /* document id of the connection; 0: the timer of tokens */
-	int64_t mount;	    /* document id of the mount */
+	int64_t mount;      /* document id of the mount */
 	int64_t next_at_ms; /* lease time: when something is due */
-	bool revoke;	    /* marked to be revoked */
-	bool stuck;	    /* needs a person */
+	bool revoke;        /* marked to be revoked */
+	bool stuck;         /* needs a person */
 	char random[STORE_LEASE_RANDOM_LEN + 1]; /* the unguessable part of the lease id */
-	char *place;	    /* what follows the mount in the lease's path: "creds/app" */
-	char *account;	    /* the backend's name for it; "" for none */
-	char *owner;	    /* "token:<id>" or "entity:<id>": who it ends with, and whose cap it counts against */
-	json_t *data;	    /* lease/'s own: times, TTLs, handle, server, role version, last error */
+	char *place;   /* what follows the mount in the lease's path: "creds/app" */
+	char *account; /* the backend's name for it; "" for none */
+	char *owner;   /* "token:<id>" or "entity:<id>": who it ends with, and whose cap it counts
+			  against */
+	json_t *data;  /* lease/'s own: times, TTLs, handle, server, role version, last error */
 };
 void store_lease_free(struct store_lease *lease);
 int64_t store_next_lease_id(struct store_txn *txn);
-int store_lease_insert(struct store_txn *txn, struct store_lease *lease, struct leased_err *err) LEASED_MUST_CHECK;
+int store_lease_insert(
+    struct store_txn *txn, struct store_lease *lease, struct leased_err *err) LEASED_MUST_CHECK;
 /* Where the version still is lease's (LEASED_ECONFLICT); lease->version is set. */
-int store_lease_update(struct store_txn *txn, struct store_lease *lease, struct leased_err *err) LEASED_MUST_CHECK;
-/* Deletes the row (same version rule); tombstone (may be NULL, not taken) is kept for 24 h. look_again_ms: lease time at which the account is looked for once more, 0: never. */
-int store_lease_delete(struct store_txn *txn, const struct store_lease *lease, const json_t *tombstone, int64_t now_ms, int64_t look_again_ms, struct leased_err *err) LEASED_MUST_CHECK;
-int store_lease_get(struct store_db *db, int64_t id, struct store_lease **ret_lease, struct leased_err *err) LEASED_MUST_CHECK;
-int store_lease_get_account(struct store_db *db, const char *account, struct store_lease **ret_lease, struct leased_err *err) LEASED_MUST_CHECK;
+int store_lease_update(
+    struct store_txn *txn, struct store_lease *lease, struct leased_err *err) LEASED_MUST_CHECK;
+/* Deletes the row (same version rule); tombstone (may be NULL, not taken) is kept for 24 h.
+ * look_again_ms: lease time at which the account is looked for once more, 0: never. */
+int store_lease_delete(struct store_txn *txn, const struct store_lease *lease,
+    const json_t *tombstone, int64_t now_ms, int64_t look_again_ms,
+    struct leased_err *err) LEASED_MUST_CHECK;
+int store_lease_get(struct store_db *db, int64_t id, struct store_lease **ret_lease,
+    struct leased_err *err) LEASED_MUST_CHECK;
+int store_lease_get_account(struct store_db *db, const char *account,
+    struct store_lease **ret_lease, struct leased_err *err) LEASED_MUST_CHECK;
 
-/* A page of leases by one question; limit is at most 64 on the loop. *ret_leases as with documents. Rows that do not open are left out, quarantined and counted. */
+/* A page of leases by one question; limit is at most 64 on the loop. *ret_leases as with documents.
+ * Rows that do not open are left out, quarantined and counted. */
 enum store_lease_by {
-	STORE_BY_DUE,	/* connection = number, next_at <= until_ms, (next_at, id) > (from_ms, after), ascending by (next_at, id) */
+	STORE_BY_DUE, /* connection = number, next_at <= until_ms, (next_at, id) > (from_ms, after),
+			 ascending by (next_at, id) */
 	STORE_BY_OWNER, /* owner = text, id > after */
-	STORE_BY_PLACE, /* mount = number, place = text or below it ("text/..."), "" for all; id > after */
-	STORE_BY_ID,	/* id > after */
+	STORE_BY_PLACE, /* mount = number, place = text or below it ("text/..."), "" for all; id >
+			   after */
+	STORE_BY_ID,    /* id > after */
 };
 struct store_lease_query {
 	enum store_lease_by by;
 	int64_t number;
 	const char *text;
-	int64_t from_ms;  /* BY_DUE: where to go on: next_at and (in after) id of the last row seen; 0 and 0: from the start */
+	int64_t from_ms; /* BY_DUE: where to go on: next_at and (in after) id of the last row seen;
+			    0 and 0: from the start */
 	int64_t until_ms;
-	int64_t after;	/* 0: from the start */
+	int64_t after;   /* 0: from the start */
 	int64_t at_most; /* highest id to look at, 0: no limit */
 	unsigned limit;
 };
-int store_lease_page(struct store_db *db, const struct store_lease_query *query, struct store_lease ***ret_leases, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+int store_lease_page(struct store_db *db, const struct store_lease_query *query,
+    struct store_lease ***ret_leases, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
 void store_lease_page_free(struct store_lease **leases, size_t count);
-/* The smallest next_at of a connection; LEASED_ENOENT when it has no row. And every connection that has rows. */
-int store_lease_next_at(struct store_db *db, int64_t connection, int64_t *ret_ms, struct leased_err *err) LEASED_MUST_CHECK;
-int store_lease_connections(struct store_db *db, int64_t **ret_connections, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+/* The smallest next_at of a connection; LEASED_ENOENT when it has no row. And every connection that
+ * has rows. */
+int store_lease_next_at(struct store_db *db, int64_t connection, int64_t *ret_ms,
+    struct leased_err *err) LEASED_MUST_CHECK;
+int store_lease_connections(struct store_db *db, int64_t **ret_connections, size_t *ret_count,
+    struct leased_err *err) LEASED_MUST_CHECK;
 /* Does any row of the connection exist? LEASED_ENOENT when not. */
-int store_lease_any(struct store_db *db, int64_t connection, struct leased_err *err) LEASED_MUST_CHECK;
+int store_lease_any(
+    struct store_db *db, int64_t connection, struct leased_err *err) LEASED_MUST_CHECK;
+
+/*
+ * ---- quarantine: lease rows that do not open or do not agree with their index columns. They are
+ * moved here whole and are no rows any more (store_lease_get: LEASED_ECORRUPT); connection and
+ * account are what can still be known, next_at_ms is 0 (at once) when even the index columns' own
+ * checksum fails ----
+ */
+struct store_quarantined {
+	int64_t id; /* the lease's */
+	int64_t connection, next_at_ms;
+	bool disarmed;
+	char *account, *reason;
+};
+/* Those of connection (-1: of all), of next_at_ms <= until_ms, id > after, not yet disarmed unless
+ * with_disarmed; by id. */
+struct store_quarantine_query {
+	int64_t connection, until_ms, after;
+	bool with_disarmed;
+	unsigned limit;
+};
+int store_quarantine_list(struct store_db *db, const struct store_quarantine_query *query,
+    struct store_quarantined **ret_rows, size_t *ret_count,
+    struct leased_err *err) LEASED_MUST_CHECK;
+void store_quarantine_list_free(struct store_quarantined *rows, size_t count);
+/* Its account is disarmed; or is to be tried again at next_at_ms. */
+int store_quarantine_update(struct store_txn *txn, int64_t id, bool disarmed, int64_t next_at_ms,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* By a person's word only: forgets it. */
+int store_quarantine_delete(
+    struct store_txn *txn, int64_t id, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- tombstones ---- */
 struct store_tombstone {
@@ -165,59 +236,102 @@ struct store_tombstone {
 	json_t *data;
 };
 void store_tombstone_free(struct store_tombstone *tombstone);
-int store_tombstone_get(struct store_db *db, int64_t id, struct store_tombstone **ret_tombstone, struct leased_err *err) LEASED_MUST_CHECK;
+int store_tombstone_get(struct store_db *db, int64_t id, struct store_tombstone **ret_tombstone,
+    struct leased_err *err) LEASED_MUST_CHECK;
 /* Those with look_again_ms in 1..now_ms, at most limit. */
-int store_tombstone_due(struct store_db *db, int64_t now_ms, unsigned limit, struct store_tombstone ***ret_tombstones, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
-int store_tombstone_looked(struct store_txn *txn, int64_t id, struct leased_err *err) LEASED_MUST_CHECK;
-int store_tombstone_purge(struct store_txn *txn, int64_t ended_before_ms, unsigned limit, struct leased_err *err) LEASED_MUST_CHECK;
+int store_tombstone_due(struct store_db *db, int64_t now_ms, unsigned limit,
+    struct store_tombstone ***ret_tombstones, size_t *ret_count,
+    struct leased_err *err) LEASED_MUST_CHECK;
+int store_tombstone_looked(
+    struct store_txn *txn, int64_t id, struct leased_err *err) LEASED_MUST_CHECK;
+int store_tombstone_purge(struct store_txn *txn, int64_t ended_before_ms, unsigned limit,
+    struct leased_err *err) LEASED_MUST_CHECK;
 
-/* ---- tokens: a token is a lease row of kind TOKEN (connection 0) plus this index row under the same id ---- */
+/* ---- tokens: a token is a lease row of kind TOKEN (connection 0) plus this index row under the
+ * same id ---- */
 struct store_token {
-	int64_t id;		     /* the lease row's */
+	int64_t id;                  /* the lease row's */
 	uint8_t mac[SEAL_HMAC_SIZE]; /* seal_hmac("token") */
 	char accessor[25];
-	int64_t parent;	   /* token id, 0: orphan */
+	int64_t parent;    /* token id, 0: orphan */
 	int64_t uses_left; /* -1: unlimited */
 };
-int store_token_insert(struct store_txn *txn, const struct store_token *token, struct leased_err *err) LEASED_MUST_CHECK;
-int store_token_get(struct store_db *db, const uint8_t mac[SEAL_HMAC_SIZE], struct store_token *ret_token, struct leased_err *err) LEASED_MUST_CHECK;
-int store_token_get_id(struct store_db *db, int64_t id, struct store_token *ret_token, struct leased_err *err) LEASED_MUST_CHECK;
-int store_token_get_accessor(struct store_db *db, const char *accessor, struct store_token *ret_token, struct leased_err *err) LEASED_MUST_CHECK;
+int store_token_insert(struct store_txn *txn, const struct store_token *token,
+    struct leased_err *err) LEASED_MUST_CHECK;
+int store_token_get(struct store_db *db, const uint8_t mac[SEAL_HMAC_SIZE],
+    struct store_token *ret_token, struct leased_err *err) LEASED_MUST_CHECK;
+int store_token_get_id(struct store_db *db, int64_t id, struct store_token *ret_token,
+    struct leased_err *err) LEASED_MUST_CHECK;
+int store_token_get_accessor(struct store_db *db, const char *accessor,
+    struct store_token *ret_token, struct leased_err *err) LEASED_MUST_CHECK;
 /* Children of parent with id > after, at most limit ids into ret_ids. */
-int store_token_children(struct store_db *db, int64_t parent, int64_t after, unsigned limit, int64_t *ret_ids, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
-int store_token_use(struct store_txn *txn, int64_t id, int64_t *ret_left, struct leased_err *err) LEASED_MUST_CHECK; /* takes one use; LEASED_EDENIED when none is left */
+int store_token_children(struct store_db *db, int64_t parent, int64_t after, unsigned limit,
+    int64_t *ret_ids, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+int store_token_use(struct store_txn *txn, int64_t id, int64_t *ret_left,
+    struct leased_err *err) LEASED_MUST_CHECK; /* takes one use; LEASED_EDENIED when none is left */
 int store_token_delete(struct store_txn *txn, int64_t id, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- take-once and caps ---- */
-/* n + 1 where n < limit, else LEASED_ELIMIT. store_give: n - 1, never below 0. A counter that is 0 has no row. */
-int store_take(struct store_txn *txn, const char *counter, int64_t limit, struct leased_err *err) LEASED_MUST_CHECK;
-int store_give(struct store_txn *txn, const char *counter, struct leased_err *err) LEASED_MUST_CHECK;
-int store_counter_get(struct store_db *db, const char *counter, int64_t *ret_value, struct leased_err *err) LEASED_MUST_CHECK;
-int store_counter_set(struct store_txn *txn, const char *counter, int64_t value, struct leased_err *err) LEASED_MUST_CHECK;
+/* n + 1 where n < limit, else LEASED_ELIMIT. store_give: n - 1, never below 0. A counter that is 0
+ * has no row. */
+int store_take(struct store_txn *txn, const char *counter, int64_t limit,
+    struct leased_err *err) LEASED_MUST_CHECK;
+int store_give(
+    struct store_txn *txn, const char *counter, struct leased_err *err) LEASED_MUST_CHECK;
+int store_counter_get(struct store_db *db, const char *counter, int64_t *ret_value,
+    struct leased_err *err) LEASED_MUST_CHECK;
+int store_counter_set(struct store_txn *txn, const char *counter, int64_t value,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/*
+ * A recount, exact beside running writes: in one store_read, between store_snapshot_begin() and
+ * _end(), page the leases by id and list the counters; the difference is then added in a write.
+ */
+int store_counter_add(struct store_txn *txn, const char *counter, int64_t difference,
+    struct leased_err *err) LEASED_MUST_CHECK; /* never below 0 */
+struct store_counter {
+	char *name;
+	int64_t value;
+};
+/* Names after `after` (NULL: from the start), ascending, at most limit. */
+int store_counter_list(struct store_db *db, const char *after, unsigned limit,
+    struct store_counter **ret_counters, size_t *ret_count,
+    struct leased_err *err) LEASED_MUST_CHECK;
+void store_counter_list_free(struct store_counter *counters, size_t count);
+int store_snapshot_begin(
+    struct store_db *db, struct leased_err *err) LEASED_MUST_CHECK; /* only inside store_read.run */
+void store_snapshot_end(struct store_db *db);
 
 /* ---- bulk jobs ---- */
 struct store_job {
 	int64_t id, version;
-	int64_t high;	/* the highest lease row number given out when the job was made; 0: none is needed */
+	int64_t high;   /* the highest lease row number given out when the job was made; 0: none is
+			   needed */
 	int64_t cursor; /* rows up to here are marked */
-	bool marked;	/* all are */
-	json_t *data;	/* scope, cause, counts */
+	bool marked;    /* all are */
+	json_t *data;   /* scope, cause, counts */
 };
 void store_job_free(struct store_job *job);
-int store_job_put(struct store_txn *txn, struct store_job *job, struct leased_err *err) LEASED_MUST_CHECK; /* as store_doc_put */
+int store_job_put(struct store_txn *txn, struct store_job *job,
+    struct leased_err *err) LEASED_MUST_CHECK; /* as store_doc_put */
 int store_job_delete(struct store_txn *txn, int64_t id, struct leased_err *err) LEASED_MUST_CHECK;
-int store_job_get(struct store_db *db, int64_t id, struct store_job **ret_job, struct leased_err *err) LEASED_MUST_CHECK;
-int store_job_list(struct store_db *db, struct store_job ***ret_jobs, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+int store_job_get(struct store_db *db, int64_t id, struct store_job **ret_job,
+    struct leased_err *err) LEASED_MUST_CHECK;
+int store_job_list(struct store_db *db, struct store_job ***ret_jobs, size_t *ret_count,
+    struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- backend sessions of workers ---- */
 struct store_session {
 	int64_t connection;
-	char *worker;  /* the worker's own id, a UUID: tells a dead worker's sessions from a living one's */
+	char *worker;  /* the worker's own id, a UUID: tells a dead worker's sessions from a living
+			  one's */
 	char *session; /* the plugin's name for it */
 };
-int store_session_put(struct store_txn *txn, const struct store_session *session, struct leased_err *err) LEASED_MUST_CHECK;
-int store_session_delete(struct store_txn *txn, const struct store_session *session, struct leased_err *err) LEASED_MUST_CHECK;
-int store_session_list(struct store_db *db, int64_t connection, struct store_session **ret_sessions, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+int store_session_put(struct store_txn *txn, const struct store_session *session,
+    struct leased_err *err) LEASED_MUST_CHECK;
+int store_session_delete(struct store_txn *txn, const struct store_session *session,
+    struct leased_err *err) LEASED_MUST_CHECK;
+int store_session_list(struct store_db *db, int64_t connection, struct store_session **ret_sessions,
+    size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
 void store_session_list_free(struct store_session *sessions, size_t count);
 
 #endif

@@ -1,0 +1,69 @@
+/*
+ * What the operator must know of the store, and the reserve's part in it: given back to the disk when
+ * a write finds it full, made again when there is room. Called by the writer; read from anywhere.
+ */
+#include "base/log.h"
+#include "store/store_private.h"
+
+void
+health_failed(struct store *store, int code, const struct leased_err *err)
+{
+	bool first;
+
+	pthread_mutex_lock(&store->mutex);
+	first = store->health.code == 0;
+	store->health.code = code;
+	pthread_mutex_unlock(&store->mutex);
+	if (!first)
+		return;
+	log_error("the store cannot write; no credential is handed out until it can. Free disk "
+		  "space, or make the file system writable",
+	    LOG_ERR(err));
+	if (code == LEASED_ENOSPC)
+		files_reserve_release(store);
+}
+
+void
+health_recovered(struct store *store)
+{
+	pthread_mutex_lock(&store->mutex);
+	store->health.code = 0;
+	pthread_mutex_unlock(&store->mutex);
+	log_info("the store can write again, and its reserve is in place");
+}
+
+int
+health_code(struct store *store)
+{
+	int code;
+
+	pthread_mutex_lock(&store->mutex);
+	code = store->health.code;
+	pthread_mutex_unlock(&store->mutex);
+	return (code);
+}
+
+void
+health_count(struct store *store, uint64_t operations)
+{
+	pthread_mutex_lock(&store->mutex);
+	store->health.commits++;
+	store->health.operations += operations;
+	pthread_mutex_unlock(&store->mutex);
+}
+
+void
+health_quarantined(struct store *store, int64_t change)
+{
+	pthread_mutex_lock(&store->mutex);
+	store->health.quarantined += (uint64_t)change;
+	pthread_mutex_unlock(&store->mutex);
+}
+
+void
+store_health_get(struct store *store, struct store_health *ret_health)
+{
+	pthread_mutex_lock(&store->mutex);
+	*ret_health = store->health;
+	pthread_mutex_unlock(&store->mutex);
+}

@@ -1,0 +1,173 @@
+/*
+ * Bulk jobs as rows: what is to be revoked, up to which lease number, and how far it has come. lease/
+ * works them off. The record: format, high, cursor, marked, data.
+ */
+#include <stdlib.h>
+
+#include "store/store_private.h"
+
+#define JOB_FORMAT 1
+#define JOB_FIELDS 5
+#define JOB_SELECT "SELECT id, version, sealed FROM job "
+
+static const char job_table[] = "job";
+
+void
+store_job_free(struct store_job *job)
+{
+	if (job == NULL)
+		return;
+	json_decref(job->data);
+	free(job);
+}
+
+static int
+job_seal(struct store *store, const struct store_job *job, const struct seal_place *place,
+    uint8_t **ret_sealed, size_t *ret_len, struct leased_err *err)
+{
+	json_t *record = json_array();
+	int failed = record == NULL, r;
+
+	failed |= json_array_append_new(record, json_integer(JOB_FORMAT));
+	failed |= json_array_append_new(record, json_integer(job->high));
+	failed |= json_array_append_new(record, json_integer(job->cursor));
+	failed |= json_array_append_new(record, json_boolean(job->marked));
+	failed |= json_array_append(record, job->data);
+	if (failed != 0)
+		r = leased_err_set(
+		    err, LEASED_ENOMEM, "no memory to write a job, or it has no data");
+	else
+		r = record_seal(store, place, record, ret_sealed, ret_len, err);
+	json_decref(record);
+	return (r);
+}
+
+int
+store_job_put(struct store_txn *txn, struct store_job *job, struct leased_err *err)
+{
+	struct seal_place place = {job_table, job->id, job->id == 0 ? 1 : job->version + 1};
+	uint8_t *sealed = NULL;
+	size_t len = 0;
+	int changes = 0, r;
+
+	if (job->id == 0 && (r = record_next_id(txn->db, job_table, &place.key, err)) != 0)
+		return (r);
+	if ((r = job_seal(txn->db->store, job, &place, &sealed, &len, err)) != 0)
+		return (r);
+	if (job->id == 0)
+		r = sql_run(txn->db, "INSERT INTO job (id, version, sealed) VALUES (?1, ?2, ?3)",
+		    SQL_ARGS(sql_int(place.key), sql_int(place.version), sql_blob(sealed, len)),
+		    &changes, err);
+	else
+		r = sql_run(txn->db,
+		    "UPDATE job SET version = ?2, sealed = ?3 WHERE id = ?1 AND version = ?4",
+		    SQL_ARGS(sql_int(place.key), sql_int(place.version), sql_blob(sealed, len),
+			sql_int(job->version)),
+		    &changes, err);
+	free(sealed);
+	if (r == 0 && changes == 0)
+		r = leased_err_set(err, LEASED_ECONFLICT, "job %lld has changed or gone meanwhile",
+		    (long long)job->id);
+	if (r != 0)
+		return (r);
+	job->id = place.key;
+	job->version = place.version;
+	return (0);
+}
+
+int
+store_job_delete(struct store_txn *txn, int64_t id, struct leased_err *err)
+{
+	return (
+	    sql_run(txn->db, "DELETE FROM job WHERE id = ?1", SQL_ARGS(sql_int(id)), NULL, err));
+}
+
+static int
+job_decode(
+    const json_t *record, sqlite3_stmt *stmt, struct store_job **ret_job, struct leased_err *err)
+{
+	struct store_job *job = calloc(1, sizeof(*job));
+	int64_t format;
+
+	if (job == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "no memory to read a job"));
+	if (json_array_size(record) != JOB_FIELDS || !record_int(record, 0, &format) ||
+	    format != JOB_FORMAT || !record_int(record, 1, &job->high) ||
+	    !record_int(record, 2, &job->cursor) || !json_is_boolean(json_array_get(record, 3))) {
+		free(job);
+		return (leased_err_set(err, LEASED_ECORRUPT, "the job's record is malformed"));
+	}
+	job->id = sqlite3_column_int64(stmt, 0);
+	job->version = sqlite3_column_int64(stmt, 1);
+	job->marked = json_is_true(json_array_get(record, 3));
+	job->data = json_incref(json_array_get(record, 4));
+	*ret_job = job;
+	return (0);
+}
+
+static int
+job_from_row(
+    struct store_db *db, sqlite3_stmt *stmt, struct store_job **ret_job, struct leased_err *err)
+{
+	struct seal_place place = {
+	    job_table, sqlite3_column_int64(stmt, 0), sqlite3_column_int64(stmt, 1)};
+	json_t *record = NULL;
+	int r;
+
+	if ((r = record_open(db->store, &place, stmt, 2, &record, err)) == 0)
+		r = job_decode(record, stmt, ret_job, err);
+	json_decref(record);
+	if (r == LEASED_ECORRUPT) {
+		quarantine_other(db, job_table, place.key, "it does not open");
+		return (leased_err_prefix(err, "job %lld", (long long)place.key));
+	}
+	return (r);
+}
+
+int
+store_job_get(struct store_db *db, int64_t id, struct store_job **ret_job, struct leased_err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool row = false;
+	int r;
+
+	r = sql_start(db, JOB_SELECT "WHERE id = ?1", SQL_ARGS(sql_int(id)), &stmt, err);
+	if (r == 0 && (r = sql_step(db, stmt, &row, err)) == 0)
+		r = row ? job_from_row(db, stmt, ret_job, err)
+			: leased_err_set(err, LEASED_ENOENT, "there is no job %lld", (long long)id);
+	sql_finish(stmt);
+	return (r);
+}
+
+static void
+on_job_free(void *item)
+{
+	store_job_free(item);
+}
+
+int
+store_job_list(
+    struct store_db *db, struct store_job ***ret_jobs, size_t *ret_count, struct leased_err *err)
+{
+	struct store_job *job = NULL;
+	sqlite3_stmt *stmt = NULL;
+	struct list list = {0};
+	bool row = false;
+	int r;
+
+	r = sql_start(db, JOB_SELECT "ORDER BY id", SQL_NO_ARGS, &stmt, err);
+	while (r == 0 && (r = sql_step(db, stmt, &row, err)) == 0 && row) {
+		if ((r = job_from_row(db, stmt, &job, err)) == LEASED_ECORRUPT)
+			r = 0;
+		else if (r == 0 && (r = list_append(&list, job, err)) != 0)
+			store_job_free(job);
+	}
+	sql_finish(stmt);
+	if (r != 0) {
+		list_clear(&list, on_job_free);
+		return (r);
+	}
+	*ret_jobs = (struct store_job **)list.items;
+	*ret_count = list.count;
+	return (0);
+}

@@ -1,0 +1,303 @@
+/*
+ * Rows that do not open. A lease row is moved whole into the table quarantine by the writer, with what
+ * is still known of its account; rows of other tables stay where they are and are counted. A row is
+ * found bad on any thread: the report is an ordinary write operation. lease/ disarms the accounts.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "store/store_private.h"
+
+struct report_op {
+	struct store_op op; /* first */
+	struct store *store;
+	const char *table;
+	int64_t key, version, connection, next_at_ms;
+	char *account;
+	const char *reason;
+	bool moved;
+};
+
+/* false: it is reported already. */
+static bool
+reports_add(struct store *store, const char *table, int64_t key)
+{
+	struct reports *reports = &store->reports;
+	bool found = false;
+
+	pthread_mutex_lock(&store->mutex);
+	for (unsigned i = 0; i < STORE_REPORTS && !found; i++)
+		found = reports->rows[i].table == table && reports->rows[i].key == key;
+	if (!found)
+		reports->rows[reports->next++ % STORE_REPORTS] = (struct report){table, key};
+	pthread_mutex_unlock(&store->mutex);
+	return (!found);
+}
+
+static void
+reports_remove(struct store *store, const char *table, int64_t key)
+{
+	struct reports *reports = &store->reports;
+
+	pthread_mutex_lock(&store->mutex);
+	for (unsigned i = 0; i < STORE_REPORTS; i++) {
+		if (reports->rows[i].table == table && reports->rows[i].key == key)
+			reports->rows[i].table = NULL;
+	}
+	pthread_mutex_unlock(&store->mutex);
+}
+
+/*
+ * Where the file itself is damaged, a row and its index entries may differ, and SQLite refuses to
+ * delete it. The indexes are made anew then, from the rows.
+ */
+static int
+lease_remove(struct store_db *db, const struct report_op *report, struct leased_err *err)
+{
+	const char *text = "DELETE FROM lease WHERE id = ?1 AND version = ?2";
+	int r;
+
+	r = sql_run(db, text, SQL_ARGS(sql_int(report->key), sql_int(report->version)), NULL, err);
+	if (r != LEASED_ECORRUPT)
+		return (r);
+	log_warn("the store's indexes of leases are damaged and are made anew");
+	if ((r = sql_script(db, "REINDEX lease", err)) != 0)
+		return (r);
+	return (
+	    sql_run(db, text, SQL_ARGS(sql_int(report->key), sql_int(report->version)), NULL, err));
+}
+
+static int
+run_report(struct store_op *op, struct store_txn *txn, struct leased_err *err)
+{
+	struct report_op *report = (struct report_op *)op;
+	struct sql_arg args[] = {sql_text(report->table), sql_int(report->key),
+	    sql_int(wclock_wall_ms(report->store->clock)), sql_text(report->reason),
+	    sql_int(report->connection), sql_text(report->account), sql_int(report->next_at_ms),
+	    sql_int(report->version)};
+	int changes = 0, r;
+
+	if (report->account == NULL)
+		r = sql_run(txn->db,
+		    "INSERT OR IGNORE INTO quarantine (table_name, key, at, reason, connection,"
+		    " account, next_at, disarmed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1)",
+		    args, 7, &changes, err);
+	else
+		r = sql_run(txn->db,
+		    "INSERT OR IGNORE INTO quarantine (table_name, key, at, reason, connection,"
+		    " account, next_at, disarmed, version, state, kind, mount, flags, place, owner,"
+		    " sum, sealed) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6 = '', version, state,"
+		    " kind, mount, flags, place, owner, sum, sealed FROM lease"
+		    " WHERE id = ?2 AND version = ?8",
+		    args, 8, &changes, err);
+	if (r != 0)
+		return (r);
+	report->moved = changes > 0;
+	if (report->account != NULL && report->moved)
+		r = lease_remove(txn->db, report, err);
+	return (r);
+}
+
+static void
+on_report_done(struct store_op *op, int result, const struct leased_err *err)
+{
+	struct report_op *report = (struct report_op *)op;
+
+	if (result == 0 && report->moved) {
+		health_quarantined(report->store, 1);
+		log_error("a row of the store is damaged and in quarantine",
+		    LOG_S("table", report->table), LOG_I("row", report->key),
+		    LOG_S("reason", report->reason), LOG_S("account", report->account));
+	} else if (result != 0) {
+		/* It will be met again, and reported again. */
+		reports_remove(report->store, report->table, report->key);
+		log_error("a damaged row could not be put in quarantine",
+		    LOG_S("table", report->table), LOG_I("row", report->key), LOG_ERR(err));
+	}
+	free(report->account);
+	free(report);
+}
+
+static void
+report_submit(struct store *store, const struct report_op *what)
+{
+	struct report_op *report;
+
+	if (!reports_add(store, what->table, what->key)) {
+		free(what->account);
+		return;
+	}
+	if ((report = malloc(sizeof(*report))) == NULL) {
+		reports_remove(store, what->table, what->key);
+		free(what->account);
+		return;
+	}
+	*report = *what;
+	report->op = (struct store_op){.run = run_report, .done = on_report_done};
+	report->store = store;
+	store_submit(store, &report->op);
+}
+
+void
+quarantine_lease(
+    struct store_db *db, sqlite3_stmt *stmt, const struct store_lease *opened, const char *reason)
+{
+	struct report_op report = {.table = "lease", .reason = reason};
+	bool good = false;
+
+	report.key = sqlite3_column_int64(stmt, LEASE_ID);
+	report.version = sqlite3_column_int64(stmt, LEASE_VERSION);
+	report.connection = sqlite3_column_int64(stmt, LEASE_CONNECTION);
+	report.next_at_ms = sqlite3_column_int64(stmt, LEASE_NEXT_AT);
+	report.account = sql_column_dup(stmt, LEASE_ACCOUNT);
+	if (opened != NULL) {
+		/* What is sealed wins. */
+		free(report.account);
+		report.account = strdup(opened->account);
+		report.connection = opened->connection;
+		report.next_at_ms = opened->next_at_ms;
+	} else if (record_sum_check(db->store, "lease", stmt, LEASE_SUM, &good, NULL) == 0 &&
+		   !good) {
+		/* Nothing vouches for the deadline: its access ends now. */
+		report.next_at_ms = 0;
+	}
+	if (report.account != NULL)
+		report_submit(db->store, &report);
+}
+
+void
+quarantine_other(struct store_db *db, const char *table, int64_t key, const char *reason)
+{
+	struct report_op report = {.table = table, .key = key, .reason = reason};
+
+	report_submit(db->store, &report);
+}
+
+int
+quarantine_or_absent(struct store_db *db, int64_t lease_id, struct leased_err *err)
+{
+	int64_t found;
+	int r;
+
+	r = sql_number(db, "SELECT 1 FROM quarantine WHERE table_name = 'lease' AND key = ?1",
+	    SQL_ARGS(sql_int(lease_id)), &found, err);
+	if (r == 0)
+		return (leased_err_set(err, LEASED_ECORRUPT,
+		    "lease number %lld is damaged and in quarantine", (long long)lease_id));
+	if (r == LEASED_ENOENT)
+		return (leased_err_set(
+		    err, LEASED_ENOENT, "there is no lease number %lld", (long long)lease_id));
+	return (r);
+}
+
+int
+quarantine_account_or_absent(struct store_db *db, const char *account, struct leased_err *err)
+{
+	int64_t found;
+	int r;
+
+	r = sql_number(db,
+	    "SELECT 1 FROM quarantine WHERE table_name = 'lease' AND account = ?1 LIMIT 1",
+	    SQL_ARGS(sql_text(account)), &found, err);
+	if (r == 0)
+		return (leased_err_set(err, LEASED_ECORRUPT,
+		    "the lease of account %s is damaged and in quarantine", account));
+	if (r == LEASED_ENOENT)
+		return (leased_err_set(err, LEASED_ENOENT, "no lease has the account %s", account));
+	return (r);
+}
+
+int
+quarantine_load(struct store *store, struct leased_err *err)
+{
+	int64_t count = 0;
+	int r;
+
+	if ((r = sql_number(store->writer_db, "SELECT count(*) FROM quarantine", SQL_NO_ARGS,
+		 &count, err)) == 0)
+		store->health.quarantined = (uint64_t)count;
+	return (r);
+}
+
+void
+store_quarantine_list_free(struct store_quarantined *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(rows[i].account);
+		free(rows[i].reason);
+	}
+	free(rows);
+}
+
+int
+store_quarantine_list(struct store_db *db, const struct store_quarantine_query *query,
+    struct store_quarantined **ret_rows, size_t *ret_count, struct leased_err *err)
+{
+	struct store_quarantined *rows = calloc(query->limit > 0 ? query->limit : 1, sizeof(*rows));
+	sqlite3_stmt *stmt = NULL;
+	size_t count = 0;
+	bool row = false;
+	int r;
+
+	if (rows == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "no memory to list the quarantine"));
+	r = sql_start(db,
+	    "SELECT key, connection, next_at, disarmed, account, reason FROM quarantine"
+	    " WHERE table_name = 'lease' AND key > ?1 AND next_at <= ?2"
+	    " AND (?3 = -1 OR connection = ?3) AND (?4 OR NOT disarmed) ORDER BY key LIMIT ?5",
+	    SQL_ARGS(sql_int(query->after), sql_int(query->until_ms), sql_int(query->connection),
+		sql_int(query->with_disarmed), sql_int(query->limit)),
+	    &stmt, err);
+	while (r == 0 && (r = sql_step(db, stmt, &row, err)) == 0 && row) {
+		rows[count] = (struct store_quarantined){.id = sqlite3_column_int64(stmt, 0),
+		    .connection = sqlite3_column_int64(stmt, 1),
+		    .next_at_ms = sqlite3_column_int64(stmt, 2),
+		    .disarmed = sqlite3_column_int(stmt, 3) != 0,
+		    .account = sql_column_dup(stmt, 4),
+		    .reason = sql_column_dup(stmt, 5)};
+		if (rows[count].account == NULL || rows[count].reason == NULL)
+			r = leased_err_set(err, LEASED_ENOMEM, "no memory to list the quarantine");
+		count++;
+	}
+	sql_finish(stmt);
+	if (r != 0) {
+		store_quarantine_list_free(rows, count);
+		return (r);
+	}
+	*ret_rows = rows;
+	*ret_count = count;
+	return (0);
+}
+
+int
+store_quarantine_update(
+    struct store_txn *txn, int64_t id, bool disarmed, int64_t next_at_ms, struct leased_err *err)
+{
+	int changes = 0, r;
+
+	r = sql_run(txn->db,
+	    "UPDATE quarantine SET disarmed = ?2, next_at = ?3"
+	    " WHERE table_name = 'lease' AND key = ?1",
+	    SQL_ARGS(sql_int(id), sql_int(disarmed), sql_int(next_at_ms)), &changes, err);
+	if (r == 0 && changes == 0)
+		r = leased_err_set(
+		    err, LEASED_ENOENT, "lease number %lld is not in quarantine", (long long)id);
+	return (r);
+}
+
+int
+store_quarantine_delete(struct store_txn *txn, int64_t id, struct leased_err *err)
+{
+	int changes = 0, r;
+
+	r = sql_run(txn->db, "DELETE FROM quarantine WHERE table_name = 'lease' AND key = ?1",
+	    SQL_ARGS(sql_int(id)), &changes, err);
+	if (r == 0 && changes == 0)
+		return (leased_err_set(
+		    err, LEASED_ENOENT, "lease number %lld is not in quarantine", (long long)id));
+	/* Too low by one if the transaction fails: until the next start. */
+	if (r == 0)
+		health_quarantined(txn->db->store, -1);
+	return (r);
+}

@@ -1,0 +1,213 @@
+/*
+ * Sealed JSON in a column, the checksum over a row's plain columns, and small help for both. A record
+ * is a JSON array whose first element is the format's number. It knows no table's fields. All typed
+ * files of store/ call it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "seal/seal.h"
+#include "store/store_private.h"
+
+/* Collects json_dump_callback()'s pieces; wiped, since records hold backend passwords. */
+struct dump {
+	uint8_t *bytes;
+	size_t len, size;
+};
+
+static int
+on_dump(const char *piece, size_t len, void *arg)
+{
+	struct dump *dump = arg;
+	uint8_t *larger;
+	size_t size;
+
+	if (dump->size - dump->len < len) {
+		size = dump->size * 2 > dump->len + len ? dump->size * 2 : dump->len + len;
+		if (size < 1024)
+			size = 1024;
+		if ((larger = malloc(size)) == NULL)
+			return (-1);
+		if (dump->len > 0)
+			memcpy(larger, dump->bytes, dump->len);
+		seal_plain_free(dump->bytes, dump->len);
+		dump->bytes = larger;
+		dump->size = size;
+	}
+	memcpy(dump->bytes + dump->len, piece, len);
+	dump->len += len;
+	return (0);
+}
+
+int
+record_seal(struct store *store, const struct seal_place *place, const json_t *record,
+    uint8_t **ret_sealed, size_t *ret_len, struct leased_err *err)
+{
+	struct dump dump = {0};
+	int r;
+
+	if (json_dump_callback(record, on_dump, &dump, JSON_COMPACT) != 0)
+		r = leased_err_set(err, LEASED_ENOMEM, "no memory to write a record");
+	else
+		r = seal_wrap(store->seal, place, dump.bytes, dump.len, ret_sealed, ret_len, err);
+	seal_plain_free(dump.bytes, dump.len);
+	return (r);
+}
+
+int
+record_open(struct store *store, const struct seal_place *place, sqlite3_stmt *stmt, int column,
+    json_t **ret_record, struct leased_err *err)
+{
+	const uint8_t *sealed = sqlite3_column_blob(stmt, column);
+	size_t sealed_len = (size_t)sqlite3_column_bytes(stmt, column), len = 0;
+	json_error_t why;
+	json_t *record;
+	uint8_t *plain = NULL;
+	int r;
+
+	if ((r = seal_unwrap(store->seal, place, sealed, sealed_len, &plain, &len, err)) != 0)
+		return (r);
+	record = json_loadb((const char *)plain, len, 0, &why);
+	seal_plain_free(plain, len);
+	if (record == NULL && json_error_code(&why) == json_error_out_of_memory)
+		return (leased_err_set(err, LEASED_ENOMEM, "no memory to read a record"));
+	if (!json_is_array(record)) {
+		json_decref(record);
+		return (leased_err_set(err, LEASED_ECORRUPT, "the record is no JSON array"));
+	}
+	*ret_record = record;
+	return (0);
+}
+
+/* Bytes of one column in the checksum: its kind, its length, itself. */
+static int
+sum_add(struct dump *dump, const struct sql_arg *column)
+{
+	uint8_t head[9] = {(uint8_t)column->kind};
+	uint64_t number = column->kind == SQL_INT ? (uint64_t)column->number : column->len;
+
+	for (unsigned i = 0; i < 8; i++)
+		head[1 + i] = (uint8_t)(number >> (56 - 8 * i));
+	if (on_dump((const char *)head, sizeof(head), dump) != 0)
+		return (-1);
+	if (column->kind == SQL_INT || column->len == 0)
+		return (0);
+	return (on_dump(column->bytes, column->len, dump));
+}
+
+int
+record_sum(struct store *store, const char *table, const struct sql_arg *columns, size_t count,
+    uint8_t ret_sum[STORE_SUM_SIZE], struct leased_err *err)
+{
+	struct sql_arg table_arg = sql_text(table);
+	uint8_t mac[SEAL_HMAC_SIZE];
+	struct dump dump = {0};
+	int r, failed;
+
+	failed = sum_add(&dump, &table_arg);
+	for (size_t i = 0; i < count && failed == 0; i++)
+		failed = sum_add(&dump, &columns[i]);
+	if (failed != 0)
+		r = leased_err_set(err, LEASED_ENOMEM, "no memory to check a row");
+	else if ((r = seal_hmac(store->seal, "index", dump.bytes, dump.len, mac, err)) == 0)
+		memcpy(ret_sum, mac, STORE_SUM_SIZE);
+	free(dump.bytes);
+	return (r);
+}
+
+int
+record_sum_check(struct store *store, const char *table, sqlite3_stmt *stmt, int count,
+    bool *ret_good, struct leased_err *err)
+{
+	struct sql_arg columns[16];
+	uint8_t sum[STORE_SUM_SIZE];
+	int r;
+
+	for (int i = 0; i < count; i++) {
+		columns[i] = (struct sql_arg){.kind = SQL_INT};
+		if (sqlite3_column_type(stmt, i) == SQLITE_INTEGER) {
+			columns[i].number = sqlite3_column_int64(stmt, i);
+			continue;
+		}
+		columns[i].kind = sqlite3_column_type(stmt, i) == SQLITE_TEXT ? SQL_TEXT : SQL_BLOB;
+		columns[i].bytes = sqlite3_column_blob(stmt, i);
+		columns[i].len = (size_t)sqlite3_column_bytes(stmt, i);
+	}
+	if ((r = record_sum(store, table, columns, (size_t)count, sum, err)) != 0)
+		return (r);
+	*ret_good = sqlite3_column_bytes(stmt, count) == STORE_SUM_SIZE &&
+		    memcmp(sqlite3_column_blob(stmt, count), sum, STORE_SUM_SIZE) == 0;
+	return (0);
+}
+
+bool
+record_column_is(sqlite3_stmt *stmt, int column, const char *text)
+{
+	const char *other = sql_column_text(stmt, column);
+	size_t len = strlen(text);
+
+	return ((size_t)sqlite3_column_bytes(stmt, column) == len && memcmp(other, text, len) == 0);
+}
+
+bool
+record_int(const json_t *record, size_t index, int64_t *ret_number)
+{
+	const json_t *value = json_array_get(record, index);
+
+	if (!json_is_integer(value))
+		return (false);
+	*ret_number = json_integer_value(value);
+	return (true);
+}
+
+/* false also when there is no memory: *ret_text stays NULL then, as the caller left it. */
+bool
+record_text(const json_t *record, size_t index, char **ret_text)
+{
+	const json_t *value = json_array_get(record, index);
+
+	if (!json_is_string(value))
+		return (false);
+	*ret_text = strdup(json_string_value(value));
+	return (*ret_text != NULL);
+}
+
+int
+record_next_id(struct store_db *db, const char *table, int64_t *ret_id, struct leased_err *err)
+{
+	int64_t last = 0;
+	int r;
+
+	r = sql_number(db, "SELECT seq FROM sqlite_sequence WHERE name = ?1",
+	    SQL_ARGS(sql_text(table)), &last, err);
+	if (r != 0 && r != LEASED_ENOENT)
+		return (r);
+	*ret_id = last + 1;
+	return (0);
+}
+
+int
+list_append(struct list *list, void *item, struct leased_err *err)
+{
+	size_t size = list->size == 0 ? 16 : list->size * 2;
+	void **items;
+
+	if (list->count == list->size) {
+		if ((items = reallocarray(list->items, size, sizeof(*items))) == NULL)
+			return (leased_err_set(err, LEASED_ENOMEM, "no memory for a list"));
+		list->items = items;
+		list->size = size;
+	}
+	list->items[list->count++] = item;
+	return (0);
+}
+
+void
+list_clear(struct list *list, void (*item_free)(void *item))
+{
+	for (size_t i = 0; i < list->count; i++)
+		item_free(list->items[i]);
+	free(list->items);
+	*list = (struct list){0};
+}

@@ -1,0 +1,259 @@
+/*
+ * One SQLite connection and its statements: opening with our settings, a cache of prepared
+ * statements, binding, and SQLite's codes turned into ours. It knows no table. All of store/ calls
+ * it; a connection belongs to one thread.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "store/sql.h"
+
+/*
+ * secure_delete=FAST wipes what is deleted where that costs no further write; all content is sealed
+ * anyway. Checkpoints are made by checkpoint.c, never inside a commit.
+ */
+static const char connection_pragmas[] = "PRAGMA journal_mode=WAL;"
+					 "PRAGMA synchronous=FULL;"
+					 "PRAGMA wal_autocheckpoint=0;"
+					 "PRAGMA cache_size=-4096;"
+					 "PRAGMA mmap_size=0;"
+					 "PRAGMA foreign_keys=OFF;"
+					 "PRAGMA secure_delete=FAST;"
+					 "PRAGMA temp_store=MEMORY;"
+					 "PRAGMA trusted_schema=OFF;";
+
+int
+sql_error(struct store_db *db, int sqlite_code, struct leased_err *err)
+{
+	const char *why = sqlite3_errmsg(db->sqlite);
+	int os_error = sqlite3_system_errno(db->sqlite);
+
+	switch (sqlite_code & 0xff) {
+	case SQLITE_NOMEM:
+		return (leased_err_set(err, LEASED_ENOMEM, "the store has no memory"));
+	case SQLITE_FULL:
+	case SQLITE_READONLY:
+		return (leased_err_set(err, LEASED_ENOSPC, "the store cannot write: %s", why));
+	case SQLITE_IOERR:
+		if (os_error == ENOSPC || os_error == EDQUOT || os_error == EFBIG ||
+		    os_error == EROFS)
+			return (leased_err_set(
+			    err, LEASED_ENOSPC, "the store cannot write: %s", strerror(os_error)));
+		if (sqlite_code == SQLITE_IOERR_NOMEM)
+			return (leased_err_set(err, LEASED_ENOMEM, "the store has no memory"));
+		return (leased_err_set(err, LEASED_EIO, "the store's disk failed: %s (%s, code %d)",
+		    why, strerror(os_error), sqlite_code));
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return (
+		    leased_err_set(err, LEASED_ECORRUPT, "the store's file is damaged: %s", why));
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return (leased_err_set(err, LEASED_EUNAVAIL, "the store is locked: %s", why));
+	case SQLITE_INTERRUPT:
+		return (leased_err_set(err, LEASED_ECANCELED, "the store was interrupted"));
+	case SQLITE_CONSTRAINT:
+		return (leased_err_set(err, LEASED_EEXIST, "the store has it already: %s", why));
+	case SQLITE_TOOBIG:
+		return (leased_err_set(err, LEASED_ETOOBIG, "too big for the store"));
+	case SQLITE_CANTOPEN:
+	case SQLITE_PERM:
+		return (leased_err_set(err, LEASED_EIO, "cannot open the store's file: %s (%s)",
+		    why, strerror(os_error)));
+	default:
+		return (bug(err, "SQLite gave %d: %s", sqlite_code, why));
+	}
+}
+
+int
+sql_open(struct store *store, const char *path, enum sql_role role, struct store_db **ret_db,
+    struct leased_err *err)
+{
+	struct store_db *db = calloc(1, sizeof(*db));
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+	int rc, r = 0;
+
+	if (db == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "no memory to open the store"));
+	db->store = store;
+	if (path == NULL)
+		flags |= SQLITE_OPEN_MEMORY;
+	rc = sqlite3_open_v2(path != NULL ? path : ":memory:", &db->sqlite, flags, NULL);
+	if (rc != SQLITE_OK) {
+		r = db->sqlite != NULL
+			? sql_error(db, rc, err)
+			: leased_err_set(err, LEASED_ENOMEM, "no memory to open the store");
+		goto out;
+	}
+	/* Readers wait only for the moment in which the log is restarted. */
+	sqlite3_busy_timeout(db->sqlite, role == SQL_LOOP ? 250 : 10000);
+	if ((r = sql_script(db, connection_pragmas, err)) != 0)
+		goto out;
+	if (role != SQL_WRITER && (r = sql_script(db, "PRAGMA query_only=ON;", err)) != 0)
+		goto out;
+	*ret_db = db;
+	db = NULL;
+out:
+	sql_close(db);
+	return (r);
+}
+
+void
+sql_close(struct store_db *db)
+{
+	if (db == NULL)
+		return;
+	for (unsigned i = 0; i < SQL_SLOTS; i++)
+		sqlite3_finalize(db->slots[i].stmt);
+	/* The last connection of a file makes a last checkpoint here; its failure loses nothing. */
+	(void)sqlite3_close(db->sqlite);
+	free(db);
+}
+
+static int
+slot_find(struct store_db *db, const char *text, sqlite3_stmt **ret_stmt, struct leased_err *err)
+{
+	unsigned at = (unsigned)(((uintptr_t)text >> 3) * 2654435761u) % SQL_SLOTS;
+	int rc;
+
+	for (unsigned tried = 0; tried < SQL_SLOTS; tried++, at = (at + 1) % SQL_SLOTS) {
+		struct sql_slot *slot = &db->slots[at];
+
+		if (slot->text == text) {
+			*ret_stmt = slot->stmt;
+			return (0);
+		}
+		if (slot->text != NULL)
+			continue;
+		rc = sqlite3_prepare_v3(
+		    db->sqlite, text, -1, SQLITE_PREPARE_PERSISTENT, &slot->stmt, NULL);
+		if (rc != SQLITE_OK)
+			return (sql_error(db, rc, err));
+		slot->text = text;
+		*ret_stmt = slot->stmt;
+		return (0);
+	}
+	return (bug(err, "more than %d SQL texts", SQL_SLOTS));
+}
+
+static int
+bind(sqlite3_stmt *stmt, int index, const struct sql_arg *arg)
+{
+	switch (arg->kind) {
+	case SQL_INT:
+		return (sqlite3_bind_int64(stmt, index, arg->number));
+	case SQL_TEXT:
+		return (sqlite3_bind_text64(
+		    stmt, index, arg->bytes, arg->len, SQLITE_STATIC, SQLITE_UTF8));
+	case SQL_BLOB:
+		return (sqlite3_bind_blob64(stmt, index, arg->bytes, arg->len, SQLITE_STATIC));
+	}
+	return (SQLITE_MISUSE);
+}
+
+int
+sql_start(struct store_db *db, const char *text, const struct sql_arg *args, size_t count,
+    sqlite3_stmt **ret_stmt, struct leased_err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc, r;
+
+	if ((r = slot_find(db, text, &stmt, err)) != 0)
+		return (r);
+	if (sqlite3_stmt_busy(stmt))
+		return (bug(err, "statement started twice: %s", text));
+	for (size_t i = 0; i < count; i++) {
+		if ((rc = bind(stmt, (int)i + 1, &args[i])) != SQLITE_OK) {
+			sql_finish(stmt);
+			return (sql_error(db, rc, err));
+		}
+	}
+	*ret_stmt = stmt;
+	return (0);
+}
+
+int
+sql_step(struct store_db *db, sqlite3_stmt *stmt, bool *ret_row, struct leased_err *err)
+{
+	int rc = sqlite3_step(stmt);
+
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		return (sql_error(db, rc, err));
+	*ret_row = rc == SQLITE_ROW;
+	return (0);
+}
+
+void
+sql_finish(sqlite3_stmt *stmt)
+{
+	if (stmt == NULL)
+		return;
+	sqlite3_reset(stmt);
+	sqlite3_clear_bindings(stmt);
+}
+
+int
+sql_run(struct store_db *db, const char *text, const struct sql_arg *args, size_t count,
+    int *ret_changes, struct leased_err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool row;
+	int r;
+
+	if ((r = sql_start(db, text, args, count, &stmt, err)) != 0)
+		return (r);
+	r = sql_step(db, stmt, &row, err);
+	sql_finish(stmt);
+	if (r == 0 && ret_changes != NULL)
+		*ret_changes = sqlite3_changes(db->sqlite);
+	return (r);
+}
+
+int
+sql_number(struct store_db *db, const char *text, const struct sql_arg *args, size_t count,
+    int64_t *ret_number, struct leased_err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool row = false;
+	int r;
+
+	if ((r = sql_start(db, text, args, count, &stmt, err)) != 0)
+		return (r);
+	r = sql_step(db, stmt, &row, err);
+	if (r == 0 && row && sqlite3_column_type(stmt, 0) == SQLITE_INTEGER)
+		*ret_number = sqlite3_column_int64(stmt, 0);
+	else if (r == 0)
+		r = leased_err_set(err, LEASED_ENOENT, "the store has no such row");
+	sql_finish(stmt);
+	return (r);
+}
+
+int
+sql_script(struct store_db *db, const char *text, struct leased_err *err)
+{
+	int rc = sqlite3_exec(db->sqlite, text, NULL, NULL, NULL);
+
+	return (rc == SQLITE_OK ? 0 : sql_error(db, rc, err));
+}
+
+void
+sql_rollback(struct store_db *db)
+{
+	if (sqlite3_get_autocommit(db->sqlite) == 0)
+		(void)sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+}
+
+const char *
+sql_column_text(sqlite3_stmt *stmt, int column)
+{
+	const char *text = (const char *)sqlite3_column_text(stmt, column);
+
+	return (text != NULL ? text : "");
+}
+
+char *
+sql_column_dup(sqlite3_stmt *stmt, int column)
+{
+	return (strdup(sql_column_text(stmt, column)));
+}
