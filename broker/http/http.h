@@ -1,5 +1,6 @@
 /*
- * The HTTP/1.1 edge: listeners and connections on libevent, a strict parser, absolute deadlines, caps (design.md section 4; vectors of RFC 9112).
+ * The HTTP/1.1 edge: listeners and connections on libevent, a strict parser, absolute deadlines,
+ * caps (design.md section 4; vectors of RFC 9112).
  */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
@@ -12,28 +13,36 @@
 
 struct http_limits {
 	unsigned request_line, header_bytes, header_count; /* 8 KiB, 16 KiB, 64 */
-	size_t body;					   /* 1 MiB */
-	unsigned header_ms, body_ms, write_ms, idle_ms;	   /* 10 000, 30 000, 30 000, 75 000 */
-	unsigned delivery_ms;				   /* 5 000 */
-	unsigned connections, connections_per_peer;	   /* 4096, 1024 */
-	unsigned connections_reserved;			   /* 8, for root and the daemon's own uid */
-	unsigned pipelined;				   /* 16 */
+	size_t body;                                       /* 1 MiB */
+	size_t bodies; /* 64 MiB: what all bodies over 16 KiB may hold together */
+	unsigned header_ms, body_ms, write_ms, idle_ms; /* 10 000, 30 000, 30 000, 75 000 */
+	unsigned delivery_ms;                           /* 5 000 */
+	unsigned connections, connections_per_peer;     /* 4096, 1024 */
+	unsigned connections_reserved;                  /* 8, for root and the daemon's own uid */
+	unsigned pipelined;                             /* 16 */
 };
 extern const struct http_limits http_default_limits;
 
 struct http_server;
 
 /* handler is called on loop. limits is copied. NULL: out of memory. */
-struct http_server *http_server_new(struct event_base *loop, const struct http_limits *limits, http_handler handler, void *arg);
+struct http_server *http_server_new(
+    struct event_base *loop, const struct http_limits *limits, http_handler handler, void *arg);
 
-/* Unix socket: a stale one is replaced only after a connect to it failed; a live one is LEASED_EEXIST. group: NULL leaves it. */
-int http_server_listen_unix(struct http_server *server, const char *path, mode_t mode, const char *group, struct leased_err *err) LEASED_MUST_CHECK;
+/* Unix socket: a stale one is replaced only after a connect to it failed; a live one is
+ * LEASED_EEXIST. group: NULL leaves it. */
+int http_server_listen_unix(struct http_server *server, const char *path, mode_t mode,
+    const char *group, struct leased_err *err) LEASED_MUST_CHECK;
 
-/* Plain TCP; address is HOST:PORT with a numeric host, port 0 takes a free one. *ret_port (may be NULL). */
-int http_server_listen_tcp(struct http_server *server, const char *address, unsigned *ret_port, struct leased_err *err) LEASED_MUST_CHECK;
+/* Plain TCP; address is HOST:PORT with a numeric host, port 0 takes a free one. *ret_port (may be
+ * NULL). */
+int http_server_listen_tcp(struct http_server *server, const char *address, unsigned *ret_port,
+    struct leased_err *err) LEASED_MUST_CHECK;
 
-/* Stops accepting, closes idle connections, lets requests in flight end; done is called once, when the last is gone or after timeout_ms. Unlinks the sockets. */
-void http_server_stop(struct http_server *server, unsigned timeout_ms, void (*done)(void *arg), void *arg);
+/* Stops accepting, closes idle connections, lets requests in flight end; done is called once, when
+ * the last is gone or after timeout_ms. Unlinks the sockets. */
+void http_server_stop(
+    struct http_server *server, unsigned timeout_ms, void (*done)(void *arg), void *arg);
 
 /* Closes everything now; replies on their way are LOST. NULL is fine. */
 void http_server_free(struct http_server *server);

@@ -12,13 +12,14 @@ enum http_peer_kind { HTTP_PEER_UNIX, HTTP_PEER_TCP };
 
 struct http_peer {
 	enum http_peer_kind kind;
-	/* Unix socket: SO_PEERCRED and SO_PEERGROUPS at connect time. uid 65534 was refused at the door. */
+	/* Unix socket: SO_PEERCRED and SO_PEERGROUPS at connect time. uid 65534 was refused at the
+	 * door. */
 	pid_t pid;
 	uid_t uid;
 	gid_t gid;
 	gid_t *groups;
 	size_t group_count;
-	int pid_fd;	  /* SO_PEERPIDFD, -1 where the kernel has none; owned by the connection */
+	int pid_fd;       /* SO_PEERPIDFD, -1 where the kernel has none; owned by the connection */
 	char address[64]; /* TCP: the numeric address without port; Unix: "" */
 	unsigned port;
 };
