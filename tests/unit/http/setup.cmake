@@ -1,0 +1,8 @@
+target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/unit/http/edge.c)
+
+# The edge alone as a program, for tests by hand and as the yardstick of benchmarks.
+if(NOT TARGET http_echo)
+	add_executable(http_echo ${CMAKE_SOURCE_DIR}/tests/support/http_echo.c)
+	target_link_libraries(http_echo PRIVATE leased_http)
+	set_target_properties(http_echo PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/unit)
+endif()
