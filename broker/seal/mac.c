@@ -1,7 +1,7 @@
 /*
  * HMAC-SHA-256 under keys that HKDF derives from the keyring, one a purpose. The purposes that are
- * used all the time are keyed once. It does not know what is hashed. Callers: the store (checksums of
- * index columns), auth/ (tokens), from any thread.
+ * used all the time are keyed once. It does not know what is hashed. Callers: the store (checksums
+ * of index columns), auth/ (tokens), from any thread.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /*
  * Sealing of values: AES-256-GCM under the keyring's active key, bound to a place (table, key,
- * version). A sealed value is format (1 byte), key id (4), nonce (12), ciphertext, tag (16). It does
- * not keep keys (keyring.c) and does not know what it seals. The store calls it, from any thread.
+ * version). A sealed value is format (1 byte), key id (4), nonce (12), ciphertext, tag (16). It
+ * does not keep keys (keyring.c) and does not know what it seals. The store calls it, from any
+ * thread.
  */
 #include <stdlib.h>
 #include <string.h>

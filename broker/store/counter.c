@@ -14,10 +14,10 @@ store_take(struct store_txn *txn, const char *counter, int64_t limit, struct lea
 
 	if (limit <= 0)
 		return (leased_err_set(err, LEASED_ELIMIT, "the limit of %s is 0", counter));
-	r = sql_run(txn->db,
+	r = store_sql_run(txn->db,
 	    "INSERT INTO counter (name, value) VALUES (?1, 1)"
 	    " ON CONFLICT (name) DO UPDATE SET value = value + 1 WHERE value < ?2",
-	    SQL_ARGS(sql_text(counter), sql_int(limit)), &changes, err);
+	    SQL_ARGS(store_sql_text(counter), store_sql_int(limit)), &changes, err);
 	if (r == 0 && changes == 0)
 		r = leased_err_set(err, LEASED_ELIMIT, "%s has reached its limit of %lld", counter,
 		    (long long)limit);
@@ -29,12 +29,13 @@ store_give(struct store_txn *txn, const char *counter, struct leased_err *err)
 {
 	int changes = 0, r;
 
-	r = sql_run(txn->db, "UPDATE counter SET value = value - 1 WHERE name = ?1 AND value > 1",
-	    SQL_ARGS(sql_text(counter)), &changes, err);
+	r = store_sql_run(txn->db,
+	    "UPDATE counter SET value = value - 1 WHERE name = ?1 AND value > 1",
+	    SQL_ARGS(store_sql_text(counter)), &changes, err);
 	if (r != 0 || changes != 0)
 		return (r);
-	return (sql_run(txn->db, "DELETE FROM counter WHERE name = ?1", SQL_ARGS(sql_text(counter)),
-	    NULL, err));
+	return (store_sql_run(txn->db, "DELETE FROM counter WHERE name = ?1",
+	    SQL_ARGS(store_sql_text(counter)), NULL, err));
 }
 
 int
@@ -44,8 +45,8 @@ store_counter_get(
 	int64_t value = 0;
 	int r;
 
-	r = sql_number(db, "SELECT value FROM counter WHERE name = ?1", SQL_ARGS(sql_text(counter)),
-	    &value, err);
+	r = store_sql_number(db, "SELECT value FROM counter WHERE name = ?1",
+	    SQL_ARGS(store_sql_text(counter)), &value, err);
 	if (r != 0 && r != LEASED_ENOENT)
 		return (r);
 	*ret_value = value;
@@ -56,12 +57,12 @@ int
 store_counter_set(struct store_txn *txn, const char *counter, int64_t value, struct leased_err *err)
 {
 	if (value <= 0)
-		return (sql_run(txn->db, "DELETE FROM counter WHERE name = ?1",
-		    SQL_ARGS(sql_text(counter)), NULL, err));
-	return (sql_run(txn->db,
+		return (store_sql_run(txn->db, "DELETE FROM counter WHERE name = ?1",
+		    SQL_ARGS(store_sql_text(counter)), NULL, err));
+	return (store_sql_run(txn->db,
 	    "INSERT INTO counter (name, value) VALUES (?1, ?2)"
 	    " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-	    SQL_ARGS(sql_text(counter), sql_int(value)), NULL, err));
+	    SQL_ARGS(store_sql_text(counter), store_sql_int(value)), NULL, err));
 }
 
 int
@@ -96,16 +97,17 @@ store_counter_list(struct store_db *db, const char *after, unsigned limit,
 
 	if (counters == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "no memory to list counters"));
-	r = sql_start(db, "SELECT name, value FROM counter WHERE name > ?1 ORDER BY name LIMIT ?2",
-	    SQL_ARGS(sql_text(after), sql_int(limit)), &stmt, err);
-	while (r == 0 && (r = sql_step(db, stmt, &row, err)) == 0 && row) {
-		if ((counters[count].name = sql_column_dup(stmt, 0)) == NULL) {
+	r = store_sql_start(db,
+	    "SELECT name, value FROM counter WHERE name > ?1 ORDER BY name LIMIT ?2",
+	    SQL_ARGS(store_sql_text(after), store_sql_int(limit)), &stmt, err);
+	while (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row) {
+		if ((counters[count].name = store_sql_column_dup(stmt, 0)) == NULL) {
 			r = leased_err_set(err, LEASED_ENOMEM, "no memory to list counters");
 			break;
 		}
 		counters[count++].value = sqlite3_column_int64(stmt, 1);
 	}
-	sql_finish(stmt);
+	store_sql_finish(stmt);
 	if (r != 0) {
 		store_counter_list_free(counters, count);
 		return (r);

@@ -1,12 +1,12 @@
 /*
- * Documents: sealed JSON by kind and name (mounts, policies, connections, roles, entities). It knows
- * no kind. The record: format, kind, name, data.
+ * Documents: sealed JSON by kind and name (mounts, policies, connections, roles, entities). It
+ * knows no kind. The record: format, kind, name, data.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "store/store_private.h"
+#include "store/row.h"
 
 #define DOC_FORMAT 1
 #define DOC_FIELDS 4
@@ -36,10 +36,10 @@ doc_decode(
 
 	if (doc == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "no memory to read a document"));
-	if (json_array_size(record) != DOC_FIELDS || !record_int(record, 0, &format) ||
+	if (json_array_size(record) != DOC_FIELDS || !store_record_int(record, 0, &format) ||
 	    format != DOC_FORMAT || !json_is_string(kind) || !json_is_string(name) ||
-	    !record_column_is(stmt, DOC_KIND, json_string_value(kind)) ||
-	    !record_column_is(stmt, DOC_NAME, json_string_value(name))) {
+	    !store_record_column_is(stmt, DOC_KIND, json_string_value(kind)) ||
+	    !store_record_column_is(stmt, DOC_NAME, json_string_value(name))) {
 		free(doc);
 		return (leased_err_set(err, LEASED_ECORRUPT,
 		    "its record is malformed or differs from its index columns"));
@@ -47,7 +47,8 @@ doc_decode(
 	doc->id = sqlite3_column_int64(stmt, DOC_ID);
 	doc->version = sqlite3_column_int64(stmt, DOC_VERSION);
 	doc->data = json_incref(json_array_get(record, 3));
-	if (!record_text(record, 1, &doc->kind) || !record_text(record, 2, &doc->name)) {
+	if (!store_record_text(record, 1, &doc->kind) ||
+	    !store_record_text(record, 2, &doc->name)) {
 		store_doc_free(doc);
 		return (leased_err_set(err, LEASED_ENOMEM, "no memory to read a document"));
 	}
@@ -64,13 +65,14 @@ doc_from_row(
 	json_t *record = NULL;
 	int r;
 
-	if ((r = record_open(db->store, &place, stmt, DOC_SEALED, &record, err)) == 0)
+	if ((r = store_record_open(db->store, &place, stmt, DOC_SEALED, &record, err)) == 0)
 		r = doc_decode(record, stmt, ret_doc, err);
 	json_decref(record);
 	if (r == LEASED_ECORRUPT) {
-		quarantine_other(db, doc_table, place.key, "it does not open or does not agree");
+		store_quarantine_other(
+		    db, doc_table, place.key, "it does not open or does not agree");
 		return (leased_err_prefix(err, "%s %s does not open",
-		    sql_column_text(stmt, DOC_KIND), sql_column_text(stmt, DOC_NAME)));
+		    store_sql_column_text(stmt, DOC_KIND), store_sql_column_text(stmt, DOC_NAME)));
 	}
 	return (r);
 }
@@ -83,12 +85,12 @@ store_doc_get(struct store_db *db, const char *kind, const char *name, struct st
 	bool row = false;
 	int r;
 
-	r = sql_start(db, DOC_SELECT "WHERE kind = ?1 AND name = ?2",
-	    SQL_ARGS(sql_text(kind), sql_text(name)), &stmt, err);
-	if (r == 0 && (r = sql_step(db, stmt, &row, err)) == 0)
+	r = store_sql_start(db, DOC_SELECT "WHERE kind = ?1 AND name = ?2",
+	    SQL_ARGS(store_sql_text(kind), store_sql_text(name)), &stmt, err);
+	if (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0)
 		r = row ? doc_from_row(db, stmt, ret_doc, err)
 			: leased_err_set(err, LEASED_ENOENT, "there is no %s %s", kind, name);
-	sql_finish(stmt);
+	store_sql_finish(stmt);
 	return (r);
 }
 
@@ -100,12 +102,13 @@ store_doc_get_id(
 	bool row = false;
 	int r;
 
-	r = sql_start(db, DOC_SELECT "WHERE id = ?1", SQL_ARGS(sql_int(id)), &stmt, err);
-	if (r == 0 && (r = sql_step(db, stmt, &row, err)) == 0)
+	r = store_sql_start(
+	    db, DOC_SELECT "WHERE id = ?1", SQL_ARGS(store_sql_int(id)), &stmt, err);
+	if (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0)
 		r = row ? doc_from_row(db, stmt, ret_doc, err)
 			: leased_err_set(
 			      err, LEASED_ENOENT, "there is no document %lld", (long long)id);
-	sql_finish(stmt);
+	store_sql_finish(stmt);
 	return (r);
 }
 
@@ -116,14 +119,14 @@ on_doc_free(void *item)
 }
 
 static int
-list_add(struct store_db *db, sqlite3_stmt *stmt, struct list *list, struct leased_err *err)
+list_add(struct store_db *db, sqlite3_stmt *stmt, struct store_list *list, struct leased_err *err)
 {
 	struct store_doc *doc = NULL;
 	int r;
 
 	if ((r = doc_from_row(db, stmt, &doc, err)) == LEASED_ECORRUPT)
 		return (0);
-	if (r == 0 && (r = list_append(list, doc, err)) != 0)
+	if (r == 0 && (r = store_list_append(list, doc, err)) != 0)
 		store_doc_free(doc);
 	return (r);
 }
@@ -135,19 +138,21 @@ store_doc_list(struct store_db *db, const char *kind, const char *prefix, const 
 	const char *start = prefix != NULL ? prefix : "";
 	size_t len = strlen(start);
 	sqlite3_stmt *stmt = NULL;
-	struct list list = {0};
+	struct store_list list = {0};
 	bool row = false;
 	int r;
 
 	/* The first name that no longer starts with prefix ends the walk. */
-	r = sql_start(db, DOC_SELECT "WHERE kind = ?1 AND name >= ?2 AND name > ?3 ORDER BY name",
-	    SQL_ARGS(sql_text(kind), sql_text(start), sql_text(after)), &stmt, err);
-	while (r == 0 && list.count < limit && (r = sql_step(db, stmt, &row, err)) == 0 && row &&
-	       strncmp(sql_column_text(stmt, DOC_NAME), start, len) == 0)
+	r = store_sql_start(db,
+	    DOC_SELECT "WHERE kind = ?1 AND name >= ?2 AND name > ?3 ORDER BY name",
+	    SQL_ARGS(store_sql_text(kind), store_sql_text(start), store_sql_text(after)), &stmt,
+	    err);
+	while (r == 0 && list.count < limit && (r = store_sql_step(db, stmt, &row, err)) == 0 &&
+	       row && strncmp(store_sql_column_text(stmt, DOC_NAME), start, len) == 0)
 		r = list_add(db, stmt, &list, err);
-	sql_finish(stmt);
+	store_sql_finish(stmt);
 	if (r != 0) {
-		list_clear(&list, on_doc_free);
+		store_list_clear(&list, on_doc_free);
 		return (r);
 	}
 	*ret_docs = (struct store_doc **)list.items;
@@ -171,7 +176,7 @@ doc_seal(struct store *store, const struct store_doc *doc, const struct seal_pla
 		    "the document cannot be written: its name is not UTF-8, or it has no data, or "
 		    "there is no memory");
 	else
-		r = record_seal(store, place, record, ret_sealed, ret_len, err);
+		r = store_record_seal(store, place, record, ret_sealed, ret_len, err);
 	json_decref(record);
 	return (r);
 }
@@ -184,14 +189,14 @@ doc_insert(struct store_txn *txn, struct store_doc *doc, struct leased_err *err)
 	size_t len = 0;
 	int changes = 0, r;
 
-	if ((r = record_next_id(txn->db, doc_table, &place.key, err)) != 0 ||
+	if ((r = store_record_next_id(txn->db, doc_table, &place.key, err)) != 0 ||
 	    (r = doc_seal(txn->db->store, doc, &place, &sealed, &len, err)) != 0)
 		return (r);
-	r = sql_run(txn->db,
+	r = store_sql_run(txn->db,
 	    "INSERT INTO doc (id, version, kind, name, sealed) VALUES (?1, 1, ?2, ?3, ?4)"
 	    " ON CONFLICT (kind, name) DO NOTHING",
-	    SQL_ARGS(sql_int(place.key), sql_text(doc->kind), sql_text(doc->name),
-		sql_blob(sealed, len)),
+	    SQL_ARGS(store_sql_int(place.key), store_sql_text(doc->kind), store_sql_text(doc->name),
+		store_sql_blob(sealed, len)),
 	    &changes, err);
 	free(sealed);
 	if (r == 0 && changes == 0)
@@ -223,11 +228,12 @@ store_doc_put(struct store_txn *txn, struct store_doc *doc, struct leased_err *e
 		return (doc_insert(txn, doc, err));
 	if ((r = doc_seal(txn->db->store, doc, &place, &sealed, &len, err)) != 0)
 		return (r);
-	r = sql_run(txn->db,
+	r = store_sql_run(txn->db,
 	    "UPDATE doc SET version = ?2, kind = ?3, name = ?4, sealed = ?5"
 	    " WHERE id = ?1 AND version = ?6",
-	    SQL_ARGS(sql_int(doc->id), sql_int(place.version), sql_text(doc->kind),
-		sql_text(doc->name), sql_blob(sealed, len), sql_int(doc->version)),
+	    SQL_ARGS(store_sql_int(doc->id), store_sql_int(place.version),
+		store_sql_text(doc->kind), store_sql_text(doc->name), store_sql_blob(sealed, len),
+		store_sql_int(doc->version)),
 	    &changes, err);
 	free(sealed);
 	if (r == 0 && changes == 0)
@@ -242,8 +248,8 @@ store_doc_delete(struct store_txn *txn, int64_t id, int64_t version, struct leas
 {
 	int changes = 0, r;
 
-	r = sql_run(txn->db, "DELETE FROM doc WHERE id = ?1 AND version = ?2",
-	    SQL_ARGS(sql_int(id), sql_int(version)), &changes, err);
+	r = store_sql_run(txn->db, "DELETE FROM doc WHERE id = ?1 AND version = ?2",
+	    SQL_ARGS(store_sql_int(id), store_sql_int(version)), &changes, err);
 	if (r == 0 && changes == 0)
 		r = changed_meanwhile(id, err);
 	return (r);

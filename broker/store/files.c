@@ -1,7 +1,7 @@
 /*
- * The data directory: its mode, the lock that lets one daemon at a time have it, the database file's
- * mode, the reserve that is given back to a full disk, and the mark of a disk that failed. It opens no
- * database. store_open() and health.c call it.
+ * The data directory: its mode, the lock that lets one daemon at a time have it, the database
+ * file's mode, the reserve that is given back to a full disk, and the mark of a disk that failed.
+ * It opens no database. store_open() and health.c call it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -134,7 +134,7 @@ database_make(struct store *store, struct leased_err *err)
 }
 
 int
-files_open(struct store *store, const char *dir, struct leased_err *err)
+store_files_open(struct store *store, const char *dir, struct leased_err *err)
 {
 	struct leased_err why = LEASED_ERR_INIT;
 	int r;
@@ -147,13 +147,13 @@ files_open(struct store *store, const char *dir, struct leased_err *err)
 	    (r = path_join(dir, "reserve", &store->files.reserve, err)) != 0 ||
 	    (r = database_make(store, err)) != 0)
 		return (r);
-	if (files_reserve_make(store, &why) != 0)
-		health_failed(store, LEASED_ENOSPC, &why);
+	if (store_files_reserve_make(store, &why) != 0)
+		store_health_failed(store, LEASED_ENOSPC, &why);
 	return (0);
 }
 
 void
-files_close(struct store *store)
+store_files_close(struct store *store)
 {
 	free(store->files.dir);
 	free(store->files.database);
@@ -163,7 +163,7 @@ files_close(struct store *store)
 }
 
 int
-files_reserve_make(struct store *store, struct leased_err *err)
+store_files_reserve_make(struct store *store, struct leased_err *err)
 {
 	int fd, failed, r;
 
@@ -190,7 +190,7 @@ files_reserve_make(struct store *store, struct leased_err *err)
 }
 
 void
-files_reserve_release(struct store *store)
+store_files_reserve_release(struct store *store)
 {
 	if (store->files.reserve == NULL)
 		return;
@@ -201,7 +201,7 @@ files_reserve_release(struct store *store)
 }
 
 bool
-files_reserve_has_room(struct store *store)
+store_files_reserve_has_room(struct store *store)
 {
 	struct statvfs disk;
 
@@ -222,7 +222,7 @@ suspect_path(struct store *store)
 }
 
 void
-files_suspect_set(struct store *store)
+store_files_suspect_set(struct store *store)
 {
 	char *path = suspect_path(store);
 	int fd;
@@ -236,7 +236,7 @@ files_suspect_set(struct store *store)
 }
 
 bool
-files_suspect(struct store *store)
+store_files_suspect(struct store *store)
 {
 	char *path = suspect_path(store);
 	bool there = path != NULL && access(path, F_OK) == 0;
@@ -246,7 +246,7 @@ files_suspect(struct store *store)
 }
 
 void
-files_suspect_clear(struct store *store)
+store_files_suspect_clear(struct store *store)
 {
 	char *path = suspect_path(store);
 

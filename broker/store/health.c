@@ -1,12 +1,13 @@
 /*
- * What the operator must know of the store, and the reserve's part in it: given back to the disk when
- * a write finds it full, made again when there is room. Called by the writer; read from anywhere.
+ * What the operator must know of the store, and the reserve's part in it: given back to the disk
+ * when a write finds it full, made again when there is room. Called by the writer; read from
+ * anywhere.
  */
 #include "base/log.h"
 #include "store/store_private.h"
 
 void
-health_failed(struct store *store, int code, const struct leased_err *err)
+store_health_failed(struct store *store, int code, const struct leased_err *err)
 {
 	bool first;
 
@@ -20,11 +21,11 @@ health_failed(struct store *store, int code, const struct leased_err *err)
 		  "space, or make the file system writable",
 	    LOG_ERR(err));
 	if (code == LEASED_ENOSPC)
-		files_reserve_release(store);
+		store_files_reserve_release(store);
 }
 
 void
-health_recovered(struct store *store)
+store_health_recovered(struct store *store)
 {
 	pthread_mutex_lock(&store->mutex);
 	store->health.code = 0;
@@ -33,7 +34,7 @@ health_recovered(struct store *store)
 }
 
 int
-health_code(struct store *store)
+store_health_code(struct store *store)
 {
 	int code;
 
@@ -44,7 +45,7 @@ health_code(struct store *store)
 }
 
 void
-health_count(struct store *store, uint64_t operations)
+store_health_count(struct store *store, uint64_t operations)
 {
 	pthread_mutex_lock(&store->mutex);
 	store->health.commits++;
@@ -53,7 +54,7 @@ health_count(struct store *store, uint64_t operations)
 }
 
 void
-health_quarantined(struct store *store, int64_t change)
+store_health_quarantined(struct store *store, int64_t change)
 {
 	pthread_mutex_lock(&store->mutex);
 	store->health.quarantined += (uint64_t)change;

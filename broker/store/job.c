@@ -1,10 +1,10 @@
 /*
- * Bulk jobs as rows: what is to be revoked, up to which lease number, and how far it has come. lease/
- * works them off. The record: format, high, cursor, marked, data.
+ * Bulk jobs as rows: what is to be revoked, up to which lease number, and how far it has come.
+ * lease/ works them off. The record: format, high, cursor, marked, data.
  */
 #include <stdlib.h>
 
-#include "store/store_private.h"
+#include "store/row.h"
 
 #define JOB_FORMAT 1
 #define JOB_FIELDS 5
@@ -37,7 +37,7 @@ job_seal(struct store *store, const struct store_job *job, const struct seal_pla
 		r = leased_err_set(
 		    err, LEASED_ENOMEM, "no memory to write a job, or it has no data");
 	else
-		r = record_seal(store, place, record, ret_sealed, ret_len, err);
+		r = store_record_seal(store, place, record, ret_sealed, ret_len, err);
 	json_decref(record);
 	return (r);
 }
@@ -50,19 +50,21 @@ store_job_put(struct store_txn *txn, struct store_job *job, struct leased_err *e
 	size_t len = 0;
 	int changes = 0, r;
 
-	if (job->id == 0 && (r = record_next_id(txn->db, job_table, &place.key, err)) != 0)
+	if (job->id == 0 && (r = store_record_next_id(txn->db, job_table, &place.key, err)) != 0)
 		return (r);
 	if ((r = job_seal(txn->db->store, job, &place, &sealed, &len, err)) != 0)
 		return (r);
 	if (job->id == 0)
-		r = sql_run(txn->db, "INSERT INTO job (id, version, sealed) VALUES (?1, ?2, ?3)",
-		    SQL_ARGS(sql_int(place.key), sql_int(place.version), sql_blob(sealed, len)),
+		r = store_sql_run(txn->db,
+		    "INSERT INTO job (id, version, sealed) VALUES (?1, ?2, ?3)",
+		    SQL_ARGS(store_sql_int(place.key), store_sql_int(place.version),
+			store_sql_blob(sealed, len)),
 		    &changes, err);
 	else
-		r = sql_run(txn->db,
+		r = store_sql_run(txn->db,
 		    "UPDATE job SET version = ?2, sealed = ?3 WHERE id = ?1 AND version = ?4",
-		    SQL_ARGS(sql_int(place.key), sql_int(place.version), sql_blob(sealed, len),
-			sql_int(job->version)),
+		    SQL_ARGS(store_sql_int(place.key), store_sql_int(place.version),
+			store_sql_blob(sealed, len), store_sql_int(job->version)),
 		    &changes, err);
 	free(sealed);
 	if (r == 0 && changes == 0)
@@ -78,8 +80,8 @@ store_job_put(struct store_txn *txn, struct store_job *job, struct leased_err *e
 int
 store_job_delete(struct store_txn *txn, int64_t id, struct leased_err *err)
 {
-	return (
-	    sql_run(txn->db, "DELETE FROM job WHERE id = ?1", SQL_ARGS(sql_int(id)), NULL, err));
+	return (store_sql_run(
+	    txn->db, "DELETE FROM job WHERE id = ?1", SQL_ARGS(store_sql_int(id)), NULL, err));
 }
 
 static int
@@ -91,9 +93,10 @@ job_decode(
 
 	if (job == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "no memory to read a job"));
-	if (json_array_size(record) != JOB_FIELDS || !record_int(record, 0, &format) ||
-	    format != JOB_FORMAT || !record_int(record, 1, &job->high) ||
-	    !record_int(record, 2, &job->cursor) || !json_is_boolean(json_array_get(record, 3))) {
+	if (json_array_size(record) != JOB_FIELDS || !store_record_int(record, 0, &format) ||
+	    format != JOB_FORMAT || !store_record_int(record, 1, &job->high) ||
+	    !store_record_int(record, 2, &job->cursor) ||
+	    !json_is_boolean(json_array_get(record, 3))) {
 		free(job);
 		return (leased_err_set(err, LEASED_ECORRUPT, "the job's record is malformed"));
 	}
@@ -114,11 +117,11 @@ job_from_row(
 	json_t *record = NULL;
 	int r;
 
-	if ((r = record_open(db->store, &place, stmt, 2, &record, err)) == 0)
+	if ((r = store_record_open(db->store, &place, stmt, 2, &record, err)) == 0)
 		r = job_decode(record, stmt, ret_job, err);
 	json_decref(record);
 	if (r == LEASED_ECORRUPT) {
-		quarantine_other(db, job_table, place.key, "it does not open");
+		store_quarantine_other(db, job_table, place.key, "it does not open");
 		return (leased_err_prefix(err, "job %lld", (long long)place.key));
 	}
 	return (r);
@@ -131,11 +134,12 @@ store_job_get(struct store_db *db, int64_t id, struct store_job **ret_job, struc
 	bool row = false;
 	int r;
 
-	r = sql_start(db, JOB_SELECT "WHERE id = ?1", SQL_ARGS(sql_int(id)), &stmt, err);
-	if (r == 0 && (r = sql_step(db, stmt, &row, err)) == 0)
+	r = store_sql_start(
+	    db, JOB_SELECT "WHERE id = ?1", SQL_ARGS(store_sql_int(id)), &stmt, err);
+	if (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0)
 		r = row ? job_from_row(db, stmt, ret_job, err)
 			: leased_err_set(err, LEASED_ENOENT, "there is no job %lld", (long long)id);
-	sql_finish(stmt);
+	store_sql_finish(stmt);
 	return (r);
 }
 
@@ -151,20 +155,20 @@ store_job_list(
 {
 	struct store_job *job = NULL;
 	sqlite3_stmt *stmt = NULL;
-	struct list list = {0};
+	struct store_list list = {0};
 	bool row = false;
 	int r;
 
-	r = sql_start(db, JOB_SELECT "ORDER BY id", SQL_NO_ARGS, &stmt, err);
-	while (r == 0 && (r = sql_step(db, stmt, &row, err)) == 0 && row) {
+	r = store_sql_start(db, JOB_SELECT "ORDER BY id", SQL_NO_ARGS, &stmt, err);
+	while (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row) {
 		if ((r = job_from_row(db, stmt, &job, err)) == LEASED_ECORRUPT)
 			r = 0;
-		else if (r == 0 && (r = list_append(&list, job, err)) != 0)
+		else if (r == 0 && (r = store_list_append(&list, job, err)) != 0)
 			store_job_free(job);
 	}
-	sql_finish(stmt);
+	store_sql_finish(stmt);
 	if (r != 0) {
-		list_clear(&list, on_job_free);
+		store_list_clear(&list, on_job_free);
 		return (r);
 	}
 	*ret_jobs = (struct store_job **)list.items;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "store/store_private.h"
+#include "store/row.h"
 
 static const char lease_table[] = "lease";
 
@@ -15,14 +15,14 @@ int64_t
 store_next_lease_id(struct store_txn *txn)
 {
 	if (txn->next_lease_id == 0 &&
-	    record_next_id(txn->db, lease_table, &txn->next_lease_id, NULL) != 0)
+	    store_record_next_id(txn->db, lease_table, &txn->next_lease_id, NULL) != 0)
 		return (-1);
 	return (txn->next_lease_id);
 }
 
 /* Binds lease as the row's columns, in the order of enum lease_column, sum and sealed included. */
 struct lease_row {
-	struct sql_arg columns[LEASE_COLUMNS + 1];
+	struct store_sql_arg columns[LEASE_COLUMNS + 1];
 	uint8_t sum[STORE_SUM_SIZE];
 	uint8_t *sealed;
 };
@@ -36,28 +36,28 @@ row_make(struct store *store, const struct store_lease *lease, int64_t id, int64
 	size_t sealed_len = 0;
 	int r;
 
-	ret_row->columns[LEASE_ID] = sql_int(id);
-	ret_row->columns[LEASE_VERSION] = sql_int(version);
-	ret_row->columns[LEASE_STATE] = sql_int(lease->state);
-	ret_row->columns[LEASE_KIND] = sql_int(lease->kind);
-	ret_row->columns[LEASE_CONNECTION] = sql_int(lease->connection);
-	ret_row->columns[LEASE_MOUNT] = sql_int(lease->mount);
-	ret_row->columns[LEASE_NEXT_AT] = sql_int(lease->next_at_ms);
-	ret_row->columns[LEASE_FLAGS] = sql_int(lease_flags(lease));
-	ret_row->columns[LEASE_PLACE] = sql_text(lease->place);
-	ret_row->columns[LEASE_ACCOUNT] = sql_text(lease->account);
-	ret_row->columns[LEASE_OWNER] = sql_text(lease->owner);
-	if ((r = record_sum(store, lease_table, ret_row->columns, LEASE_SUM, ret_row->sum, err)) !=
-	    0)
+	ret_row->columns[LEASE_ID] = store_sql_int(id);
+	ret_row->columns[LEASE_VERSION] = store_sql_int(version);
+	ret_row->columns[LEASE_STATE] = store_sql_int(lease->state);
+	ret_row->columns[LEASE_KIND] = store_sql_int(lease->kind);
+	ret_row->columns[LEASE_CONNECTION] = store_sql_int(lease->connection);
+	ret_row->columns[LEASE_MOUNT] = store_sql_int(lease->mount);
+	ret_row->columns[LEASE_NEXT_AT] = store_sql_int(lease->next_at_ms);
+	ret_row->columns[LEASE_FLAGS] = store_sql_int(store_lease_flags(lease));
+	ret_row->columns[LEASE_PLACE] = store_sql_text(lease->place);
+	ret_row->columns[LEASE_ACCOUNT] = store_sql_text(lease->account);
+	ret_row->columns[LEASE_OWNER] = store_sql_text(lease->owner);
+	if ((r = store_record_sum(
+		 store, lease_table, ret_row->columns, LEASE_SUM, ret_row->sum, err)) != 0)
 		return (r);
-	if ((r = lease_encode(lease, &record, err)) != 0)
+	if ((r = store_lease_encode(lease, &record, err)) != 0)
 		return (r);
-	r = record_seal(store, &place, record, &ret_row->sealed, &sealed_len, err);
+	r = store_record_seal(store, &place, record, &ret_row->sealed, &sealed_len, err);
 	json_decref(record);
 	if (r != 0)
 		return (r);
-	ret_row->columns[LEASE_SUM] = sql_blob(ret_row->sum, sizeof(ret_row->sum));
-	ret_row->columns[LEASE_SEALED] = sql_blob(ret_row->sealed, sealed_len);
+	ret_row->columns[LEASE_SUM] = store_sql_blob(ret_row->sum, sizeof(ret_row->sum));
+	ret_row->columns[LEASE_SEALED] = store_sql_blob(ret_row->sealed, sealed_len);
 	return (0);
 }
 
@@ -74,7 +74,7 @@ store_lease_insert(struct store_txn *txn, struct store_lease *lease, struct leas
 		return (leased_err_set(err, LEASED_EIO, "the store gives no lease number"));
 	if ((r = row_make(txn->db->store, lease, id, 1, &row, err)) != 0)
 		return (r);
-	r = sql_run(txn->db,
+	r = store_sql_run(txn->db,
 	    "INSERT INTO lease (id, version, state, kind, connection, mount, next_at, flags, place,"
 	    " account, owner, sum, sealed)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
@@ -104,15 +104,15 @@ store_lease_update(struct store_txn *txn, struct store_lease *lease, struct leas
 	r = row_make(txn->db->store, lease, lease->id, lease->version + 1, &row, err);
 	if (r != 0)
 		return (r);
-	row.columns[LEASE_COLUMNS] = sql_int(lease->version);
+	row.columns[LEASE_COLUMNS] = store_sql_int(lease->version);
 	/* What seldom changes stays out of SET: SQLite rewrites the index of every column in it. */
-	r = sql_run(txn->db,
+	r = store_sql_run(txn->db,
 	    "UPDATE lease SET version = ?2, state = ?3, next_at = ?7, flags = ?8, sum = ?12,"
 	    " sealed = ?13 WHERE id = ?1 AND version = ?14 AND kind = ?4 AND connection = ?5"
 	    " AND mount = ?6 AND place = ?9 AND account = ?10 AND owner = ?11",
 	    row.columns, LEASE_COLUMNS + 1, &changes, err);
 	if (r == 0 && changes == 0)
-		r = sql_run(txn->db,
+		r = store_sql_run(txn->db,
 		    "UPDATE lease SET version = ?2, state = ?3, kind = ?4, connection = ?5,"
 		    " mount = ?6, next_at = ?7, flags = ?8, place = ?9, account = ?10, owner = ?11,"
 		    " sum = ?12, sealed = ?13 WHERE id = ?1 AND version = ?14",
@@ -131,13 +131,13 @@ store_lease_delete(struct store_txn *txn, const struct store_lease *lease, const
 {
 	int changes = 0, r;
 
-	r = sql_run(txn->db, "DELETE FROM lease WHERE id = ?1 AND version = ?2",
-	    SQL_ARGS(sql_int(lease->id), sql_int(lease->version)), &changes, err);
+	r = store_sql_run(txn->db, "DELETE FROM lease WHERE id = ?1 AND version = ?2",
+	    SQL_ARGS(store_sql_int(lease->id), store_sql_int(lease->version)), &changes, err);
 	if (r == 0 && changes == 0)
 		r = changed_meanwhile(lease->id, err);
 	if (r != 0 || (tombstone == NULL && look_again_ms == 0))
 		return (r);
-	return (tombstone_insert(txn, lease, tombstone, now_ms, look_again_ms, err));
+	return (store_tombstone_insert(txn, lease, tombstone, now_ms, look_again_ms, err));
 }
 
 /* Does the plain copy say what the sealed content says? */
@@ -149,14 +149,14 @@ columns_agree(sqlite3_stmt *stmt, const struct store_lease *lease)
 		sqlite3_column_int64(stmt, LEASE_CONNECTION) == lease->connection &&
 		sqlite3_column_int64(stmt, LEASE_MOUNT) == lease->mount &&
 		sqlite3_column_int64(stmt, LEASE_NEXT_AT) == lease->next_at_ms &&
-		sqlite3_column_int64(stmt, LEASE_FLAGS) == lease_flags(lease) &&
-		record_column_is(stmt, LEASE_PLACE, lease->place) &&
-		record_column_is(stmt, LEASE_ACCOUNT, lease->account) &&
-		record_column_is(stmt, LEASE_OWNER, lease->owner));
+		sqlite3_column_int64(stmt, LEASE_FLAGS) == store_lease_flags(lease) &&
+		store_record_column_is(stmt, LEASE_PLACE, lease->place) &&
+		store_record_column_is(stmt, LEASE_ACCOUNT, lease->account) &&
+		store_record_column_is(stmt, LEASE_OWNER, lease->owner));
 }
 
 int
-lease_from_row(
+store_lease_from_row(
     struct store_db *db, sqlite3_stmt *stmt, struct store_lease **ret_lease, struct leased_err *err)
 {
 	struct seal_place place = {lease_table, sqlite3_column_int64(stmt, LEASE_ID),
@@ -165,11 +165,11 @@ lease_from_row(
 	json_t *record = NULL;
 	int r;
 
-	if ((r = record_open(db->store, &place, stmt, LEASE_SEALED, &record, err)) == 0)
-		r = lease_decode(record, &lease, err);
+	if ((r = store_record_open(db->store, &place, stmt, LEASE_SEALED, &record, err)) == 0)
+		r = store_lease_decode(record, &lease, err);
 	json_decref(record);
 	if (r == LEASED_ECORRUPT) {
-		quarantine_lease(db, stmt, NULL, "its sealed content does not open");
+		store_quarantine_lease(db, stmt, NULL, "its sealed content does not open");
 		return (leased_err_prefix(err, "lease number %lld", (long long)place.key));
 	}
 	if (r != 0)
@@ -177,7 +177,7 @@ lease_from_row(
 	lease->id = place.key;
 	lease->version = place.version;
 	if (!columns_agree(stmt, lease)) {
-		quarantine_lease(
+		store_quarantine_lease(
 		    db, stmt, lease, "its index columns differ from its sealed content");
 		store_lease_free(lease);
 		return (leased_err_set(err, LEASED_ECORRUPT,
@@ -196,11 +196,12 @@ store_lease_get(
 	bool row = false;
 	int r;
 
-	r = sql_start(db, LEASE_SELECT "WHERE id = ?1", SQL_ARGS(sql_int(id)), &stmt, err);
-	if (r == 0 && (r = sql_step(db, stmt, &row, err)) == 0)
-		r = row ? lease_from_row(db, stmt, ret_lease, err)
-			: quarantine_or_absent(db, id, err);
-	sql_finish(stmt);
+	r = store_sql_start(
+	    db, LEASE_SELECT "WHERE id = ?1", SQL_ARGS(store_sql_int(id)), &stmt, err);
+	if (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0)
+		r = row ? store_lease_from_row(db, stmt, ret_lease, err)
+			: store_quarantine_or_absent(db, id, err);
+	store_sql_finish(stmt);
 	return (r);
 }
 
@@ -212,11 +213,12 @@ store_lease_get_account(struct store_db *db, const char *account, struct store_l
 	bool row = false;
 	int r;
 
-	r = sql_start(db, LEASE_SELECT "WHERE account = ?1 AND account <> '' ORDER BY id LIMIT 1",
-	    SQL_ARGS(sql_text(account)), &stmt, err);
-	if (r == 0 && (r = sql_step(db, stmt, &row, err)) == 0)
-		r = row ? lease_from_row(db, stmt, ret_lease, err)
-			: quarantine_account_or_absent(db, account, err);
-	sql_finish(stmt);
+	r = store_sql_start(db,
+	    LEASE_SELECT "WHERE account = ?1 AND account <> '' ORDER BY id LIMIT 1",
+	    SQL_ARGS(store_sql_text(account)), &stmt, err);
+	if (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0)
+		r = row ? store_lease_from_row(db, stmt, ret_lease, err)
+			: store_quarantine_account_or_absent(db, account, err);
+	store_sql_finish(stmt);
 	return (r);
 }

@@ -1,19 +1,19 @@
 /*
- * Pages of leases by one question, and what the timer asks of the index alone. Rows that do not open
- * are left out (lease.c quarantines them). Each question is answered from an index, so that a page
- * costs its rows and not the table.
+ * Pages of leases by one question, and what the timer asks of the index alone. Rows that do not
+ * open are left out (lease.c quarantines them). Each question is answered from an index, so that a
+ * page costs its rows and not the table.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "store/store_private.h"
+#include "store/row.h"
 
 /* Bad rows passed over in one page: the next page finds them moved away. */
 #define SKIP_MAX 1024
 
 struct page {
-	struct list leases;
+	struct store_list leases;
 	unsigned limit, skipped;
 };
 
@@ -37,34 +37,35 @@ page_add(struct store_db *db, sqlite3_stmt *stmt, struct page *page, struct leas
 	struct store_lease *lease = NULL;
 	int r;
 
-	if ((r = lease_from_row(db, stmt, &lease, err)) == LEASED_ECORRUPT) {
+	if ((r = store_lease_from_row(db, stmt, &lease, err)) == LEASED_ECORRUPT) {
 		page->skipped++;
 		return (0);
 	}
-	if (r == 0 && (r = list_append(&page->leases, lease, err)) != 0)
+	if (r == 0 && (r = store_list_append(&page->leases, lease, err)) != 0)
 		store_lease_free(lease);
 	return (r);
 }
 
 static int
-page_fill(struct store_db *db, const char *text, const struct sql_arg *args, size_t count,
+page_fill(struct store_db *db, const char *text, const struct store_sql_arg *args, size_t count,
     struct page *page, struct leased_err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	bool row = false;
 	int r;
 
-	r = sql_start(db, text, args, count, &stmt, err);
+	r = store_sql_start(db, text, args, count, &stmt, err);
 	while (r == 0 && page->leases.count < page->limit && page->skipped < SKIP_MAX &&
-	       (r = sql_step(db, stmt, &row, err)) == 0 && row)
+	       (r = store_sql_step(db, stmt, &row, err)) == 0 && row)
 		r = page_add(db, stmt, page, err);
-	sql_finish(stmt);
+	store_sql_finish(stmt);
 	return (r);
 }
 
 /*
- * Places below a path are few (one a role), leases many: for each place in turn, the lowest ids, kept
- * in one ascending array of at most limit. So a page costs places + limit, however many rows follow.
+ * Places below a path are few (one a role), leases many: for each place in turn, the lowest ids,
+ * kept in one ascending array of at most limit. So a page costs places + limit, however many rows
+ * follow.
  */
 struct lowest {
 	int64_t *ids;
@@ -94,21 +95,21 @@ lowest_of_place(struct store_db *db, const struct store_lease_query *query, cons
 	bool row = false;
 	int r;
 
-	r = sql_start(db,
+	r = store_sql_start(db,
 	    "SELECT id FROM lease WHERE mount = ?1 AND place = ?2 AND id > ?3 AND id <= ?4"
 	    " ORDER BY id",
-	    SQL_ARGS(
-		sql_int(query->number), sql_text(place), sql_int(query->after), sql_int(highest)),
+	    SQL_ARGS(store_sql_int(query->number), store_sql_text(place),
+		store_sql_int(query->after), store_sql_int(highest)),
 	    &stmt, err);
 	for (size_t taken = 0; r == 0 && taken < lowest->limit; taken++) {
-		if ((r = sql_step(db, stmt, &row, err)) != 0 || !row)
+		if ((r = store_sql_step(db, stmt, &row, err)) != 0 || !row)
 			break;
 		id = sqlite3_column_int64(stmt, 0);
 		if (lowest->count == lowest->limit && id > lowest->ids[lowest->count - 1])
 			break;
 		lowest_add(lowest, id);
 	}
-	sql_finish(stmt);
+	store_sql_finish(stmt);
 	return (r);
 }
 
@@ -122,17 +123,17 @@ place_next(struct store_db *db, int64_t mount, const char *prefix, bool inclusiv
 	bool row = false;
 	int r;
 
-	r = sql_start(db,
+	r = store_sql_start(db,
 	    inclusive ? "SELECT place FROM lease WHERE mount = ?1 AND place >= ?2"
 			" ORDER BY place LIMIT 1"
 		      : "SELECT place FROM lease WHERE mount = ?1 AND place > ?2"
 			" ORDER BY place LIMIT 1",
-	    SQL_ARGS(sql_int(mount), sql_text(*place)), &stmt, err);
-	if (r == 0 && (r = sql_step(db, stmt, &row, err)) == 0 && row &&
-	    strncmp(sql_column_text(stmt, 0), prefix, strlen(prefix)) == 0 &&
-	    (next = sql_column_dup(stmt, 0)) == NULL)
+	    SQL_ARGS(store_sql_int(mount), store_sql_text(*place)), &stmt, err);
+	if (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row &&
+	    strncmp(store_sql_column_text(stmt, 0), prefix, strlen(prefix)) == 0 &&
+	    (next = store_sql_column_dup(stmt, 0)) == NULL)
 		r = leased_err_set(err, LEASED_ENOMEM, "no memory to list leases");
-	sql_finish(stmt);
+	store_sql_finish(stmt);
 	if (r != 0)
 		return (r);
 	free(*place);
@@ -191,7 +192,7 @@ page_by_place(struct store_db *db, const struct store_lease_query *query, struct
 		r = lowest_below(db, &rest, &lowest, err);
 		for (size_t i = 0; i < lowest.count && r == 0; i++)
 			r = page_fill(db, LEASE_SELECT "WHERE id = ?1",
-			    SQL_ARGS(sql_int(lowest.ids[i])), page, err);
+			    SQL_ARGS(store_sql_int(lowest.ids[i])), page, err);
 		if (lowest.count > 0)
 			rest.after = lowest.ids[lowest.count - 1];
 	} while (r == 0 && lowest.count > 0 && page->leases.count == 0 && page->skipped < SKIP_MAX);
@@ -210,21 +211,23 @@ page_query(struct store_db *db, const struct store_lease_query *query, struct pa
 		return (page_fill(db,
 		    LEASE_SELECT "WHERE connection = ?1 AND next_at <= ?2"
 				 " AND (next_at, id) > (?3, ?4) ORDER BY next_at, id",
-		    SQL_ARGS(sql_int(query->number), sql_int(query->until_ms),
-			sql_int(query->from_ms == 0 && query->after == 0 ? INT64_MIN : query->from_ms),
-			sql_int(query->after)),
+		    SQL_ARGS(store_sql_int(query->number), store_sql_int(query->until_ms),
+			store_sql_int(
+			    query->from_ms == 0 && query->after == 0 ? INT64_MIN : query->from_ms),
+			store_sql_int(query->after)),
 		    page, err));
 	case STORE_BY_OWNER:
 		return (page_fill(db,
 		    LEASE_SELECT "WHERE owner = ?1 AND owner <> '' AND id > ?2 AND id <= ?3"
 				 " ORDER BY id",
-		    SQL_ARGS(sql_text(query->text), sql_int(query->after), sql_int(highest)), page,
-		    err));
+		    SQL_ARGS(store_sql_text(query->text), store_sql_int(query->after),
+			store_sql_int(highest)),
+		    page, err));
 	case STORE_BY_PLACE:
 		return (page_by_place(db, query, page, err));
 	case STORE_BY_ID:
 		return (page_fill(db, LEASE_SELECT "WHERE id > ?1 AND id <= ?2 ORDER BY id",
-		    SQL_ARGS(sql_int(query->after), sql_int(highest)), page, err));
+		    SQL_ARGS(store_sql_int(query->after), store_sql_int(highest)), page, err));
 	}
 	return (bug(err, "a lease query of kind %d", (int)query->by));
 }
@@ -237,7 +240,7 @@ store_lease_page(struct store_db *db, const struct store_lease_query *query,
 	int r = 0;
 
 	if (query->limit > 0 && (r = page_query(db, query, &page, err)) != 0) {
-		list_clear(&page.leases, on_lease_free);
+		store_list_clear(&page.leases, on_lease_free);
 		return (r);
 	}
 	*ret_leases = (struct store_lease **)page.leases.items;
@@ -249,9 +252,9 @@ int
 store_lease_next_at(
     struct store_db *db, int64_t connection, int64_t *ret_ms, struct leased_err *err)
 {
-	return (sql_number(db,
+	return (store_sql_number(db,
 	    "SELECT next_at FROM lease WHERE connection = ?1 ORDER BY next_at LIMIT 1",
-	    SQL_ARGS(sql_int(connection)), ret_ms, err));
+	    SQL_ARGS(store_sql_int(connection)), ret_ms, err));
 }
 
 int
@@ -264,9 +267,9 @@ store_lease_connections(
 
 	/* One index probe a connection, not one step a row. */
 	while (
-	    (r = sql_number(db,
+	    (r = store_sql_number(db,
 		 "SELECT connection FROM lease WHERE connection > ?1 ORDER BY connection LIMIT 1",
-		 SQL_ARGS(sql_int(last)), &last, err)) == 0) {
+		 SQL_ARGS(store_sql_int(last)), &last, err)) == 0) {
 		if (count == size) {
 			size = size == 0 ? 16 : size * 2;
 			larger = reallocarray(connections, size, sizeof(*connections));
@@ -294,12 +297,12 @@ store_lease_any(struct store_db *db, int64_t connection, struct leased_err *err)
 	int64_t found;
 	int r;
 
-	r = sql_number(db, "SELECT 1 FROM lease WHERE connection = ?1 LIMIT 1",
-	    SQL_ARGS(sql_int(connection)), &found, err);
+	r = store_sql_number(db, "SELECT 1 FROM lease WHERE connection = ?1 LIMIT 1",
+	    SQL_ARGS(store_sql_int(connection)), &found, err);
 	if (r != LEASED_ENOENT)
 		return (r);
 	/* An account in quarantine is ended through its connection as well. */
-	return (sql_number(db,
+	return (store_sql_number(db,
 	    "SELECT 1 FROM quarantine WHERE table_name = 'lease' AND connection = ?1 LIMIT 1",
-	    SQL_ARGS(sql_int(connection)), &found, err));
+	    SQL_ARGS(store_sql_int(connection)), &found, err));
 }

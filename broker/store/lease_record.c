@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/store_private.h"
+#include "store/row.h"
 
 #define LEASE_FORMAT 1
 #define LEASE_FIELDS 12
@@ -26,7 +26,7 @@ store_lease_free(struct store_lease *lease)
 }
 
 int64_t
-lease_flags(const struct store_lease *lease)
+store_lease_flags(const struct store_lease *lease)
 {
 	return ((lease->revoke ? FLAG_REVOKE : 0) | (lease->stuck ? FLAG_STUCK : 0));
 }
@@ -38,11 +38,11 @@ text_or_empty(const char *text)
 }
 
 int
-lease_encode(const struct store_lease *lease, json_t **ret_record, struct leased_err *err)
+store_lease_encode(const struct store_lease *lease, json_t **ret_record, struct leased_err *err)
 {
 	json_t *record = json_array();
 	const int64_t numbers[] = {LEASE_FORMAT, lease->state, lease->kind, lease->connection,
-	    lease->mount, lease->next_at_ms, lease_flags(lease)};
+	    lease->mount, lease->next_at_ms, store_lease_flags(lease)};
 	int failed = record == NULL;
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
@@ -70,12 +70,14 @@ numbers_decode(const json_t *record, struct store_lease *lease)
 {
 	int64_t format, state, kind, flags;
 
-	if (!record_int(record, 0, &format) || format != LEASE_FORMAT ||
-	    !record_int(record, 1, &state) || state < STORE_LEASE_INTENT ||
-	    state > STORE_LEASE_DISARMED || !record_int(record, 2, &kind) ||
+	if (!store_record_int(record, 0, &format) || format != LEASE_FORMAT ||
+	    !store_record_int(record, 1, &state) || state < STORE_LEASE_INTENT ||
+	    state > STORE_LEASE_DISARMED || !store_record_int(record, 2, &kind) ||
 	    kind < STORE_LEASE_CREDENTIAL || kind > STORE_LEASE_TOKEN ||
-	    !record_int(record, 3, &lease->connection) || !record_int(record, 4, &lease->mount) ||
-	    !record_int(record, 5, &lease->next_at_ms) || !record_int(record, 6, &flags) ||
+	    !store_record_int(record, 3, &lease->connection) ||
+	    !store_record_int(record, 4, &lease->mount) ||
+	    !store_record_int(record, 5, &lease->next_at_ms) ||
+	    !store_record_int(record, 6, &flags) ||
 	    (flags & ~(int64_t)(FLAG_REVOKE | FLAG_STUCK)) != 0)
 		return (false);
 	lease->state = (enum store_lease_state)state;
@@ -101,7 +103,7 @@ texts_are_there(const json_t *record)
 }
 
 int
-lease_decode(const json_t *record, struct store_lease **ret_lease, struct leased_err *err)
+store_lease_decode(const json_t *record, struct store_lease **ret_lease, struct leased_err *err)
 {
 	struct store_lease *lease = calloc(1, sizeof(*lease));
 	int r = 0;
@@ -116,8 +118,9 @@ lease_decode(const json_t *record, struct store_lease **ret_lease, struct leased
 	memcpy(lease->random, json_string_value(json_array_get(record, 7)),
 	    json_string_length(json_array_get(record, 7)) + 1);
 	lease->data = json_incref(json_array_get(record, 11));
-	if (!record_text(record, 8, &lease->place) || !record_text(record, 9, &lease->account) ||
-	    !record_text(record, 10, &lease->owner)) {
+	if (!store_record_text(record, 8, &lease->place) ||
+	    !store_record_text(record, 9, &lease->account) ||
+	    !store_record_text(record, 10, &lease->owner)) {
 		r = leased_err_set(err, LEASED_ENOMEM, "no memory to read a lease");
 		goto out;
 	}

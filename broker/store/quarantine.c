@@ -1,13 +1,14 @@
 /*
- * Rows that do not open. A lease row is moved whole into the table quarantine by the writer, with what
- * is still known of its account; rows of other tables stay where they are and are counted. A row is
- * found bad on any thread: the report is an ordinary write operation. lease/ disarms the accounts.
+ * Rows that do not open. A lease row is moved whole into the table quarantine by the writer, with
+ * what is still known of its account; rows of other tables stay where they are and are counted. A
+ * row is found bad on any thread: the report is an ordinary write operation. lease/ disarms the
+ * accounts.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "store/store_private.h"
+#include "store/row.h"
 
 struct report_op {
 	struct store_op op; /* first */
@@ -23,7 +24,7 @@ struct report_op {
 static bool
 reports_add(struct store *store, const char *table, int64_t key)
 {
-	struct reports *reports = &store->reports;
+	struct store_reports *reports = &store->reports;
 	bool found = false;
 
 	pthread_mutex_lock(&store->mutex);
@@ -38,7 +39,7 @@ reports_add(struct store *store, const char *table, int64_t key)
 static void
 reports_remove(struct store *store, const char *table, int64_t key)
 {
-	struct reports *reports = &store->reports;
+	struct store_reports *reports = &store->reports;
 
 	pthread_mutex_lock(&store->mutex);
 	for (unsigned i = 0; i < STORE_REPORTS; i++) {
@@ -58,33 +59,34 @@ lease_remove(struct store_db *db, const struct report_op *report, struct leased_
 	const char *text = "DELETE FROM lease WHERE id = ?1 AND version = ?2";
 	int r;
 
-	r = sql_run(db, text, SQL_ARGS(sql_int(report->key), sql_int(report->version)), NULL, err);
+	r = store_sql_run(db, text,
+	    SQL_ARGS(store_sql_int(report->key), store_sql_int(report->version)), NULL, err);
 	if (r != LEASED_ECORRUPT)
 		return (r);
 	log_warn("the store's indexes of leases are damaged and are made anew");
-	if ((r = sql_script(db, "REINDEX lease", err)) != 0)
+	if ((r = store_sql_script(db, "REINDEX lease", err)) != 0)
 		return (r);
-	return (
-	    sql_run(db, text, SQL_ARGS(sql_int(report->key), sql_int(report->version)), NULL, err));
+	return (store_sql_run(db, text,
+	    SQL_ARGS(store_sql_int(report->key), store_sql_int(report->version)), NULL, err));
 }
 
 static int
 run_report(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 {
 	struct report_op *report = (struct report_op *)op;
-	struct sql_arg args[] = {sql_text(report->table), sql_int(report->key),
-	    sql_int(wclock_wall_ms(report->store->clock)), sql_text(report->reason),
-	    sql_int(report->connection), sql_text(report->account), sql_int(report->next_at_ms),
-	    sql_int(report->version)};
+	struct store_sql_arg args[] = {store_sql_text(report->table), store_sql_int(report->key),
+	    store_sql_int(wclock_wall_ms(report->store->clock)), store_sql_text(report->reason),
+	    store_sql_int(report->connection), store_sql_text(report->account),
+	    store_sql_int(report->next_at_ms), store_sql_int(report->version)};
 	int changes = 0, r;
 
 	if (report->account == NULL)
-		r = sql_run(txn->db,
+		r = store_sql_run(txn->db,
 		    "INSERT OR IGNORE INTO quarantine (table_name, key, at, reason, connection,"
 		    " account, next_at, disarmed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1)",
 		    args, 7, &changes, err);
 	else
-		r = sql_run(txn->db,
+		r = store_sql_run(txn->db,
 		    "INSERT OR IGNORE INTO quarantine (table_name, key, at, reason, connection,"
 		    " account, next_at, disarmed, version, state, kind, mount, flags, place, owner,"
 		    " sum, sealed) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6 = '', version, state,"
@@ -105,7 +107,7 @@ on_report_done(struct store_op *op, int result, const struct leased_err *err)
 	struct report_op *report = (struct report_op *)op;
 
 	if (result == 0 && report->moved) {
-		health_quarantined(report->store, 1);
+		store_health_quarantined(report->store, 1);
 		log_error("a row of the store is damaged and in quarantine",
 		    LOG_S("table", report->table), LOG_I("row", report->key),
 		    LOG_S("reason", report->reason), LOG_S("account", report->account));
@@ -140,7 +142,7 @@ report_submit(struct store *store, const struct report_op *what)
 }
 
 void
-quarantine_lease(
+store_quarantine_lease(
     struct store_db *db, sqlite3_stmt *stmt, const struct store_lease *opened, const char *reason)
 {
 	struct report_op report = {.table = "lease", .reason = reason};
@@ -150,14 +152,14 @@ quarantine_lease(
 	report.version = sqlite3_column_int64(stmt, LEASE_VERSION);
 	report.connection = sqlite3_column_int64(stmt, LEASE_CONNECTION);
 	report.next_at_ms = sqlite3_column_int64(stmt, LEASE_NEXT_AT);
-	report.account = sql_column_dup(stmt, LEASE_ACCOUNT);
+	report.account = store_sql_column_dup(stmt, LEASE_ACCOUNT);
 	if (opened != NULL) {
 		/* What is sealed wins. */
 		free(report.account);
 		report.account = strdup(opened->account);
 		report.connection = opened->connection;
 		report.next_at_ms = opened->next_at_ms;
-	} else if (record_sum_check(db->store, "lease", stmt, LEASE_SUM, &good, NULL) == 0 &&
+	} else if (store_record_sum_check(db->store, "lease", stmt, LEASE_SUM, &good, NULL) == 0 &&
 		   !good) {
 		/* Nothing vouches for the deadline: its access ends now. */
 		report.next_at_ms = 0;
@@ -167,7 +169,7 @@ quarantine_lease(
 }
 
 void
-quarantine_other(struct store_db *db, const char *table, int64_t key, const char *reason)
+store_quarantine_other(struct store_db *db, const char *table, int64_t key, const char *reason)
 {
 	struct report_op report = {.table = table, .key = key, .reason = reason};
 
@@ -175,13 +177,13 @@ quarantine_other(struct store_db *db, const char *table, int64_t key, const char
 }
 
 int
-quarantine_or_absent(struct store_db *db, int64_t lease_id, struct leased_err *err)
+store_quarantine_or_absent(struct store_db *db, int64_t lease_id, struct leased_err *err)
 {
 	int64_t found;
 	int r;
 
-	r = sql_number(db, "SELECT 1 FROM quarantine WHERE table_name = 'lease' AND key = ?1",
-	    SQL_ARGS(sql_int(lease_id)), &found, err);
+	r = store_sql_number(db, "SELECT 1 FROM quarantine WHERE table_name = 'lease' AND key = ?1",
+	    SQL_ARGS(store_sql_int(lease_id)), &found, err);
 	if (r == 0)
 		return (leased_err_set(err, LEASED_ECORRUPT,
 		    "lease number %lld is damaged and in quarantine", (long long)lease_id));
@@ -192,14 +194,14 @@ quarantine_or_absent(struct store_db *db, int64_t lease_id, struct leased_err *e
 }
 
 int
-quarantine_account_or_absent(struct store_db *db, const char *account, struct leased_err *err)
+store_quarantine_account_or_absent(struct store_db *db, const char *account, struct leased_err *err)
 {
 	int64_t found;
 	int r;
 
-	r = sql_number(db,
+	r = store_sql_number(db,
 	    "SELECT 1 FROM quarantine WHERE table_name = 'lease' AND account = ?1 LIMIT 1",
-	    SQL_ARGS(sql_text(account)), &found, err);
+	    SQL_ARGS(store_sql_text(account)), &found, err);
 	if (r == 0)
 		return (leased_err_set(err, LEASED_ECORRUPT,
 		    "the lease of account %s is damaged and in quarantine", account));
@@ -209,12 +211,12 @@ quarantine_account_or_absent(struct store_db *db, const char *account, struct le
 }
 
 int
-quarantine_load(struct store *store, struct leased_err *err)
+store_quarantine_load(struct store *store, struct leased_err *err)
 {
 	int64_t count = 0;
 	int r;
 
-	if ((r = sql_number(store->writer_db, "SELECT count(*) FROM quarantine", SQL_NO_ARGS,
+	if ((r = store_sql_number(store->writer_db, "SELECT count(*) FROM quarantine", SQL_NO_ARGS,
 		 &count, err)) == 0)
 		store->health.quarantined = (uint64_t)count;
 	return (r);
@@ -242,25 +244,26 @@ store_quarantine_list(struct store_db *db, const struct store_quarantine_query *
 
 	if (rows == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "no memory to list the quarantine"));
-	r = sql_start(db,
+	r = store_sql_start(db,
 	    "SELECT key, connection, next_at, disarmed, account, reason FROM quarantine"
 	    " WHERE table_name = 'lease' AND key > ?1 AND next_at <= ?2"
 	    " AND (?3 = -1 OR connection = ?3) AND (?4 OR NOT disarmed) ORDER BY key LIMIT ?5",
-	    SQL_ARGS(sql_int(query->after), sql_int(query->until_ms), sql_int(query->connection),
-		sql_int(query->with_disarmed), sql_int(query->limit)),
+	    SQL_ARGS(store_sql_int(query->after), store_sql_int(query->until_ms),
+		store_sql_int(query->connection), store_sql_int(query->with_disarmed),
+		store_sql_int(query->limit)),
 	    &stmt, err);
-	while (r == 0 && (r = sql_step(db, stmt, &row, err)) == 0 && row) {
+	while (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row) {
 		rows[count] = (struct store_quarantined){.id = sqlite3_column_int64(stmt, 0),
 		    .connection = sqlite3_column_int64(stmt, 1),
 		    .next_at_ms = sqlite3_column_int64(stmt, 2),
 		    .disarmed = sqlite3_column_int(stmt, 3) != 0,
-		    .account = sql_column_dup(stmt, 4),
-		    .reason = sql_column_dup(stmt, 5)};
+		    .account = store_sql_column_dup(stmt, 4),
+		    .reason = store_sql_column_dup(stmt, 5)};
 		if (rows[count].account == NULL || rows[count].reason == NULL)
 			r = leased_err_set(err, LEASED_ENOMEM, "no memory to list the quarantine");
 		count++;
 	}
-	sql_finish(stmt);
+	store_sql_finish(stmt);
 	if (r != 0) {
 		store_quarantine_list_free(rows, count);
 		return (r);
@@ -276,10 +279,11 @@ store_quarantine_update(
 {
 	int changes = 0, r;
 
-	r = sql_run(txn->db,
+	r = store_sql_run(txn->db,
 	    "UPDATE quarantine SET disarmed = ?2, next_at = ?3"
 	    " WHERE table_name = 'lease' AND key = ?1",
-	    SQL_ARGS(sql_int(id), sql_int(disarmed), sql_int(next_at_ms)), &changes, err);
+	    SQL_ARGS(store_sql_int(id), store_sql_int(disarmed), store_sql_int(next_at_ms)),
+	    &changes, err);
 	if (r == 0 && changes == 0)
 		r = leased_err_set(
 		    err, LEASED_ENOENT, "lease number %lld is not in quarantine", (long long)id);
@@ -291,13 +295,13 @@ store_quarantine_delete(struct store_txn *txn, int64_t id, struct leased_err *er
 {
 	int changes = 0, r;
 
-	r = sql_run(txn->db, "DELETE FROM quarantine WHERE table_name = 'lease' AND key = ?1",
-	    SQL_ARGS(sql_int(id)), &changes, err);
+	r = store_sql_run(txn->db, "DELETE FROM quarantine WHERE table_name = 'lease' AND key = ?1",
+	    SQL_ARGS(store_sql_int(id)), &changes, err);
 	if (r == 0 && changes == 0)
 		return (leased_err_set(
 		    err, LEASED_ENOENT, "lease number %lld is not in quarantine", (long long)id));
 	/* Too low by one if the transaction fails: until the next start. */
 	if (r == 0)
-		health_quarantined(txn->db->store, -1);
+		store_health_quarantined(txn->db->store, -1);
 	return (r);
 }

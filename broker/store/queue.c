@@ -1,11 +1,11 @@
 /*
- * Intrusive queues of operations and reads, first in, first out. No locking: the owner of the store's
- * mutex calls, or the one thread that holds a batch.
+ * Intrusive queues of operations and reads, first in, first out. No locking: the owner of the
+ * store's mutex calls, or the one thread that holds a batch.
  */
 #include "store/store_private.h"
 
 void
-queue_init(struct op_queue *queue)
+store_queue_init(struct store_op_queue *queue)
 {
 	queue->first = NULL;
 	queue->last = &queue->first;
@@ -13,7 +13,7 @@ queue_init(struct op_queue *queue)
 }
 
 void
-queue_append(struct op_queue *queue, struct store_op *op)
+store_queue_append(struct store_op_queue *queue, struct store_op *op)
 {
 	op->next = NULL;
 	*queue->last = op;
@@ -22,33 +22,33 @@ queue_append(struct op_queue *queue, struct store_op *op)
 }
 
 void
-queue_take(struct op_queue *queue, size_t at_most, struct op_queue *ret_batch)
+store_queue_take(struct store_op_queue *queue, size_t at_most, struct store_op_queue *ret_batch)
 {
 	struct store_op *op;
 
-	queue_init(ret_batch);
+	store_queue_init(ret_batch);
 	while (ret_batch->count < at_most && (op = queue->first) != NULL) {
 		queue->first = op->next;
 		queue->count--;
-		queue_append(ret_batch, op);
+		store_queue_append(ret_batch, op);
 	}
 	if (queue->first == NULL)
-		queue_init(queue);
+		store_queue_init(queue);
 }
 
 void
-queue_join(struct op_queue *queue, struct op_queue *more)
+store_queue_join(struct store_op_queue *queue, struct store_op_queue *more)
 {
 	if (more->first == NULL)
 		return;
 	*queue->last = more->first;
 	queue->last = more->last;
 	queue->count += more->count;
-	queue_init(more);
+	store_queue_init(more);
 }
 
 void
-queue_call_done(struct op_queue *batch)
+store_queue_call_done(struct store_op_queue *batch)
 {
 	struct store_op *op, *next;
 
@@ -57,18 +57,18 @@ queue_call_done(struct op_queue *batch)
 		if (op->done != NULL)
 			op->done(op, op->result, &op->err);
 	}
-	queue_init(batch);
+	store_queue_init(batch);
 }
 
 void
-read_queue_init(struct read_queue *queue)
+store_read_queue_init(struct store_read_queue *queue)
 {
 	queue->first = NULL;
 	queue->last = &queue->first;
 }
 
 void
-read_queue_append(struct read_queue *queue, struct store_read *read)
+store_read_queue_append(struct store_read_queue *queue, struct store_read *read)
 {
 	read->next = NULL;
 	*queue->last = read;
@@ -76,18 +76,18 @@ read_queue_append(struct read_queue *queue, struct store_read *read)
 }
 
 void
-read_queue_take(struct read_queue *queue, struct read_queue *ret_all)
+store_read_queue_take(struct store_read_queue *queue, struct store_read_queue *ret_all)
 {
-	read_queue_init(ret_all);
+	store_read_queue_init(ret_all);
 	if (queue->first != NULL) {
 		ret_all->first = queue->first;
 		ret_all->last = queue->last;
 	}
-	read_queue_init(queue);
+	store_read_queue_init(queue);
 }
 
 void
-read_queue_call_done(struct read_queue *reads)
+store_read_queue_call_done(struct store_read_queue *reads)
 {
 	struct store_read *read, *next;
 
@@ -96,5 +96,5 @@ read_queue_call_done(struct read_queue *reads)
 		if (read->done != NULL)
 			read->done(read, read->result, &read->err);
 	}
-	read_queue_init(reads);
+	store_read_queue_init(reads);
 }

@@ -1,14 +1,14 @@
 /*
- * Sealed JSON in a column, the checksum over a row's plain columns, and small help for both. A record
- * is a JSON array whose first element is the format's number. It knows no table's fields. All typed
- * files of store/ call it.
+ * Sealed JSON in a column, the checksum over a row's plain columns, and small help for both. A
+ * record is a JSON array whose first element is the format's number. It knows no table's fields.
+ * All typed files of store/ call it.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "seal/seal.h"
-#include "store/store_private.h"
+#include "store/row.h"
 
 /* Collects json_dump_callback()'s pieces; wiped, since records hold backend passwords. */
 struct dump {
@@ -41,7 +41,7 @@ on_dump(const char *piece, size_t len, void *arg)
 }
 
 int
-record_seal(struct store *store, const struct seal_place *place, const json_t *record,
+store_record_seal(struct store *store, const struct seal_place *place, const json_t *record,
     uint8_t **ret_sealed, size_t *ret_len, struct leased_err *err)
 {
 	struct dump dump = {0};
@@ -56,8 +56,8 @@ record_seal(struct store *store, const struct seal_place *place, const json_t *r
 }
 
 int
-record_open(struct store *store, const struct seal_place *place, sqlite3_stmt *stmt, int column,
-    json_t **ret_record, struct leased_err *err)
+store_record_open(struct store *store, const struct seal_place *place, sqlite3_stmt *stmt,
+    int column, json_t **ret_record, struct leased_err *err)
 {
 	const uint8_t *sealed = sqlite3_column_blob(stmt, column);
 	size_t sealed_len = (size_t)sqlite3_column_bytes(stmt, column), len = 0;
@@ -82,7 +82,7 @@ record_open(struct store *store, const struct seal_place *place, sqlite3_stmt *s
 
 /* Bytes of one column in the checksum: its kind, its length, itself. */
 static int
-sum_add(struct dump *dump, const struct sql_arg *column)
+sum_add(struct dump *dump, const struct store_sql_arg *column)
 {
 	uint8_t head[9] = {(uint8_t)column->kind};
 	uint64_t number = column->kind == SQL_INT ? (uint64_t)column->number : column->len;
@@ -97,10 +97,10 @@ sum_add(struct dump *dump, const struct sql_arg *column)
 }
 
 int
-record_sum(struct store *store, const char *table, const struct sql_arg *columns, size_t count,
-    uint8_t ret_sum[STORE_SUM_SIZE], struct leased_err *err)
+store_record_sum(struct store *store, const char *table, const struct store_sql_arg *columns,
+    size_t count, uint8_t ret_sum[STORE_SUM_SIZE], struct leased_err *err)
 {
-	struct sql_arg table_arg = sql_text(table);
+	struct store_sql_arg table_arg = store_sql_text(table);
 	uint8_t mac[SEAL_HMAC_SIZE];
 	struct dump dump = {0};
 	int r, failed;
@@ -117,15 +117,15 @@ record_sum(struct store *store, const char *table, const struct sql_arg *columns
 }
 
 int
-record_sum_check(struct store *store, const char *table, sqlite3_stmt *stmt, int count,
+store_record_sum_check(struct store *store, const char *table, sqlite3_stmt *stmt, int count,
     bool *ret_good, struct leased_err *err)
 {
-	struct sql_arg columns[16];
+	struct store_sql_arg columns[16];
 	uint8_t sum[STORE_SUM_SIZE];
 	int r;
 
 	for (int i = 0; i < count; i++) {
-		columns[i] = (struct sql_arg){.kind = SQL_INT};
+		columns[i] = (struct store_sql_arg){.kind = SQL_INT};
 		if (sqlite3_column_type(stmt, i) == SQLITE_INTEGER) {
 			columns[i].number = sqlite3_column_int64(stmt, i);
 			continue;
@@ -134,7 +134,7 @@ record_sum_check(struct store *store, const char *table, sqlite3_stmt *stmt, int
 		columns[i].bytes = sqlite3_column_blob(stmt, i);
 		columns[i].len = (size_t)sqlite3_column_bytes(stmt, i);
 	}
-	if ((r = record_sum(store, table, columns, (size_t)count, sum, err)) != 0)
+	if ((r = store_record_sum(store, table, columns, (size_t)count, sum, err)) != 0)
 		return (r);
 	*ret_good = sqlite3_column_bytes(stmt, count) == STORE_SUM_SIZE &&
 		    memcmp(sqlite3_column_blob(stmt, count), sum, STORE_SUM_SIZE) == 0;
@@ -142,16 +142,16 @@ record_sum_check(struct store *store, const char *table, sqlite3_stmt *stmt, int
 }
 
 bool
-record_column_is(sqlite3_stmt *stmt, int column, const char *text)
+store_record_column_is(sqlite3_stmt *stmt, int column, const char *text)
 {
-	const char *other = sql_column_text(stmt, column);
+	const char *other = store_sql_column_text(stmt, column);
 	size_t len = strlen(text);
 
 	return ((size_t)sqlite3_column_bytes(stmt, column) == len && memcmp(other, text, len) == 0);
 }
 
 bool
-record_int(const json_t *record, size_t index, int64_t *ret_number)
+store_record_int(const json_t *record, size_t index, int64_t *ret_number)
 {
 	const json_t *value = json_array_get(record, index);
 
@@ -163,7 +163,7 @@ record_int(const json_t *record, size_t index, int64_t *ret_number)
 
 /* false also when there is no memory: *ret_text stays NULL then, as the caller left it. */
 bool
-record_text(const json_t *record, size_t index, char **ret_text)
+store_record_text(const json_t *record, size_t index, char **ret_text)
 {
 	const json_t *value = json_array_get(record, index);
 
@@ -174,13 +174,14 @@ record_text(const json_t *record, size_t index, char **ret_text)
 }
 
 int
-record_next_id(struct store_db *db, const char *table, int64_t *ret_id, struct leased_err *err)
+store_record_next_id(
+    struct store_db *db, const char *table, int64_t *ret_id, struct leased_err *err)
 {
 	int64_t last = 0;
 	int r;
 
-	r = sql_number(db, "SELECT seq FROM sqlite_sequence WHERE name = ?1",
-	    SQL_ARGS(sql_text(table)), &last, err);
+	r = store_sql_number(db, "SELECT seq FROM sqlite_sequence WHERE name = ?1",
+	    SQL_ARGS(store_sql_text(table)), &last, err);
 	if (r != 0 && r != LEASED_ENOENT)
 		return (r);
 	*ret_id = last + 1;
@@ -188,7 +189,7 @@ record_next_id(struct store_db *db, const char *table, int64_t *ret_id, struct l
 }
 
 int
-list_append(struct list *list, void *item, struct leased_err *err)
+store_list_append(struct store_list *list, void *item, struct leased_err *err)
 {
 	size_t size = list->size == 0 ? 16 : list->size * 2;
 	void **items;
@@ -204,10 +205,10 @@ list_append(struct list *list, void *item, struct leased_err *err)
 }
 
 void
-list_clear(struct list *list, void (*item_free)(void *item))
+store_list_clear(struct store_list *list, void (*item_free)(void *item))
 {
 	for (size_t i = 0; i < list->count; i++)
 		item_free(list->items[i]);
 	free(list->items);
-	*list = (struct list){0};
+	*list = (struct store_list){0};
 }

@@ -1,6 +1,7 @@
 /*
- * The tables, as a numbered list of migrations, and what is fixed at a store's birth: its tag, cluster
- * id and keyring. It also takes the next epoch. store_open() calls it, once, on the writer's handle.
+ * The tables, as a numbered list of migrations, and what is fixed at a store's birth: its tag,
+ * cluster id and keyring. It also takes the next epoch. store_open() calls it, once, on the
+ * writer's handle.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,8 +75,9 @@ version_get(struct store *store, int64_t *ret_version, struct leased_err *err)
 	int64_t application = 0, version = 0;
 	int r;
 
-	if ((r = sql_number(db, "PRAGMA application_id", SQL_NO_ARGS, &application, err)) != 0 ||
-	    (r = sql_number(db, "PRAGMA user_version", SQL_NO_ARGS, &version, err)) != 0)
+	if ((r = store_sql_number(db, "PRAGMA application_id", SQL_NO_ARGS, &application, err)) !=
+		0 ||
+	    (r = store_sql_number(db, "PRAGMA user_version", SQL_NO_ARGS, &version, err)) != 0)
 		return (r);
 	if (application != APPLICATION_ID && (application != 0 || version != 0))
 		return (leased_err_set(err, LEASED_EINVAL,
@@ -101,14 +103,14 @@ migrate(struct store *store, int64_t from, struct leased_err *err)
 
 	snprintf(mark, sizeof(mark), "PRAGMA application_id=%d; PRAGMA user_version=%lld;",
 	    APPLICATION_ID, (long long)from + 1);
-	if ((r = sql_script(db, "BEGIN IMMEDIATE", err)) != 0)
+	if ((r = store_sql_script(db, "BEGIN IMMEDIATE", err)) != 0)
 		return (r);
-	if ((r = sql_script(db, migrations[from], err)) == 0 &&
-	    (r = sql_script(db, mark, err)) == 0 &&
+	if ((r = store_sql_script(db, migrations[from], err)) == 0 &&
+	    (r = store_sql_script(db, mark, err)) == 0 &&
 	    (r = FAILPOINT_ERROR(store_open_migrate, err)) == 0)
-		r = sql_script(db, "COMMIT", err);
+		r = store_sql_script(db, "COMMIT", err);
 	if (r != 0)
-		sql_rollback(db);
+		store_sql_rollback(db);
 	return (r);
 }
 
@@ -126,10 +128,11 @@ birth_give(struct store *store, struct seal_root *root, struct leased_err *err)
 		return (r);
 	id_base36(store->ids, STORE_TAG_LEN, tag);
 	id_uuid(store->ids, cluster_id);
-	r = sql_run(store->writer_db,
+	r = store_sql_run(store->writer_db,
 	    "INSERT INTO birth (id, tag, cluster_id, epoch, seals, keyring)"
 	    " VALUES (1, ?1, ?2, 0, 0, ?3)",
-	    SQL_ARGS(sql_text(tag), sql_text(cluster_id), sql_blob(blob, len)), NULL, err);
+	    SQL_ARGS(store_sql_text(tag), store_sql_text(cluster_id), store_sql_blob(blob, len)),
+	    NULL, err);
 	free(blob);
 	seal_free(seal);
 	return (r);
@@ -142,10 +145,10 @@ birth_read(struct store *store, struct seal_root *root, struct leased_err *err)
 	bool row = false;
 	int r;
 
-	r = sql_start(store->writer_db,
+	r = store_sql_start(store->writer_db,
 	    "SELECT tag, cluster_id, epoch, seals, keyring FROM birth WHERE id = 1", SQL_NO_ARGS,
 	    &stmt, err);
-	if (r != 0 || (r = sql_step(store->writer_db, stmt, &row, err)) != 0)
+	if (r != 0 || (r = store_sql_step(store->writer_db, stmt, &row, err)) != 0)
 		goto out;
 	if (!row) {
 		r = leased_err_set(err, LEASED_ENOENT, "the store is new");
@@ -156,8 +159,8 @@ birth_read(struct store *store, struct seal_root *root, struct leased_err *err)
 		r = leased_err_set(err, LEASED_ECORRUPT, "the store's birth record is damaged");
 		goto out;
 	}
-	memcpy(store->tag, sql_column_text(stmt, 0), sizeof(store->tag));
-	memcpy(store->cluster_id, sql_column_text(stmt, 1), sizeof(store->cluster_id));
+	memcpy(store->tag, store_sql_column_text(stmt, 0), sizeof(store->tag));
+	memcpy(store->cluster_id, store_sql_column_text(stmt, 1), sizeof(store->cluster_id));
 	store->epoch = sqlite3_column_int64(stmt, 2) + 1;
 	r = seal_open(root, sqlite3_column_blob(stmt, 4), (size_t)sqlite3_column_bytes(stmt, 4),
 	    &store->seal, err);
@@ -166,7 +169,7 @@ birth_read(struct store *store, struct seal_root *root, struct leased_err *err)
 	store->seals_kept = (uint64_t)sqlite3_column_int64(stmt, 3);
 	seal_count_restore(store->seal, store->seals_kept);
 out:
-	sql_finish(stmt);
+	store_sql_finish(stmt);
 	return (r);
 }
 
@@ -176,25 +179,25 @@ birth_open(struct store *store, struct seal_root *root, struct leased_err *err)
 	struct store_db *db = store->writer_db;
 	int r;
 
-	if ((r = sql_script(db, "BEGIN IMMEDIATE", err)) != 0)
+	if ((r = store_sql_script(db, "BEGIN IMMEDIATE", err)) != 0)
 		return (r);
 	if ((r = birth_read(store, root, err)) == LEASED_ENOENT &&
 	    (r = birth_give(store, root, err)) == 0)
 		r = birth_read(store, root, err);
 	if (r != 0)
 		goto out;
-	r = sql_run(db, "UPDATE birth SET epoch = ?1 WHERE id = 1", SQL_ARGS(sql_int(store->epoch)),
-	    NULL, err);
+	r = store_sql_run(db, "UPDATE birth SET epoch = ?1 WHERE id = 1",
+	    SQL_ARGS(store_sql_int(store->epoch)), NULL, err);
 	if (r == 0 && (r = FAILPOINT_ERROR(store_open_birth, err)) == 0)
-		r = sql_script(db, "COMMIT", err);
+		r = store_sql_script(db, "COMMIT", err);
 out:
 	if (r != 0)
-		sql_rollback(db);
+		store_sql_rollback(db);
 	return (r);
 }
 
 int
-schema_open(struct store *store, struct seal_root *root, struct leased_err *err)
+store_schema_open(struct store *store, struct seal_root *root, struct leased_err *err)
 {
 	int64_t version = 0;
 	int r;

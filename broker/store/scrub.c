@@ -1,8 +1,8 @@
 /*
- * The scrub: opens every lease row within a day, a small page at a time, so that damage is found while
- * a person can still act. The reader thread calls it between other work.
+ * The scrub: opens every lease row within a day, a small page at a time, so that damage is found
+ * while a person can still act. The reader thread calls it between other work.
  */
-#include "store/store_private.h"
+#include "store/row.h"
 
 #define SCRUB_PAGE 64
 #define SCRUB_PAUSE_MS 1000
@@ -15,9 +15,9 @@ page_size(struct store_db *db, unsigned *ret_rows, struct leased_err *err)
 	int64_t first = 0, last = 0, rows;
 	int r;
 
-	r = sql_number(db, "SELECT min(id) FROM lease", SQL_NO_ARGS, &first, err);
+	r = store_sql_number(db, "SELECT min(id) FROM lease", SQL_NO_ARGS, &first, err);
 	if (r == 0)
-		r = sql_number(db, "SELECT max(id) FROM lease", SQL_NO_ARGS, &last, err);
+		r = store_sql_number(db, "SELECT max(id) FROM lease", SQL_NO_ARGS, &last, err);
 	if (r != 0 && r != LEASED_ENOENT)
 		return (r);
 	rows = (last - first + 1) / (SCRUB_PASS_MS / 2 / SCRUB_PAUSE_MS);
@@ -34,17 +34,20 @@ row_check(struct store_db *db, sqlite3_stmt *stmt, struct leased_err *err)
 	bool good = false;
 	int r;
 
-	if ((r = lease_from_row(db, stmt, &lease, err)) == LEASED_ECORRUPT)
+	if ((r = store_lease_from_row(db, stmt, &lease, err)) == LEASED_ECORRUPT)
 		return (0); /* reported */
 	if (r == 0 &&
-	    (r = record_sum_check(db->store, "lease", stmt, LEASE_SUM, &good, err)) == 0 && !good)
-		quarantine_lease(db, stmt, lease, "its index columns' checksum does not match");
+	    (r = store_record_sum_check(db->store, "lease", stmt, LEASE_SUM, &good, err)) == 0 &&
+	    !good)
+		store_quarantine_lease(
+		    db, stmt, lease, "its index columns' checksum does not match");
 	store_lease_free(lease);
 	return (r);
 }
 
 int
-scrub_step(struct store_db *db, struct scrub *scrub, int64_t *ret_wait_ms, struct leased_err *err)
+store_scrub_step(
+    struct store_db *db, struct store_scrub *scrub, int64_t *ret_wait_ms, struct leased_err *err)
 {
 	int64_t now_ms = wclock_boot_ms(db->store->clock);
 	sqlite3_stmt *stmt = NULL;
@@ -53,23 +56,23 @@ scrub_step(struct store_db *db, struct scrub *scrub, int64_t *ret_wait_ms, struc
 	int r;
 
 	if (scrub->started_ms == 0)
-		*scrub = (struct scrub){.started_ms = now_ms};
+		*scrub = (struct store_scrub){.started_ms = now_ms};
 	if ((r = page_size(db, &limit, err)) != 0)
 		return (r);
-	r = sql_start(db, LEASE_SELECT "WHERE id > ?1 ORDER BY id LIMIT ?2",
-	    SQL_ARGS(sql_int(scrub->after), sql_int(limit)), &stmt, err);
-	while (r == 0 && (r = sql_step(db, stmt, &row, err)) == 0 && row) {
+	r = store_sql_start(db, LEASE_SELECT "WHERE id > ?1 ORDER BY id LIMIT ?2",
+	    SQL_ARGS(store_sql_int(scrub->after), store_sql_int(limit)), &stmt, err);
+	while (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row) {
 		scrub->after = sqlite3_column_int64(stmt, LEASE_ID);
 		count++;
 		r = row_check(db, stmt, err);
 	}
-	sql_finish(stmt);
+	store_sql_finish(stmt);
 	if (r != 0)
 		return (r);
 	*ret_wait_ms = SCRUB_PAUSE_MS;
 	if (count < limit) {
 		*ret_wait_ms = scrub->started_ms + SCRUB_PASS_MS - now_ms;
-		*scrub = (struct scrub){0};
+		*scrub = (struct store_scrub){0};
 	}
 	return (0);
 }

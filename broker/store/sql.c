@@ -24,7 +24,7 @@ static const char connection_pragmas[] = "PRAGMA journal_mode=WAL;"
 					 "PRAGMA trusted_schema=OFF;";
 
 int
-sql_error(struct store_db *db, int sqlite_code, struct leased_err *err)
+store_sql_error(struct store_db *db, int sqlite_code, struct leased_err *err)
 {
 	const char *why = sqlite3_errmsg(db->sqlite);
 	int os_error = sqlite3_system_errno(db->sqlite);
@@ -67,8 +67,8 @@ sql_error(struct store_db *db, int sqlite_code, struct leased_err *err)
 }
 
 int
-sql_open(struct store *store, const char *path, enum sql_role role, struct store_db **ret_db,
-    struct leased_err *err)
+store_sql_open(struct store *store, const char *path, enum store_sql_role role,
+    struct store_db **ret_db, struct leased_err *err)
 {
 	struct store_db *db = calloc(1, sizeof(*db));
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
@@ -82,25 +82,25 @@ sql_open(struct store *store, const char *path, enum sql_role role, struct store
 	rc = sqlite3_open_v2(path != NULL ? path : ":memory:", &db->sqlite, flags, NULL);
 	if (rc != SQLITE_OK) {
 		r = db->sqlite != NULL
-			? sql_error(db, rc, err)
+			? store_sql_error(db, rc, err)
 			: leased_err_set(err, LEASED_ENOMEM, "no memory to open the store");
 		goto out;
 	}
 	/* Readers wait only for the moment in which the log is restarted. */
 	sqlite3_busy_timeout(db->sqlite, role == SQL_LOOP ? 250 : 10000);
-	if ((r = sql_script(db, connection_pragmas, err)) != 0)
+	if ((r = store_sql_script(db, connection_pragmas, err)) != 0)
 		goto out;
-	if (role != SQL_WRITER && (r = sql_script(db, "PRAGMA query_only=ON;", err)) != 0)
+	if (role != SQL_WRITER && (r = store_sql_script(db, "PRAGMA query_only=ON;", err)) != 0)
 		goto out;
 	*ret_db = db;
 	db = NULL;
 out:
-	sql_close(db);
+	store_sql_close(db);
 	return (r);
 }
 
 void
-sql_close(struct store_db *db)
+store_sql_close(struct store_db *db)
 {
 	if (db == NULL)
 		return;
@@ -118,7 +118,7 @@ slot_find(struct store_db *db, const char *text, sqlite3_stmt **ret_stmt, struct
 	int rc;
 
 	for (unsigned tried = 0; tried < SQL_SLOTS; tried++, at = (at + 1) % SQL_SLOTS) {
-		struct sql_slot *slot = &db->slots[at];
+		struct store_sql_slot *slot = &db->slots[at];
 
 		if (slot->text == text) {
 			*ret_stmt = slot->stmt;
@@ -129,7 +129,7 @@ slot_find(struct store_db *db, const char *text, sqlite3_stmt **ret_stmt, struct
 		rc = sqlite3_prepare_v3(
 		    db->sqlite, text, -1, SQLITE_PREPARE_PERSISTENT, &slot->stmt, NULL);
 		if (rc != SQLITE_OK)
-			return (sql_error(db, rc, err));
+			return (store_sql_error(db, rc, err));
 		slot->text = text;
 		*ret_stmt = slot->stmt;
 		return (0);
@@ -138,7 +138,7 @@ slot_find(struct store_db *db, const char *text, sqlite3_stmt **ret_stmt, struct
 }
 
 static int
-bind(sqlite3_stmt *stmt, int index, const struct sql_arg *arg)
+bind(sqlite3_stmt *stmt, int index, const struct store_sql_arg *arg)
 {
 	switch (arg->kind) {
 	case SQL_INT:
@@ -153,8 +153,8 @@ bind(sqlite3_stmt *stmt, int index, const struct sql_arg *arg)
 }
 
 int
-sql_start(struct store_db *db, const char *text, const struct sql_arg *args, size_t count,
-    sqlite3_stmt **ret_stmt, struct leased_err *err)
+store_sql_start(struct store_db *db, const char *text, const struct store_sql_arg *args,
+    size_t count, sqlite3_stmt **ret_stmt, struct leased_err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	int rc, r;
@@ -165,8 +165,8 @@ sql_start(struct store_db *db, const char *text, const struct sql_arg *args, siz
 		return (bug(err, "statement started twice: %s", text));
 	for (size_t i = 0; i < count; i++) {
 		if ((rc = bind(stmt, (int)i + 1, &args[i])) != SQLITE_OK) {
-			sql_finish(stmt);
-			return (sql_error(db, rc, err));
+			store_sql_finish(stmt);
+			return (store_sql_error(db, rc, err));
 		}
 	}
 	*ret_stmt = stmt;
@@ -174,18 +174,18 @@ sql_start(struct store_db *db, const char *text, const struct sql_arg *args, siz
 }
 
 int
-sql_step(struct store_db *db, sqlite3_stmt *stmt, bool *ret_row, struct leased_err *err)
+store_sql_step(struct store_db *db, sqlite3_stmt *stmt, bool *ret_row, struct leased_err *err)
 {
 	int rc = sqlite3_step(stmt);
 
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		return (sql_error(db, rc, err));
+		return (store_sql_error(db, rc, err));
 	*ret_row = rc == SQLITE_ROW;
 	return (0);
 }
 
 void
-sql_finish(sqlite3_stmt *stmt)
+store_sql_finish(sqlite3_stmt *stmt)
 {
 	if (stmt == NULL)
 		return;
@@ -194,58 +194,58 @@ sql_finish(sqlite3_stmt *stmt)
 }
 
 int
-sql_run(struct store_db *db, const char *text, const struct sql_arg *args, size_t count,
+store_sql_run(struct store_db *db, const char *text, const struct store_sql_arg *args, size_t count,
     int *ret_changes, struct leased_err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	bool row;
 	int r;
 
-	if ((r = sql_start(db, text, args, count, &stmt, err)) != 0)
+	if ((r = store_sql_start(db, text, args, count, &stmt, err)) != 0)
 		return (r);
-	r = sql_step(db, stmt, &row, err);
-	sql_finish(stmt);
+	r = store_sql_step(db, stmt, &row, err);
+	store_sql_finish(stmt);
 	if (r == 0 && ret_changes != NULL)
 		*ret_changes = sqlite3_changes(db->sqlite);
 	return (r);
 }
 
 int
-sql_number(struct store_db *db, const char *text, const struct sql_arg *args, size_t count,
-    int64_t *ret_number, struct leased_err *err)
+store_sql_number(struct store_db *db, const char *text, const struct store_sql_arg *args,
+    size_t count, int64_t *ret_number, struct leased_err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	bool row = false;
 	int r;
 
-	if ((r = sql_start(db, text, args, count, &stmt, err)) != 0)
+	if ((r = store_sql_start(db, text, args, count, &stmt, err)) != 0)
 		return (r);
-	r = sql_step(db, stmt, &row, err);
+	r = store_sql_step(db, stmt, &row, err);
 	if (r == 0 && row && sqlite3_column_type(stmt, 0) == SQLITE_INTEGER)
 		*ret_number = sqlite3_column_int64(stmt, 0);
 	else if (r == 0)
 		r = leased_err_set(err, LEASED_ENOENT, "the store has no such row");
-	sql_finish(stmt);
+	store_sql_finish(stmt);
 	return (r);
 }
 
 int
-sql_script(struct store_db *db, const char *text, struct leased_err *err)
+store_sql_script(struct store_db *db, const char *text, struct leased_err *err)
 {
 	int rc = sqlite3_exec(db->sqlite, text, NULL, NULL, NULL);
 
-	return (rc == SQLITE_OK ? 0 : sql_error(db, rc, err));
+	return (rc == SQLITE_OK ? 0 : store_sql_error(db, rc, err));
 }
 
 void
-sql_rollback(struct store_db *db)
+store_sql_rollback(struct store_db *db)
 {
 	if (sqlite3_get_autocommit(db->sqlite) == 0)
 		(void)sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
 }
 
 const char *
-sql_column_text(sqlite3_stmt *stmt, int column)
+store_sql_column_text(sqlite3_stmt *stmt, int column)
 {
 	const char *text = (const char *)sqlite3_column_text(stmt, column);
 
@@ -253,7 +253,7 @@ sql_column_text(sqlite3_stmt *stmt, int column)
 }
 
 char *
-sql_column_dup(sqlite3_stmt *stmt, int column)
+store_sql_column_dup(sqlite3_stmt *stmt, int column)
 {
-	return (strdup(sql_column_text(stmt, column)));
+	return (strdup(store_sql_column_text(stmt, column)));
 }

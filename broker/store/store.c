@@ -1,13 +1,13 @@
 /*
- * Opening and closing the store, and the two doors to it: submitted writes and reads. In inline mode
- * store_pump() runs them; else the threads of thread.c do.
+ * Opening and closing the store, and the two doors to it: submitted writes and reads. In inline
+ * mode store_pump() runs them; else the threads of thread.c do.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "store/store_private.h"
+#include "store/row.h"
 
 #define BATCH_MAX 512
 
@@ -25,10 +25,10 @@ store_alloc(const struct store_config *config, struct store **ret_store, struct 
 	store->ids = config->ids;
 	store->files.lock_fd = -1;
 	store->completed_fd = -1;
-	queue_init(&store->queue);
-	queue_init(&store->done);
-	read_queue_init(&store->reads);
-	read_queue_init(&store->reads_done);
+	store_queue_init(&store->queue);
+	store_queue_init(&store->done);
+	store_read_queue_init(&store->reads);
+	store_read_queue_init(&store->reads_done);
 	pthread_mutex_init(&store->mutex, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -44,12 +44,12 @@ store_free(struct store *store)
 {
 	/* The writer last: its close makes the last checkpoint. */
 	if (store->loop_db != store->writer_db)
-		sql_close(store->loop_db);
+		store_sql_close(store->loop_db);
 	if (store->reader_db != store->writer_db)
-		sql_close(store->reader_db);
-	sql_close(store->writer_db);
+		store_sql_close(store->reader_db);
+	store_sql_close(store->writer_db);
 	seal_free(store->seal);
-	files_close(store);
+	store_files_close(store);
 	pthread_cond_destroy(&store->work);
 	pthread_cond_destroy(&store->read_work);
 	pthread_mutex_destroy(&store->mutex);
@@ -64,18 +64,18 @@ verify(struct store *store, struct leased_err *err)
 	bool row = false;
 	int r;
 
-	if (!files_suspect(store))
+	if (!store_files_suspect(store))
 		return (0);
 	log_warn("the disk failed when leased last ran: the store is verified before it is used");
-	r = sql_start(store->writer_db, "PRAGMA integrity_check(1)", SQL_NO_ARGS, &stmt, err);
-	if (r == 0 && (r = sql_step(store->writer_db, stmt, &row, err)) == 0 &&
-	    (!row || strcmp(sql_column_text(stmt, 0), "ok") != 0))
+	r = store_sql_start(store->writer_db, "PRAGMA integrity_check(1)", SQL_NO_ARGS, &stmt, err);
+	if (r == 0 && (r = store_sql_step(store->writer_db, stmt, &row, err)) == 0 &&
+	    (!row || strcmp(store_sql_column_text(stmt, 0), "ok") != 0))
 		r = leased_err_set(err, LEASED_ECORRUPT,
 		    "the store is damaged: %s. Restore it from a backup, then run reconcile",
-		    row ? sql_column_text(stmt, 0) : "no answer");
-	sql_finish(stmt);
+		    row ? store_sql_column_text(stmt, 0) : "no answer");
+	store_sql_finish(stmt);
 	if (r == 0)
-		files_suspect_clear(store);
+		store_files_suspect_clear(store);
 	return (r);
 }
 
@@ -90,9 +90,9 @@ handles_open(struct store *store, struct leased_err *err)
 		store->reader_db = store->writer_db;
 		return (0);
 	}
-	if ((r = sql_open(store, path, SQL_LOOP, &store->loop_db, err)) != 0)
+	if ((r = store_sql_open(store, path, SQL_LOOP, &store->loop_db, err)) != 0)
 		return (r);
-	return (sql_open(store, path, SQL_READER, &store->reader_db, err));
+	return (store_sql_open(store, path, SQL_READER, &store->reader_db, err));
 }
 
 int
@@ -105,13 +105,15 @@ store_open(const struct store_config *config, struct store **ret_store, struct l
 		return (leased_err_set(err, LEASED_EINVAL, "data_dir is missing"));
 	if ((r = store_alloc(config, &store, err)) != 0)
 		return (r);
-	if (config->dir != NULL && (r = files_open(store, config->dir, err)) != 0)
+	if (config->dir != NULL && (r = store_files_open(store, config->dir, err)) != 0)
 		goto out;
-	if ((r = sql_open(store, store->files.database, SQL_WRITER, &store->writer_db, err)) != 0 ||
-	    (r = verify(store, err)) != 0 || (r = schema_open(store, config->root, err)) != 0 ||
-	    (r = quarantine_load(store, err)) != 0 || (r = handles_open(store, err)) != 0)
+	if ((r = store_sql_open(
+		 store, store->files.database, SQL_WRITER, &store->writer_db, err)) != 0 ||
+	    (r = verify(store, err)) != 0 ||
+	    (r = store_schema_open(store, config->root, err)) != 0 ||
+	    (r = store_quarantine_load(store, err)) != 0 || (r = handles_open(store, err)) != 0)
 		goto out;
-	if (!store->inline_mode && (r = thread_start(store, err)) != 0)
+	if (!store->inline_mode && (r = store_thread_start(store, err)) != 0)
 		goto out;
 	*ret_store = store;
 	store = NULL;
@@ -128,22 +130,22 @@ static void
 cancel_rest(struct store *store)
 {
 	struct leased_err err = LEASED_ERR_INIT;
-	struct read_queue reads;
-	struct op_queue batch;
+	struct store_read_queue reads;
+	struct store_op_queue batch;
 
 	leased_err_set(&err, LEASED_ECANCELED, "leased is stopping");
-	queue_take(&store->queue, SIZE_MAX, &batch);
+	store_queue_take(&store->queue, SIZE_MAX, &batch);
 	for (struct store_op *op = batch.first; op != NULL; op = op->next) {
 		op->result = LEASED_ECANCELED;
 		op->err = err;
 	}
-	read_queue_take(&store->reads, &reads);
+	store_read_queue_take(&store->reads, &reads);
 	for (struct store_read *read = reads.first; read != NULL; read = read->next) {
 		read->result = LEASED_ECANCELED;
 		read->err = err;
 	}
-	queue_call_done(&batch);
-	read_queue_call_done(&reads);
+	store_queue_call_done(&batch);
+	store_read_queue_call_done(&reads);
 }
 
 void
@@ -154,7 +156,7 @@ store_close(struct store *store)
 	if (store == NULL)
 		return;
 	if (!store->inline_mode)
-		thread_stop(store);
+		store_thread_stop(store);
 	while (rounds++ < CLOSE_ROUNDS && store_pump(store) > 0)
 		continue;
 	cancel_rest(store);
@@ -195,7 +197,7 @@ void
 store_submit(struct store *store, struct store_op *op)
 {
 	pthread_mutex_lock(&store->mutex);
-	queue_append(&store->queue, op);
+	store_queue_append(&store->queue, op);
 	pthread_cond_signal(&store->work);
 	pthread_mutex_unlock(&store->mutex);
 }
@@ -204,7 +206,7 @@ void
 store_submit_read(struct store *store, struct store_read *read)
 {
 	pthread_mutex_lock(&store->mutex);
-	read_queue_append(&store->reads, read);
+	store_read_queue_append(&store->reads, read);
 	pthread_cond_signal(&store->read_work);
 	pthread_mutex_unlock(&store->mutex);
 }
@@ -212,17 +214,17 @@ store_submit_read(struct store *store, struct store_read *read)
 static unsigned
 pump_writes(struct store *store)
 {
-	struct op_queue queued, batch;
+	struct store_op_queue queued, batch;
 	unsigned count;
 
 	pthread_mutex_lock(&store->mutex);
-	queue_take(&store->queue, SIZE_MAX, &queued);
+	store_queue_take(&store->queue, SIZE_MAX, &queued);
 	pthread_mutex_unlock(&store->mutex);
 	count = (unsigned)queued.count;
 	while (queued.count > 0) {
-		queue_take(&queued, BATCH_MAX, &batch);
-		transaction_run(store, &batch);
-		queue_call_done(&batch);
+		store_queue_take(&queued, BATCH_MAX, &batch);
+		store_transaction_run(store, &batch);
+		store_queue_call_done(&batch);
 	}
 	return (count);
 }
@@ -230,18 +232,18 @@ pump_writes(struct store *store)
 static unsigned
 pump_reads(struct store *store)
 {
-	struct read_queue reads;
+	struct store_read_queue reads;
 	unsigned count = 0;
 
 	pthread_mutex_lock(&store->mutex);
-	read_queue_take(&store->reads, &reads);
+	store_read_queue_take(&store->reads, &reads);
 	pthread_mutex_unlock(&store->mutex);
 	for (struct store_read *read = reads.first; read != NULL; read = read->next) {
 		read->err.text[0] = '\0';
 		read->result = read->run(read, store->reader_db, &read->err);
 		count++;
 	}
-	read_queue_call_done(&reads);
+	store_read_queue_call_done(&reads);
 	return (count);
 }
 
@@ -251,8 +253,8 @@ store_pump(struct store *store)
 	struct leased_err err = LEASED_ERR_INIT;
 	unsigned count;
 
-	if (health_code(store) != 0 && transaction_probe(store, &err) == 0)
-		health_recovered(store);
+	if (store_health_code(store) != 0 && store_transaction_probe(store, &err) == 0)
+		store_health_recovered(store);
 	count = pump_writes(store);
 	return (count + pump_reads(store));
 }
@@ -260,11 +262,11 @@ store_pump(struct store *store)
 int
 store_snapshot_begin(struct store_db *db, struct leased_err *err)
 {
-	return (sql_run(db, "BEGIN", SQL_NO_ARGS, NULL, err));
+	return (store_sql_run(db, "BEGIN", SQL_NO_ARGS, NULL, err));
 }
 
 void
 store_snapshot_end(struct store_db *db)
 {
-	sql_rollback(db);
+	store_sql_rollback(db);
 }

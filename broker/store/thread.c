@@ -4,14 +4,14 @@
 #include "store/store_private.h"
 
 int
-thread_start(struct store *store, struct leased_err *err)
+store_thread_start(struct store *store, struct leased_err *err)
 {
 	(void)store;
 	return (leased_err_set(err, LEASED_EINVAL, "this build opens a store inline only"));
 }
 
 void
-thread_stop(struct store *store)
+store_thread_stop(struct store *store)
 {
 	(void)store;
 }

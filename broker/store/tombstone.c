@@ -1,11 +1,11 @@
 /*
- * Tombstones: what is left of an ended lease for a day, so that `lease show` can say how it ended and
- * so that an account whose mint was cut can be looked for once more. The record: format, connection,
- * account, ended_ms, data.
+ * Tombstones: what is left of an ended lease for a day, so that `lease show` can say how it ended
+ * and so that an account whose mint was cut can be looked for once more. The record: format,
+ * connection, account, ended_ms, data.
  */
 #include <stdlib.h>
 
-#include "store/store_private.h"
+#include "store/row.h"
 
 #define TOMBSTONE_FORMAT 1
 #define TOMBSTONE_FIELDS 5
@@ -32,7 +32,7 @@ store_tombstone_free(struct store_tombstone *tombstone)
 }
 
 int
-tombstone_insert(struct store_txn *txn, const struct store_lease *lease, const json_t *data,
+store_tombstone_insert(struct store_txn *txn, const struct store_lease *lease, const json_t *data,
     int64_t now_ms, int64_t look_again_ms, struct leased_err *err)
 {
 	struct seal_place place = {tombstone_table, lease->id, 1};
@@ -52,15 +52,16 @@ tombstone_insert(struct store_txn *txn, const struct store_lease *lease, const j
 		json_decref(record);
 		return (leased_err_set(err, LEASED_ENOMEM, "no memory to write a tombstone"));
 	}
-	r = record_seal(txn->db->store, &place, record, &sealed, &len, err);
+	r = store_record_seal(txn->db->store, &place, record, &sealed, &len, err);
 	json_decref(record);
 	if (r != 0)
 		return (r);
-	r = sql_run(txn->db,
+	r = store_sql_run(txn->db,
 	    "INSERT INTO tombstone (id, connection, account, ended, look_again, sealed)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-	    SQL_ARGS(sql_int(lease->id), sql_int(lease->connection), sql_text(account),
-		sql_int(now_ms), sql_int(look_again_ms), sql_blob(sealed, len)),
+	    SQL_ARGS(store_sql_int(lease->id), store_sql_int(lease->connection),
+		store_sql_text(account), store_sql_int(now_ms), store_sql_int(look_again_ms),
+		store_sql_blob(sealed, len)),
 	    NULL, err);
 	free(sealed);
 	return (r);
@@ -76,10 +77,10 @@ tombstone_decode(const json_t *record, sqlite3_stmt *stmt, struct store_tombston
 
 	if (tombstone == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "no memory to read a tombstone"));
-	if (json_array_size(record) != TOMBSTONE_FIELDS || !record_int(record, 0, &format) ||
-	    format != TOMBSTONE_FORMAT || !record_int(record, 1, &tombstone->connection) ||
-	    !record_int(record, 3, &tombstone->ended_ms) || !json_is_string(account) ||
-	    !record_column_is(stmt, TOMB_ACCOUNT, json_string_value(account)) ||
+	if (json_array_size(record) != TOMBSTONE_FIELDS || !store_record_int(record, 0, &format) ||
+	    format != TOMBSTONE_FORMAT || !store_record_int(record, 1, &tombstone->connection) ||
+	    !store_record_int(record, 3, &tombstone->ended_ms) || !json_is_string(account) ||
+	    !store_record_column_is(stmt, TOMB_ACCOUNT, json_string_value(account)) ||
 	    sqlite3_column_int64(stmt, TOMB_CONNECTION) != tombstone->connection ||
 	    sqlite3_column_int64(stmt, TOMB_ENDED) != tombstone->ended_ms) {
 		free(tombstone);
@@ -89,7 +90,7 @@ tombstone_decode(const json_t *record, sqlite3_stmt *stmt, struct store_tombston
 	tombstone->id = sqlite3_column_int64(stmt, TOMB_ID);
 	tombstone->look_again_ms = sqlite3_column_int64(stmt, TOMB_LOOK);
 	tombstone->data = json_incref(json_array_get(record, 4));
-	if (!record_text(record, 2, &tombstone->account)) {
+	if (!store_record_text(record, 2, &tombstone->account)) {
 		store_tombstone_free(tombstone);
 		return (leased_err_set(err, LEASED_ENOMEM, "no memory to read a tombstone"));
 	}
@@ -105,11 +106,11 @@ tombstone_from_row(struct store_db *db, sqlite3_stmt *stmt, struct store_tombsto
 	json_t *record = NULL;
 	int r;
 
-	if ((r = record_open(db->store, &place, stmt, TOMB_SEALED, &record, err)) == 0)
+	if ((r = store_record_open(db->store, &place, stmt, TOMB_SEALED, &record, err)) == 0)
 		r = tombstone_decode(record, stmt, ret_tombstone, err);
 	json_decref(record);
 	if (r == LEASED_ECORRUPT) {
-		quarantine_other(
+		store_quarantine_other(
 		    db, tombstone_table, place.key, "it does not open or does not agree");
 		return (leased_err_prefix(err, "tombstone of lease %lld", (long long)place.key));
 	}
@@ -124,12 +125,13 @@ store_tombstone_get(
 	bool row = false;
 	int r;
 
-	r = sql_start(db, TOMBSTONE_SELECT "WHERE id = ?1", SQL_ARGS(sql_int(id)), &stmt, err);
-	if (r == 0 && (r = sql_step(db, stmt, &row, err)) == 0)
+	r = store_sql_start(
+	    db, TOMBSTONE_SELECT "WHERE id = ?1", SQL_ARGS(store_sql_int(id)), &stmt, err);
+	if (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0)
 		r = row ? tombstone_from_row(db, stmt, ret_tombstone, err)
 			: leased_err_set(
 			      err, LEASED_ENOENT, "no tombstone of lease %lld", (long long)id);
-	sql_finish(stmt);
+	store_sql_finish(stmt);
 	return (r);
 }
 
@@ -140,14 +142,14 @@ on_tombstone_free(void *item)
 }
 
 static int
-list_add(struct store_db *db, sqlite3_stmt *stmt, struct list *list, struct leased_err *err)
+list_add(struct store_db *db, sqlite3_stmt *stmt, struct store_list *list, struct leased_err *err)
 {
 	struct store_tombstone *tombstone = NULL;
 	int r;
 
 	if ((r = tombstone_from_row(db, stmt, &tombstone, err)) == LEASED_ECORRUPT)
 		return (0);
-	if (r == 0 && (r = list_append(list, tombstone, err)) != 0)
+	if (r == 0 && (r = store_list_append(list, tombstone, err)) != 0)
 		store_tombstone_free(tombstone);
 	return (r);
 }
@@ -157,18 +159,19 @@ store_tombstone_due(struct store_db *db, int64_t now_ms, unsigned limit,
     struct store_tombstone ***ret_tombstones, size_t *ret_count, struct leased_err *err)
 {
 	sqlite3_stmt *stmt = NULL;
-	struct list list = {0};
+	struct store_list list = {0};
 	bool row = false;
 	int r;
 
-	r = sql_start(db,
+	r = store_sql_start(db,
 	    TOMBSTONE_SELECT "WHERE look_again > 0 AND look_again <= ?1 ORDER BY look_again, id",
-	    SQL_ARGS(sql_int(now_ms)), &stmt, err);
-	while (r == 0 && list.count < limit && (r = sql_step(db, stmt, &row, err)) == 0 && row)
+	    SQL_ARGS(store_sql_int(now_ms)), &stmt, err);
+	while (
+	    r == 0 && list.count < limit && (r = store_sql_step(db, stmt, &row, err)) == 0 && row)
 		r = list_add(db, stmt, &list, err);
-	sql_finish(stmt);
+	store_sql_finish(stmt);
 	if (r != 0) {
-		list_clear(&list, on_tombstone_free);
+		store_list_clear(&list, on_tombstone_free);
 		return (r);
 	}
 	*ret_tombstones = (struct store_tombstone **)list.items;
@@ -179,8 +182,8 @@ store_tombstone_due(struct store_db *db, int64_t now_ms, unsigned limit,
 int
 store_tombstone_looked(struct store_txn *txn, int64_t id, struct leased_err *err)
 {
-	return (sql_run(txn->db, "UPDATE tombstone SET look_again = 0 WHERE id = ?1",
-	    SQL_ARGS(sql_int(id)), NULL, err));
+	return (store_sql_run(txn->db, "UPDATE tombstone SET look_again = 0 WHERE id = ?1",
+	    SQL_ARGS(store_sql_int(id)), NULL, err));
 }
 
 /* Those that are still to be looked at again stay. */
@@ -188,8 +191,8 @@ int
 store_tombstone_purge(
     struct store_txn *txn, int64_t ended_before_ms, unsigned limit, struct leased_err *err)
 {
-	return (sql_run(txn->db,
+	return (store_sql_run(txn->db,
 	    "DELETE FROM tombstone WHERE id IN (SELECT id FROM tombstone WHERE ended < ?1"
 	    " AND look_again = 0 ORDER BY ended LIMIT ?2)",
-	    SQL_ARGS(sql_int(ended_before_ms), sql_int(limit)), NULL, err));
+	    SQL_ARGS(store_sql_int(ended_before_ms), store_sql_int(limit)), NULL, err));
 }

@@ -1,7 +1,7 @@
 /*
- * One group of operations: BEGIN, the epoch check, each operation in a SAVEPOINT of its own, COMMIT.
- * What the outcome means for the store (full disk, failed disk, a newer broker) is decided here. It
- * does not queue and does not call back: thread.c and store_pump() do.
+ * One group of operations: BEGIN, the epoch check, each operation in a SAVEPOINT of its own,
+ * COMMIT. What the outcome means for the store (full disk, failed disk, a newer broker) is decided
+ * here. It does not queue and does not call back: thread.c and store_pump() do.
  */
 #include <string.h>
 
@@ -21,7 +21,7 @@
 static _Noreturn void
 fail_stop(struct store *store, const struct leased_err *err)
 {
-	files_suspect_set(store);
+	store_files_suspect_set(store);
 	log_fatal("the store's disk failed, leased stops at once so that nothing is believed to be "
 		  "written that is not: %s. Check the disk, then start leased again: it verifies "
 		  "the store first",
@@ -35,9 +35,9 @@ begin(struct store *store, struct leased_err *err)
 	int64_t epoch = 0;
 	int r;
 
-	if ((r = sql_run(db, "BEGIN IMMEDIATE", SQL_NO_ARGS, NULL, err)) != 0)
+	if ((r = store_sql_run(db, "BEGIN IMMEDIATE", SQL_NO_ARGS, NULL, err)) != 0)
 		return (r);
-	if ((r = sql_number(
+	if ((r = store_sql_number(
 		 db, "SELECT epoch FROM birth WHERE id = 1", SQL_NO_ARGS, &epoch, err)) != 0)
 		return (r);
 	if (epoch != store->epoch)
@@ -54,7 +54,7 @@ op_run(struct store *store, struct store_txn *txn, struct store_op *op, struct l
 {
 	int r;
 
-	if ((r = sql_run(txn->db, "SAVEPOINT op", SQL_NO_ARGS, NULL, err)) != 0)
+	if ((r = store_sql_run(txn->db, "SAVEPOINT op", SQL_NO_ARGS, NULL, err)) != 0)
 		return (r);
 	FAILPOINT(store_op_before);
 	op->err.text[0] = '\0';
@@ -65,16 +65,17 @@ op_run(struct store *store, struct store_txn *txn, struct store_op *op, struct l
 					: leased_err_set(err, LEASED_EIO, "the transaction ended"));
 	if (op->result != 0) {
 		txn->next_lease_id = 0;
-		if ((r = sql_run(txn->db, "ROLLBACK TO op", SQL_NO_ARGS, NULL, err)) != 0)
+		if ((r = store_sql_run(txn->db, "ROLLBACK TO op", SQL_NO_ARGS, NULL, err)) != 0)
 			return (r);
 		if (op->result == LEASED_ENOSPC)
-			health_failed(store, LEASED_ENOSPC, &op->err);
+			store_health_failed(store, LEASED_ENOSPC, &op->err);
 	}
-	return (sql_run(txn->db, "RELEASE op", SQL_NO_ARGS, NULL, err));
+	return (store_sql_run(txn->db, "RELEASE op", SQL_NO_ARGS, NULL, err));
 }
 
 static int
-batch_run(struct store *store, struct op_queue *batch, unsigned *ret_good, struct leased_err *err)
+batch_run(
+    struct store *store, struct store_op_queue *batch, unsigned *ret_good, struct leased_err *err)
 {
 	struct store_txn txn = {.db = store->writer_db};
 	unsigned good = 0;
@@ -101,16 +102,16 @@ seals_keep(struct store *store, bool *ret_new_key, struct leased_err *err)
 	if (count < store->seals_kept)
 		return (0);
 	if (count < SEALS_A_KEY) {
-		r = sql_run(store->writer_db, "UPDATE birth SET seals = ?1 WHERE id = 1",
-		    SQL_ARGS(sql_int((int64_t)count + SEALS_AHEAD)), NULL, err);
+		r = store_sql_run(store->writer_db, "UPDATE birth SET seals = ?1 WHERE id = 1",
+		    SQL_ARGS(store_sql_int((int64_t)count + SEALS_AHEAD)), NULL, err);
 		if (r == 0)
 			store->seals_kept = count + SEALS_AHEAD;
 		return (r);
 	}
 	if ((r = seal_add_key(store->seal, &blob, &len, err)) != 0)
 		return (r);
-	r = sql_run(store->writer_db, "UPDATE birth SET seals = 0, keyring = ?1 WHERE id = 1",
-	    SQL_ARGS(sql_blob(blob, len)), NULL, err);
+	r = store_sql_run(store->writer_db, "UPDATE birth SET seals = 0, keyring = ?1 WHERE id = 1",
+	    SQL_ARGS(store_sql_blob(blob, len)), NULL, err);
 	free(blob);
 	*ret_new_key = r == 0;
 	return (r);
@@ -127,7 +128,7 @@ commit(struct store *store, struct leased_err *err)
 	FAILPOINT(store_commit_before);
 	if ((r = FAILPOINT_ERROR(store_commit_fail, err)) != 0)
 		return (r);
-	if ((r = sql_run(store->writer_db, "COMMIT", SQL_NO_ARGS, NULL, err)) != 0)
+	if ((r = store_sql_run(store->writer_db, "COMMIT", SQL_NO_ARGS, NULL, err)) != 0)
 		return (r);
 	FAILPOINT(store_commit_after);
 	if (new_key) {
@@ -138,12 +139,12 @@ commit(struct store *store, struct leased_err *err)
 }
 
 static void
-failed(struct store *store, struct op_queue *batch, int code, const struct leased_err *err)
+failed(struct store *store, struct store_op_queue *batch, int code, const struct leased_err *err)
 {
 	if (code == LEASED_EIO)
 		fail_stop(store, err);
 	if (code == LEASED_ENOSPC)
-		health_failed(store, code, err);
+		store_health_failed(store, code, err);
 	else
 		log_error("a transaction of the store failed", LOG_ERR(err));
 	for (struct store_op *op = batch->first; op != NULL; op = op->next) {
@@ -155,7 +156,7 @@ failed(struct store *store, struct op_queue *batch, int code, const struct lease
 }
 
 void
-transaction_run(struct store *store, struct op_queue *batch)
+store_transaction_run(struct store *store, struct store_op_queue *batch)
 {
 	struct leased_err err = LEASED_ERR_INIT;
 	unsigned good = 0;
@@ -166,28 +167,28 @@ transaction_run(struct store *store, struct op_queue *batch)
 	if ((r = begin(store, &err)) == 0 && (r = batch_run(store, batch, &good, &err)) == 0 &&
 	    good > 0)
 		r = commit(store, &err);
-	sql_rollback(store->writer_db);
+	store_sql_rollback(store->writer_db);
 	if (r != 0)
 		failed(store, batch, r, &err);
 	else
-		health_count(store, batch->count);
+		store_health_count(store, batch->count);
 }
 
 int
-transaction_probe(struct store *store, struct leased_err *err)
+store_transaction_probe(struct store *store, struct leased_err *err)
 {
 	int r;
 
-	if (!files_reserve_has_room(store))
+	if (!store_files_reserve_has_room(store))
 		return (leased_err_set(err, LEASED_ENOSPC, "no room for the reserve yet"));
-	if ((r = files_reserve_make(store, err)) != 0)
+	if ((r = store_files_reserve_make(store, err)) != 0)
 		return (r);
 	if ((r = begin(store, err)) == 0)
-		r = sql_run(store->writer_db, "UPDATE birth SET epoch = epoch WHERE id = 1",
+		r = store_sql_run(store->writer_db, "UPDATE birth SET epoch = epoch WHERE id = 1",
 		    SQL_NO_ARGS, NULL, err);
 	if (r == 0 && (r = FAILPOINT_ERROR(store_commit_fail, err)) == 0)
-		r = sql_run(store->writer_db, "COMMIT", SQL_NO_ARGS, NULL, err);
-	sql_rollback(store->writer_db);
+		r = store_sql_run(store->writer_db, "COMMIT", SQL_NO_ARGS, NULL, err);
+	store_sql_rollback(store->writer_db);
 	if (r == LEASED_EIO)
 		fail_stop(store, err);
 	return (r);

@@ -44,7 +44,7 @@ the_random_part_is_not_readable_in_the_file(void **state)
 
 	fix_add(f, 5, 1000, "l-abc-app-1");
 	assert_int_equal(
-	    sql_number(f->db,
+	    store_sql_number(f->db,
 		"SELECT count(*) FROM lease WHERE instr(hex(sealed), hex('abcdef')) > 0",
 		SQL_NO_ARGS, &found, NULL),
 	    0);
