@@ -18,20 +18,29 @@
 struct leased_call {
 	const json_t *params; /* borrowed for the call; holds secrets: never log it */
 	json_t *result;       /* an empty object for the handler to fill */
-	bool sent; /* mint: set by the handler right before the first byte of this mint goes to the
-		      backend (PROTOCOL.md, "mint") */
+	bool sent; /* mint only: set by the handler right before the first byte of this mint goes to
+		      the backend (PROTOCOL.md, "mint") */
 	struct leased_call_private *private_data;
 };
 
 /* Returns 0, or a negative leased_code with err filled; the SDK makes the reply of either. */
 typedef int (*leased_handler)(void *ctx, struct leased_call *call, struct leased_err *err);
 
+/* One account of disarm or remove. fields is its result, for handle and server. */
+typedef int (*leased_account_handler)(
+    void *ctx, const json_t *account, json_t *fields, struct leased_err *err);
+
 struct leased_plugin {
 	const char *name;
-	/* Filled at compile time; NULL: the operation is not supported and describe must not claim
-	 * it. describe and ping must be there, describe is called before open. */
+	/* Filled at compile time; NULL: the operation is not supported. describe is called before
+	 * open; the SDK adds name, protocol and ops to its result. It checks the shape of params
+	 * (account, accounts, password, expires, ..) before it calls any of these. */
 	leased_handler describe, open, check, mint, renew, disarm, remove, set_password, inventory,
 	    ping, reap;
+	/* Shorter ways to say the same where a member above is NULL: describe's result as JSON
+	 * text; disarm and remove of one account. A ping that is NULL answers by itself. */
+	const char *description;
+	leased_account_handler disarm_account, remove_account;
 	void *ctx; /* handed to every handler */
 };
 
@@ -60,6 +69,13 @@ const char *leased_get_string_optional(const json_t *object, const char *field);
  * it for more fields (borrowed), or {"ok":false,"error":{..}}. */
 json_t *leased_result_ok(struct leased_call *call);
 void leased_result_failed(struct leased_call *call, const struct leased_err *why);
+
+/*
+ * Calls each for every account of params.accounts, in order, and makes one result of what it
+ * returns. Returns 0: one that fails does not stop the others.
+ */
+int leased_each_account(struct leased_call *call, leased_account_handler each, void *ctx,
+    struct leased_err *err) LEASED_MUST_CHECK;
 
 /* One line to the daemon's log, through stderr. Never a secret. */
 void leased_plugin_log(const char *fmt, ...) LEASED_PRINTF(1, 2);
