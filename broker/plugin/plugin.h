@@ -83,6 +83,9 @@ struct plugin_port {
 	struct plugin_port_events events; /* set by the owner before the first call */
 	int64_t connection;               /* document id of the connection */
 	char server[128]; /* the server's identity as the last open said it, "" before */
+	/* What describe and the last open said, and when; NULL before. The port's own. */
+	json_t *description, *opened;
+	int64_t opened_boot_us;
 };
 
 /*
@@ -118,6 +121,8 @@ int plugin_spawner_start(
 
 struct plugin_host *plugin_host_new(
     struct event_base *loop, int spawner_fd, struct wclock *clock, struct id_source *ids);
+/* The store's tag, which names it to every backend (design.md section 2). Before the first port. */
+void plugin_host_set_tag(struct plugin_host *host, const char *tag);
 /* Kills all workers and the spawner, and waits for it. NULL is fine. */
 void plugin_host_free(struct plugin_host *host);
 
