@@ -67,6 +67,12 @@ plugin_port_close(struct plugin_port *port)
 		port->ops->close(port);
 }
 
+const json_t *
+plugin_port_description(struct plugin_port *port)
+{
+	return (port->description);
+}
+
 void
 plugin_session_ack(struct plugin_session_ack *ack, int result)
 {

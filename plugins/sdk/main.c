@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -310,6 +311,7 @@ leased_plugin_main(const struct leased_plugin *plugin, int argc, char **argv)
 	    leased_secret_setup(&err) != 0)
 		sdk_exit(1, &err);
 	ops_setup(plugin);
+	(void)prctl(PR_SET_NAME, plugin->name, 0, 0, 0); /* it was executed by descriptor */
 	for (;;)
 		serve_next();
 }

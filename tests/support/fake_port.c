@@ -223,6 +223,9 @@ fake_port_new(int64_t connection)
 	assert(fake->backend.accounts != NULL);
 	fake->backend.next_handle = 16384;
 	fake_port_set_server(fake, "fake-server-1");
+	fake->port.description = json_object();
+	assert(fake_backend_run(
+		   &fake->backend, PLUGIN_OP_DESCRIBE, NULL, fake->port.description, NULL) == 0);
 	return (fake);
 }
 
@@ -250,6 +253,7 @@ fake_port_free(struct fake_port *fake)
 	}
 	while ((late = TAILQ_FIRST(&fake->late)) != NULL)
 		fake_late_free(fake, late);
+	json_decref(fake->port.description);
 	free(fake->backend.accounts);
 	free(fake);
 }
