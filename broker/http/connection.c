@@ -196,11 +196,13 @@ http_connection_orphan(struct http_connection *connection)
 static void
 end_when_settled(struct http_connection *connection)
 {
-	if (connection->state == CONNECTION_LINGER && connection->at_end && !is_watched(connection))
+	bool is_over = connection->at_end || connection->has_lingered;
+
+	if (connection->state == CONNECTION_LINGER && is_over && !is_watched(connection))
 		http_connection_close(connection);
 }
 
-/* The client has shut its side, or has been given long enough. */
+/* The client has shut its side. */
 static void
 take_end(struct http_connection *connection)
 {
@@ -427,7 +429,10 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 		http_reply_refuse(connection, 408, "the request's body did not come in time");
 		break;
 	case CONNECTION_LINGER:
-		take_end(connection);
+		/* Not an end that the client made: delivery must not take it for one. */
+		connection->has_lingered = true;
+		(void)event_del(&connection->on_read);
+		end_when_settled(connection);
 		break;
 	case CONNECTION_IDLE:
 	case CONNECTION_WRITING:

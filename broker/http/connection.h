@@ -52,9 +52,10 @@ struct http_connection {
 	size_t left_len;
 
 	struct connection_output output;
-	uint64_t written; /* bytes ever */
-	bool at_end;      /* the client has shut its side */
-	bool has_failed;  /* ECONNRESET, EPIPE: kept, since SO_ERROR clears when read */
+	uint64_t written;  /* bytes ever */
+	bool at_end;       /* the client has shut its side */
+	bool has_lingered; /* it was given long enough to */
+	bool has_failed;   /* ECONNRESET, EPIPE: kept, since SO_ERROR clears when read */
 	struct connection_watch watches[CONNECTION_WATCHES];
 	unsigned poll_ms; /* the delivery timer's back-off */
 

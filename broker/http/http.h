@@ -44,7 +44,10 @@ int http_server_listen_tcp(struct http_server *server, const char *address, unsi
 void http_server_stop(
     struct http_server *server, unsigned timeout_ms, void (*done)(void *arg), void *arg);
 
-/* Closes everything now; replies on their way are LOST. NULL is fine. */
+/*
+ * Closes everything now; replies on their way are LOST. A handler that still has a request may
+ * answer it later, while the loop exists. Not from a handler or on_delivery. NULL is fine.
+ */
 void http_server_free(struct http_server *server);
 
 unsigned http_server_connection_count(const struct http_server *server);

@@ -313,6 +313,10 @@ resolve(const char *text, struct addrinfo **ret_address, struct leased_err *err)
 	const char *colon = strrchr(text, ':');
 	size_t len = colon != NULL ? (size_t)(colon - text) : 0;
 	char host[64] = "";
+	/* getaddrinfo() would take 99999 for a port, and none. */
+	bool has_port = colon != NULL && strspn(colon + 1, "0123456789") == strlen(colon + 1) &&
+			strlen(colon) > 1 && strlen(colon) <= 6 &&
+			strtoul(colon + 1, NULL, 10) <= 65535;
 	bool bracketed = len > 2 && text[0] == '[' && text[len - 1] == ']';
 
 	if (bracketed) {
@@ -321,7 +325,7 @@ resolve(const char *text, struct addrinfo **ret_address, struct leased_err *err)
 	}
 	if (len > 0 && len < sizeof(host))
 		memcpy(host, text, len);
-	if (host[0] == '\0' || (!bracketed && strchr(host, ':') != NULL) ||
+	if (!has_port || host[0] == '\0' || (!bracketed && strchr(host, ':') != NULL) ||
 	    getaddrinfo(host, colon + 1, &hints, ret_address) != 0)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "the address to listen on must be IP:PORT or [IPv6]:PORT: %s",

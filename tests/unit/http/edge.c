@@ -142,16 +142,23 @@ edge_stop(struct edge *edge, unsigned timeout_ms)
 	http_server_stop(edge->server, timeout_ms, on_done, edge);
 }
 
-int
-edge_connect(struct edge *edge)
+void
+edge_connect_fd(struct edge *edge, int fd)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	assert_true(fd >= 0);
 	memcpy(address.sun_path, edge->path, strlen(edge->path) + 1);
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	edge_run(edge, 5);
+}
+
+int
+edge_connect(struct edge *edge)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	edge_connect_fd(edge, fd);
 	return (fd);
 }
 
@@ -173,6 +180,25 @@ void
 edge_send(int fd, const char *text)
 {
 	(void)send(fd, text, strlen(text), MSG_NOSIGNAL);
+}
+
+void
+edge_send_all(struct edge *edge, int fd, const char *text)
+{
+	long long end = edge_now_ms() + 2000;
+	size_t len = strlen(text);
+	ssize_t n;
+
+	while (len > 0 && edge_now_ms() < end) {
+		n = send(fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && errno != EAGAIN)
+			return;
+		if (n > 0) {
+			text += n;
+			len -= (size_t)n;
+		}
+		edge_run(edge, 1);
+	}
 }
 
 static void

@@ -45,7 +45,12 @@ void edge_answer(struct edge *edge);
 
 int edge_connect(struct edge *edge);
 int edge_connect_tcp(struct edge *edge);
+/* The same for a socket that the caller made; it must not block. */
+void edge_connect_fd(struct edge *edge, int fd);
+/* text must fit the socket's buffer. */
 void edge_send(int fd, const char *text);
+/* Lets the loop run while it does not. */
+void edge_send_all(struct edge *edge, int fd, const char *text);
 
 /* Lets the loop run for so long. */
 void edge_run(struct edge *edge, unsigned ms);
