@@ -1,6 +1,6 @@
 /*
- * HCL documents: the tree, where each key stood, and the several ways to write blocks made one. The reading itself is in
- * hcl_lex.c and hcl_parse.c. Called by policy/ and config/.
+ * HCL documents: the tree, where each key stood, and the several ways to write blocks made one. The
+ * reading itself is in hcl_lex.c, hcl_parse.c and hcl_json.c. Called by policy/ and config/.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -88,6 +88,13 @@ is_json(const char *text, size_t len)
 int
 hcl_parse(const char *text, size_t len, struct hcl_doc **ret_doc, struct leased_err *err)
 {
+	return (hcl_parse_at(text, len, 1, 1, ret_doc, err));
+}
+
+int
+hcl_parse_at(const char *text, size_t len, unsigned line, unsigned column, struct hcl_doc **ret_doc,
+    struct leased_err *err)
+{
 	struct hcl_doc *doc;
 	int r;
 
@@ -96,8 +103,8 @@ hcl_parse(const char *text, size_t len, struct hcl_doc **ret_doc, struct leased_
 		    err, LEASED_ETOOBIG, "the text is longer than %u bytes", HCL_TEXT_MAX));
 	if ((doc = calloc(1, sizeof(*doc))) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	r = is_json(text, len) ? hcl_parse_json(doc, text, len, err)
-			       : hcl_parse_native(doc, text, len, err);
+	r = is_json(text, len) ? hcl_parse_json(doc, text, len, line, column, err)
+			       : hcl_parse_native(doc, text, len, line, column, err);
 	if (r != 0) {
 		hcl_free(doc);
 		return (r);
@@ -126,8 +133,8 @@ hcl_root(const struct hcl_doc *doc)
 	return (doc->root);
 }
 
-struct hcl_position
-hcl_key_position(const struct hcl_doc *doc, const json_t *object, const char *key)
+static const struct hcl_mark *
+find_mark(const struct hcl_doc *doc, const json_t *object, const char *key)
 {
 	struct hcl_mark wanted = {.object = object, .key = (char *)(uintptr_t)key};
 	size_t low = 0, high = doc->mark_count;
@@ -142,14 +149,33 @@ hcl_key_position(const struct hcl_doc *doc, const json_t *object, const char *ke
 			high = middle;
 	}
 	if (low < doc->mark_count && compare_places(&doc->marks[low], &wanted) == 0)
-		return (doc->marks[low].position);
-	return ((struct hcl_position){0, 0});
+		return (&doc->marks[low]);
+	return (NULL);
+}
+
+struct hcl_position
+hcl_key_position(const struct hcl_doc *doc, const json_t *object, const char *key)
+{
+	const struct hcl_mark *mark = find_mark(doc, object, key);
+
+	return (mark != NULL ? mark->position : (struct hcl_position){0, 0});
 }
 
 struct hcl_position
 hcl_object_position(const struct hcl_doc *doc, const json_t *object)
 {
 	return (hcl_key_position(doc, object, NULL));
+}
+
+bool
+hcl_object_source(const struct hcl_doc *doc, const json_t *object, struct hcl_source *ret_source)
+{
+	const struct hcl_mark *mark = find_mark(doc, object, NULL);
+
+	if (mark == NULL)
+		return (false);
+	*ret_source = mark->source;
+	return (true);
 }
 
 struct block_walk {

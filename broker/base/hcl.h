@@ -12,6 +12,7 @@
 #define BASE_HCL_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <leased/error.h>
@@ -22,6 +23,11 @@ struct hcl_doc; /* the tree, and where each key stood */
 int hcl_parse(const char *text, size_t len, struct hcl_doc **ret_doc,
     struct leased_err *err) LEASED_MUST_CHECK;
 void hcl_free(struct hcl_doc *doc); /* NULL is fine */
+
+/* The same for a text that is a part of a file: line and column (from 1) are those of its first
+ * byte there. */
+int hcl_parse_at(const char *text, size_t len, unsigned line, unsigned column,
+    struct hcl_doc **ret_doc, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* The root object, borrowed from doc. */
 const json_t *hcl_root(const struct hcl_doc *doc);
@@ -36,6 +42,17 @@ struct hcl_position hcl_key_position(
 /* Where object itself began: the name of a block, the key of `key = {..}`, else its '{'. line 0
  * when unknown. */
 struct hcl_position hcl_object_position(const struct hcl_doc *doc, const json_t *object);
+
+/*
+ * Where the source of object stands in the text: for HCL what is between its braces, for JSON the
+ * braces too, so that hcl_parse_at() can read it again. False when object is not in doc's tree.
+ */
+struct hcl_source {
+	size_t start, len; /* in bytes */
+	struct hcl_position position;
+};
+bool hcl_object_source(
+    const struct hcl_doc *doc, const json_t *object, struct hcl_source *ret_source);
 
 /*
  * Calls visit for each labeled block `key "label" {body}` of object, in order, whichever of the

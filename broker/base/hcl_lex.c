@@ -1,6 +1,7 @@
 /*
- * HCL, the words: bytes to tokens with their positions, strings and heredocs decoded. It builds no tree and counts
- * tokens, so that a hostile text costs a bounded amount. Called by hcl_parse.c alone.
+ * HCL, the words: bytes to tokens with their positions, strings and heredocs decoded. It builds no
+ * tree and counts tokens, so that a hostile text costs a bounded amount. Called by hcl_parse.c
+ * alone.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -58,34 +59,46 @@ is_word(char c)
 		c == '_' || c == '-' || c == '.');
 }
 
+/* Over a comment that ends with the line, or, block, with its own mark. */
+static int
+skip_comment(struct hcl_lexer *lexer, bool block, struct leased_err *err)
+{
+	unsigned line = lexer->line, column = lexer->column;
+
+	step(lexer, block ? 2 : 1);
+	while (lexer->at < lexer->len) {
+		char c = peek(lexer, 0);
+
+		if (c == '\0')
+			return (refuse_here(lexer, "a comment holds a NUL", err));
+		if (block && c == '*' && peek(lexer, 1) == '/') {
+			step(lexer, 2);
+			return (0);
+		}
+		if (!block && c == '\n')
+			return (0);
+		step(lexer, 1);
+	}
+	return (block ? hcl_refuse(line, column, err, "this comment is not closed") : 0);
+}
+
 /* Blanks and comments. */
 static int
 skip_blanks(struct hcl_lexer *lexer, struct leased_err *err)
 {
-	while (lexer->at < lexer->len) {
+	int r = 0;
+
+	while (r == 0 && lexer->at < lexer->len) {
 		char c = peek(lexer, 0), next = peek(lexer, 1);
 
-		if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
+		if (c == ' ' || c == '\t' || c == '\r' || c == '\n')
 			step(lexer, 1);
-		} else if (c == '#' || (c == '/' && next == '/')) {
-			while (lexer->at < lexer->len && peek(lexer, 0) != '\n')
-				step(lexer, 1);
-		} else if (c == '/' && next == '*') {
-			unsigned line = lexer->line, column = lexer->column;
-
-			step(lexer, 2);
-			while (lexer->at < lexer->len &&
-			       (peek(lexer, 0) != '*' || peek(lexer, 1) != '/'))
-				step(lexer, 1);
-			if (lexer->at == lexer->len)
-				return (
-				    hcl_refuse(line, column, err, "this comment is not closed"));
-			step(lexer, 2);
-		} else {
+		else if (c == '#' || (c == '/' && (next == '/' || next == '*')))
+			r = skip_comment(lexer, c == '/' && next == '*', err);
+		else
 			break;
-		}
 	}
-	return (0);
+	return (r);
 }
 
 /* \uXXXX or \UXXXXXXXX: digits hexadecimal digits behind the letter. */
@@ -182,8 +195,8 @@ indent_of(const char *line, size_t len)
 struct heredoc {
 	const char *marker;
 	size_t marker_len;
-	bool
-	    indented; /* <<-: the blanks that all lines share are left out, and the marker may be indented */
+	bool indented; /* <<-: the blanks that all lines share are left out, and the marker may be
+			  indented */
 	size_t shared_indent;
 };
 
@@ -198,7 +211,8 @@ is_heredoc_end(const struct heredoc *here, const char *line, size_t len)
 		memcmp(line + skip, here->marker, here->marker_len) == 0);
 }
 
-/* Finds the end of the heredoc whose first line starts at lexer->at, and the indentation its lines share. */
+/* Finds the end of the heredoc whose first line starts at lexer->at, and the indentation its lines
+ * share. */
 static int
 measure_heredoc(
     struct hcl_lexer *lexer, struct heredoc *here, size_t *ret_end, struct leased_err *err)

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/hcl_private.h"
-#include "base/jdec_private.h"
 #include "base/utf8.h"
 
 struct parser {
@@ -17,7 +16,8 @@ struct parser {
 	unsigned depth;
 };
 
-static int parse_body(struct parser *p, json_t *object, bool braced, struct leased_err *err);
+static int parse_object(
+    struct parser *p, json_t *object, unsigned line, unsigned column, struct leased_err *err);
 static int parse_value(struct parser *p, unsigned key_line, unsigned key_column, json_t **ret_value,
     struct leased_err *err);
 
@@ -155,9 +155,8 @@ parse_value(struct parser *p, unsigned key_line, unsigned key_column, json_t **r
 			r = parse_list(p, value, err);
 		break;
 	case HCL_OPEN_BRACE:
-		if ((value = json_object()) != NULL &&
-		    (r = hcl_mark_add(p->doc, value, NULL, key_line, key_column, err)) == 0)
-			r = parse_body(p, value, true, err);
+		if ((value = json_object()) != NULL)
+			r = parse_object(p, value, key_line, key_column, err);
 		break;
 	case HCL_END:
 	case HCL_CLOSE_BRACE:
@@ -261,9 +260,7 @@ parse_block(struct parser *p, json_t *object, const struct item *item, struct le
 	if (item->label != NULL &&
 	    (r = hcl_mark_add(p->doc, element, item->label, item->line, item->column, err)) != 0)
 		return (r);
-	if ((r = hcl_mark_add(p->doc, body, NULL, item->line, item->column, err)) != 0)
-		return (r);
-	return (parse_body(p, body, true, err));
+	return (parse_object(p, body, item->line, item->column, err));
 }
 
 static int
@@ -337,139 +334,41 @@ parse_body(struct parser *p, json_t *object, bool braced, struct leased_err *err
 	return (0);
 }
 
+/* Behind the '{': the mark of object with its source, then what is in it. */
+static int
+parse_object(
+    struct parser *p, json_t *object, unsigned line, unsigned column, struct leased_err *err)
+{
+	size_t index = p->doc->mark_count, start = p->lexer.at;
+	struct hcl_source source = {
+	    .start = start, .position = {.line = p->lexer.line, .column = p->lexer.column}};
+	int r;
+
+	if ((r = hcl_mark_add(p->doc, object, NULL, line, column, err)) != 0 ||
+	    (r = parse_body(p, object, true, err)) != 0)
+		return (r);
+	source.len = p->lexer.at - 1 - start; /* the '}' has been read */
+	p->doc->marks[index].source = source;
+	return (0);
+}
+
 int
-hcl_parse_native(struct hcl_doc *doc, const char *text, size_t len, struct leased_err *err)
+hcl_parse_native(struct hcl_doc *doc, const char *text, size_t len, unsigned line, unsigned column,
+    struct leased_err *err)
 {
 	struct parser p = {
-	    .doc = doc, .lexer = {.bytes = text, .len = len, .line = 1, .column = 1}};
+	    .doc = doc, .lexer = {.bytes = text, .len = len, .line = line, .column = column}};
 	int r;
 
 	if (!utf8_is_valid(text, len))
-		return (leased_err_set(err, LEASED_EINVAL, "1:1: the text is not valid UTF-8"));
+		return (hcl_refuse(line, column, err, "the text is not valid UTF-8"));
 	if ((doc->root = json_object()) == NULL)
 		return (out_of_memory(err));
-	r = hcl_mark_add(doc, doc->root, NULL, 1, 1, err);
-	if (r == 0)
-		r = parse_body(&p, doc->root, false, err);
+	if ((r = hcl_mark_add(doc, doc->root, NULL, line, column, err)) != 0)
+		return (r);
+	doc->marks[0].source =
+	    (struct hcl_source){.len = len, .position = {.line = line, .column = column}};
+	r = parse_body(&p, doc->root, false, err);
 	hcl_lexer_clear(&p.lexer);
 	return (r);
-}
-
-/* A walk through a text that is known to be good JSON, beside the tree made of it, only to see
- * where keys stand. */
-struct walk {
-	struct hcl_doc *doc;
-	const char *at, *end;
-	unsigned line, column;
-};
-
-static void
-walk_step(struct walk *walk)
-{
-	if (*walk->at++ == '\n') {
-		walk->line++;
-		walk->column = 1;
-	} else {
-		walk->column++;
-	}
-}
-
-/* Over blanks and signs that carry no structure here. */
-static void
-walk_blanks(struct walk *walk)
-{
-	while (walk->at < walk->end && memchr(" \t\r\n,:", *walk->at, 6) != NULL)
-		walk_step(walk);
-}
-
-static void
-walk_string(struct walk *walk)
-{
-	walk_step(walk);
-	while (walk->at < walk->end && *walk->at != '"') {
-		if (*walk->at == '\\')
-			walk_step(walk);
-		if (walk->at < walk->end)
-			walk_step(walk);
-	}
-	if (walk->at < walk->end)
-		walk_step(walk);
-}
-
-static int walk_value(
-    struct walk *walk, const json_t *value, unsigned line, unsigned column, struct leased_err *err);
-
-static int
-walk_object(struct walk *walk, const json_t *object, struct leased_err *err)
-{
-	const char *key;
-	json_t *value = NULL;
-	int r;
-
-	/* Members are iterated in the order in which they came, and none came twice. */
-	json_object_foreach((json_t *)(uintptr_t)object, key, value)
-	{
-		unsigned line, column;
-
-		walk_blanks(walk);
-		line = walk->line;
-		column = walk->column;
-		if ((r = hcl_mark_add(walk->doc, object, key, line, column, err)) != 0)
-			return (r);
-		walk_string(walk);
-		if ((r = walk_value(walk, value, line, column, err)) != 0)
-			return (r);
-	}
-	return (0);
-}
-
-/* line and column: where the object is said to begin. */
-static int
-walk_value(
-    struct walk *walk, const json_t *value, unsigned line, unsigned column, struct leased_err *err)
-{
-	int r = 0;
-
-	walk_blanks(walk);
-	if (json_is_string(value)) {
-		walk_string(walk);
-		return (0);
-	}
-	if (json_is_array(value)) {
-		walk_step(walk);
-		for (size_t i = 0; r == 0 && i < json_array_size(value); i++) {
-			walk_blanks(walk);
-			r = walk_value(
-			    walk, json_array_get(value, i), walk->line, walk->column, err);
-		}
-	} else if (json_is_object(value)) {
-		walk_step(walk);
-		if ((r = hcl_mark_add(walk->doc, value, NULL, line, column, err)) == 0)
-			r = walk_object(walk, value, err);
-	} else {
-		while (walk->at < walk->end && memchr(" \t\r\n,:]}", *walk->at, 8) == NULL)
-			walk_step(walk);
-		return (0);
-	}
-	if (r != 0)
-		return (r);
-	walk_blanks(walk);
-	if (walk->at < walk->end)
-		walk_step(walk); /* the closing bracket */
-	return (0);
-}
-
-int
-hcl_parse_json(struct hcl_doc *doc, const char *text, size_t len, struct leased_err *err)
-{
-	struct walk walk = {.doc = doc, .at = text, .end = text + len, .line = 1, .column = 1};
-	unsigned line, column;
-	int r;
-
-	r = jdec_parse_located(text, len, NULL, &doc->root, &line, &column, err);
-	if (r == LEASED_EINVAL)
-		(void)leased_err_prefix(err, "%u:%u", line, column);
-	if (r != 0)
-		return (r);
-	return (walk_value(&walk, doc->root, 1, 1, err));
 }

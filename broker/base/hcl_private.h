@@ -25,7 +25,8 @@ enum hcl_kind {
 	HCL_COMMA,
 };
 
-/* text, line_at, column_at describe the token read last; text is NUL-terminated and lives until the next hcl_lexer_next(). */
+/* text, line_at, column_at describe the token read last; text is NUL-terminated and lives until the
+ * next hcl_lexer_next(). */
 struct hcl_lexer {
 	const char *bytes;
 	size_t len, at;
@@ -48,6 +49,7 @@ struct hcl_mark {
 	const json_t *object;
 	char *key; /* owned; NULL: the object itself */
 	struct hcl_position position;
+	struct hcl_source source; /* of objects */
 };
 
 struct hcl_doc {
@@ -56,13 +58,15 @@ struct hcl_doc {
 	size_t mark_count, mark_size;
 };
 
-/* Notes where key of object (or object itself: NULL) stands. Of several marks of one place the first counts. */
+/* Notes where key of object (or object itself: NULL) stands. Of several marks of one place the
+ * first counts. */
 int hcl_mark_add(struct hcl_doc *doc, const json_t *object, const char *key, unsigned line,
     unsigned column, struct leased_err *err) LEASED_MUST_CHECK;
 
-int hcl_parse_native(
-    struct hcl_doc *doc, const char *text, size_t len, struct leased_err *err) LEASED_MUST_CHECK;
-int hcl_parse_json(
-    struct hcl_doc *doc, const char *text, size_t len, struct leased_err *err) LEASED_MUST_CHECK;
+/* line and column are those of text's first byte. */
+int hcl_parse_native(struct hcl_doc *doc, const char *text, size_t len, unsigned line,
+    unsigned column, struct leased_err *err) LEASED_MUST_CHECK;
+int hcl_parse_json(struct hcl_doc *doc, const char *text, size_t len, unsigned line,
+    unsigned column, struct leased_err *err) LEASED_MUST_CHECK;
 
 #endif

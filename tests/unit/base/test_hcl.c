@@ -120,11 +120,12 @@ mistakes_are_refused_where_they_stand(void **state)
 static void
 a_nul_is_refused_everywhere(void **state)
 {
-	static const char texts[][12] = {"a = 1\0", "a = \"\0\"\0\0", "#\0\na = \0", "\0"};
+	static const char texts[][9] = {
+	    "a = 1  \0", "a = \"\0\" ", "#\0\nb = 1", "/*\0 */  ", "a=<<E\0\nE", "\0       "};
 	struct hcl_doc *doc;
 
 	(void)state;
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		assert_int_equal(hcl_parse(texts[i], 8, &doc, NULL), LEASED_EINVAL);
 }
 
@@ -207,6 +208,57 @@ json_keys_have_their_positions_too(void **state)
 	hcl_free(doc);
 }
 
+/* The source of text's object p.x, and of what is read again from there the position of its key c.
+ */
+static void
+assert_source(const char *text, const char *want, unsigned line, unsigned column)
+{
+	struct hcl_source source;
+	struct hcl_doc *doc, *again;
+	const json_t *first;
+
+	assert_int_equal(hcl_parse(text, strlen(text), &doc, NULL), 0);
+	first = json_object_get(hcl_root(doc), "p");
+	if (json_is_array(first))
+		first = json_array_get(first, 0);
+	assert_true(hcl_object_source(doc, json_object_get(first, "x"), &source));
+	assert_int_equal(source.len, strlen(want));
+	assert_memory_equal(text + source.start, want, source.len);
+	assert_int_equal(hcl_parse_at(text + source.start, source.len, source.position.line,
+			     source.position.column, &again, NULL),
+	    0);
+	assert_position(hcl_key_position(again, hcl_root(again), "c"), line, column);
+	assert_true(hcl_object_source(doc, hcl_root(doc), &source));
+	assert_int_equal(source.len, strlen(text));
+	assert_false(hcl_object_source(again, first, &source));
+	hcl_free(again);
+	hcl_free(doc);
+}
+
+static void
+the_source_of_an_object_can_be_read_again(void **state)
+{
+	(void)state;
+	assert_source("a = 1\np \"x\" { c = 2 }\n", " c = 2 ", 2, 9);
+	assert_source("p = { x = {\n b {}\n  c = 2 } }", "\n b {}\n  c = 2 ", 3, 3);
+	assert_source("{\"p\":\n{\"x\": {\"b\":1, \"c\":{}}}}", "{\"b\":1, \"c\":{}}", 2, 15);
+}
+
+static void
+mistakes_in_a_part_of_a_file_are_located_in_the_file(void **state)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	struct hcl_doc *doc;
+
+	(void)state;
+	assert_int_equal(hcl_parse_at(" a = b", 6, 7, 10, &doc, &err), LEASED_EINVAL);
+	assert_int_equal(strncmp(err.text, "7:15: ", 6), 0);
+	assert_int_equal(hcl_parse_at("{\"a\":x}", 7, 7, 10, &doc, &err), LEASED_EINVAL);
+	assert_int_equal(strncmp(err.text, "7:1", 3), 0);
+	assert_int_equal(hcl_parse_at("{\n\"a\":x}", 8, 7, 10, &doc, &err), LEASED_EINVAL);
+	assert_int_equal(strncmp(err.text, "8:", 2), 0);
+}
+
 static int
 collect(void *arg, const char *label, const json_t *body, struct leased_err *err)
 {
@@ -277,6 +329,8 @@ main(void)
 	    cmocka_unit_test(limits_are_told),
 	    cmocka_unit_test(every_key_has_its_position),
 	    cmocka_unit_test(json_keys_have_their_positions_too),
+	    cmocka_unit_test(the_source_of_an_object_can_be_read_again),
+	    cmocka_unit_test(mistakes_in_a_part_of_a_file_are_located_in_the_file),
 	    cmocka_unit_test(equal_forms_of_blocks_are_visited_alike),
 	    cmocka_unit_test(what_is_no_block_is_refused_and_a_visit_can_stop),
 	};
