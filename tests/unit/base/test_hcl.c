@@ -139,14 +139,14 @@ limits_are_told(void **state)
 	(void)state;
 	assert_non_null(text);
 	for (int depth = 0; depth < 20; depth++)
-		len += (size_t)sprintf(text + len, "a {");
+		len += (size_t)snprintf(text + len, 1100000 - len, "a {");
 	assert_int_equal(hcl_parse(text, len, &doc, NULL), LEASED_ETOOBIG);
-	len = (size_t)sprintf(text, "a = ");
+	len = (size_t)snprintf(text, 1100000, "a = ");
 	memset(text + len, '[', 100000);
 	assert_int_equal(hcl_parse(text, len + 100000, &doc, NULL), LEASED_ETOOBIG);
 	len = 0;
 	for (int i = 0; i < 11000; i++)
-		len += (size_t)sprintf(text + len, "a {}\n");
+		len += (size_t)snprintf(text + len, 1100000 - len, "a {}\n");
 	assert_int_equal(hcl_parse(text, len, &doc, NULL), LEASED_ETOOBIG);
 	memset(text, ' ', 1100000);
 	assert_int_equal(hcl_parse(text, 1100000, &doc, NULL), LEASED_ETOOBIG);
@@ -265,8 +265,8 @@ collect(void *arg, const char *label, const json_t *body, struct leased_err *err
 	char *seen = arg;
 
 	(void)err;
-	strcat(seen, label);
-	strcat(seen, json_object_get(body, "n") != NULL ? "1 " : "0 ");
+	(void)strlcat(seen, label, 64);
+	(void)strlcat(seen, json_object_get(body, "n") != NULL ? "1 " : "0 ", 64);
 	return (strcmp(label, "stop") == 0 ? LEASED_ECANCELED : 0);
 }
 

@@ -1,0 +1,5 @@
+# comment
+path "secret/*" { capabilities = ["read", "list",] }
+path "a/+/b*" {
+  policy = "write" /* old */
+}
