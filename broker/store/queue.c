@@ -2,7 +2,7 @@
  * Intrusive queues of operations and reads, first in, first out. No locking: the owner of the
  * store's mutex calls, or the one thread that holds a batch.
  */
-#include "store/store_private.h"
+#include "store/queue.h"
 
 void
 store_queue_init(struct store_op_queue *queue)
@@ -84,6 +84,29 @@ store_read_queue_take(struct store_read_queue *queue, struct store_read_queue *r
 		ret_all->last = queue->last;
 	}
 	store_read_queue_init(queue);
+}
+
+struct store_read *
+store_read_queue_take_one(struct store_read_queue *queue)
+{
+	struct store_read *read = queue->first;
+
+	if (read == NULL)
+		return (NULL);
+	queue->first = read->next;
+	if (queue->first == NULL)
+		queue->last = &queue->first;
+	return (read);
+}
+
+void
+store_read_queue_join(struct store_read_queue *queue, struct store_read_queue *more)
+{
+	if (more->first == NULL)
+		return;
+	*queue->last = more->first;
+	queue->last = more->last;
+	store_read_queue_init(more);
 }
 
 void

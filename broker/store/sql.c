@@ -16,6 +16,7 @@
 static const char connection_pragmas[] = "PRAGMA journal_mode=WAL;"
 					 "PRAGMA synchronous=FULL;"
 					 "PRAGMA wal_autocheckpoint=0;"
+					 "PRAGMA journal_size_limit=67108864;"
 					 "PRAGMA cache_size=-4096;"
 					 "PRAGMA mmap_size=0;"
 					 "PRAGMA foreign_keys=OFF;"

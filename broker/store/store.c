@@ -19,6 +19,8 @@ store_alloc(const struct store_config *config, struct store **ret_store, struct 
 
 	if (store == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "no memory to open the store"));
+	store->object = STORE_OBJECT;
+	store->wanted = 1;
 	store->inline_mode = config->inline_mode;
 	store->loop = config->loop;
 	store->clock = config->clock;
@@ -39,6 +41,16 @@ store_alloc(const struct store_config *config, struct store **ret_store, struct 
 	return (0);
 }
 
+struct store *
+store_from(void *arg)
+{
+	struct store *store = arg;
+
+	if (store->object != STORE_OBJECT)
+		log_fatal("memory of the store is overwritten");
+	return (store);
+}
+
 static void
 store_free(struct store *store)
 {
@@ -53,6 +65,7 @@ store_free(struct store *store)
 	pthread_cond_destroy(&store->work);
 	pthread_cond_destroy(&store->read_work);
 	pthread_mutex_destroy(&store->mutex);
+	store->object = 0;
 	free(store);
 }
 
@@ -80,6 +93,15 @@ verify(struct store *store, struct leased_err *err)
 }
 
 static int
+on_wal(void *arg, sqlite3 *sqlite, const char *database, int pages)
+{
+	(void)sqlite;
+	(void)database;
+	store_from(arg)->wal_pages = pages;
+	return (SQLITE_OK);
+}
+
+static int
 handles_open(struct store *store, struct leased_err *err)
 {
 	const char *path = store->files.database;
@@ -90,6 +112,7 @@ handles_open(struct store *store, struct leased_err *err)
 		store->reader_db = store->writer_db;
 		return (0);
 	}
+	sqlite3_wal_hook(store->writer_db->sqlite, on_wal, store);
 	if ((r = store_sql_open(store, path, SQL_LOOP, &store->loop_db, err)) != 0)
 		return (r);
 	return (store_sql_open(store, path, SQL_READER, &store->reader_db, err));
@@ -198,7 +221,8 @@ store_submit(struct store *store, struct store_op *op)
 {
 	pthread_mutex_lock(&store->mutex);
 	store_queue_append(&store->queue, op);
-	pthread_cond_signal(&store->work);
+	if (store->queue.count >= store->wanted)
+		pthread_cond_signal(&store->work);
 	pthread_mutex_unlock(&store->mutex);
 }
 

@@ -7,21 +7,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "store/queue.h"
 #include "store/sql.h"
 #include "store/store.h"
 
 #define STORE_TAG_LEN 6
 
 struct event;
-
-struct store_op_queue {
-	struct store_op *first, **last;
-	size_t count;
-};
-
-struct store_read_queue {
-	struct store_read *first, **last;
-};
 
 /* Rows reported lately, so that a bad row that is read often is written down once. */
 #define STORE_REPORTS 256
@@ -40,7 +32,10 @@ struct store_files {
 	_Atomic bool has_reserve;
 };
 
+#define STORE_OBJECT 0x53544f52u
+
 struct store {
+	unsigned object; /* STORE_OBJECT: checked where a void * comes back */
 	bool inline_mode;
 	struct event_base *loop;
 	struct wclock *clock;
@@ -56,6 +51,7 @@ struct store {
 	pthread_mutex_t mutex; /* guards what follows, down to the health */
 	pthread_cond_t work, read_work;
 	struct store_op_queue queue, done;
+	size_t wanted; /* operations queued at which the writer wants to be woken */
 	struct store_read_queue reads, reads_done;
 	bool stopping;
 	bool checkpoint_wanted;
@@ -64,7 +60,7 @@ struct store {
 
 	pthread_t writer, reader;
 	bool has_writer, has_reader;
-	struct event *completed;
+	struct event *completed; /* completed_fd is readable when there is something to call back */
 	int completed_fd;
 	_Atomic int wal_pages;
 };
@@ -95,21 +91,19 @@ int store_schema_open(
 void store_transaction_run(struct store *store, struct store_op_queue *batch);
 int store_transaction_probe(struct store *store, struct leased_err *err) LEASED_MUST_CHECK;
 
-/* ---- thread.c ---- */
+/* The disk failed: marks the store and ends the process. */
+_Noreturn void store_fail_stop(struct store *store, const struct leased_err *err);
+
+/* ---- thread.c, writer.c, reader.c ---- */
 int store_thread_start(struct store *store, struct leased_err *err) LEASED_MUST_CHECK;
 void store_thread_stop(struct store *store);
-
-/* ---- queue.c ---- */
-void store_queue_init(struct store_op_queue *queue);
-void store_queue_append(struct store_op_queue *queue, struct store_op *op);
-void store_queue_take(
-    struct store_op_queue *queue, size_t at_most, struct store_op_queue *ret_batch);
-void store_queue_join(struct store_op_queue *queue, struct store_op_queue *more);
-void store_queue_call_done(struct store_op_queue *batch);
-void store_read_queue_init(struct store_read_queue *queue);
-void store_read_queue_append(struct store_read_queue *queue, struct store_read *read);
-void store_read_queue_take(struct store_read_queue *queue, struct store_read_queue *ret_all);
-void store_read_queue_call_done(struct store_read_queue *reads);
+/* Hands results to the loop; each queue is empty afterwards. */
+void store_thread_deliver(
+    struct store *store, struct store_op_queue *ops, struct store_read_queue *reads);
+void *store_writer_main(void *arg);
+void *store_reader_main(void *arg);
+void store_checkpoint_result(struct store *store, struct store_db *db, int sqlite_code);
+struct store *store_from(void *arg);
 
 /* ---- health.c ---- */
 void store_health_failed(struct store *store, int code, const struct leased_err *err);

@@ -18,8 +18,8 @@
  * What the kernel has not written after a failed fsync, a second fsync does not find again: nothing
  * that follows could be trusted. The next start verifies the file.
  */
-static _Noreturn void
-fail_stop(struct store *store, const struct leased_err *err)
+_Noreturn void
+store_fail_stop(struct store *store, const struct leased_err *err)
 {
 	store_files_suspect_set(store);
 	log_fatal("the store's disk failed, leased stops at once so that nothing is believed to be "
@@ -142,7 +142,7 @@ static void
 failed(struct store *store, struct store_op_queue *batch, int code, const struct leased_err *err)
 {
 	if (code == LEASED_EIO)
-		fail_stop(store, err);
+		store_fail_stop(store, err);
 	if (code == LEASED_ENOSPC)
 		store_health_failed(store, code, err);
 	else
@@ -190,6 +190,6 @@ store_transaction_probe(struct store *store, struct leased_err *err)
 		r = store_sql_run(store->writer_db, "COMMIT", SQL_NO_ARGS, NULL, err);
 	store_sql_rollback(store->writer_db);
 	if (r == LEASED_EIO)
-		fail_stop(store, err);
+		store_fail_stop(store, err);
 	return (r);
 }

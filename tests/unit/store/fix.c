@@ -3,6 +3,9 @@
  */
 #include "unit/store/fix.h"
 
+#include <ftw.h>
+#include <stdio.h>
+
 struct store_config
 fix_config(struct fix *f, const char *dir)
 {
@@ -144,4 +147,19 @@ fix_quarantined(struct fix *f)
 
 	store_health_get(f->store, &health);
 	return (health.quarantined);
+}
+
+static int
+on_entry(const char *path, const struct stat *st, int what, struct FTW *where)
+{
+	(void)st;
+	(void)what;
+	(void)where;
+	return (remove(path));
+}
+
+void
+fix_remove(const char *dir)
+{
+	assert_int_equal(nftw(dir, on_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
 }

@@ -51,6 +51,8 @@ int fix_lease_update(struct store_txn *txn, void *arg, struct leased_err *err);
 int64_t fix_add(struct fix *f, int64_t connection, int64_t next_at_ms, const char *account);
 /* Raw SQL, behind the store's back. */
 void fix_sql(struct fix *f, const char *text);
+/* A directory and all in it. */
+void fix_remove(const char *dir);
 uint64_t fix_quarantined(struct fix *f);
 
 #endif
