@@ -1,7 +1,7 @@
 /*
- * SQL statement templates: checks the limits of elements and lists and runs the lexer (sqltemplate_lex.c) over them.
- * Quotes nothing and sends nothing: that is the worker's. Called by the database engine when a role or a connection is
- * written, and by tests/fuzz/sqltemplate_fuzz.c.
+ * SQL statement templates: checks the limits of elements and lists and runs the lexer
+ * (sqltemplate_lex.c) over them. Quotes nothing and sends nothing: that is the worker's. Called by
+ * the database engine when a role or a connection is written, and by tests/fuzz/sqltemplate_fuzz.c.
  */
 #include "engine/sqltemplate_lex.h"
 

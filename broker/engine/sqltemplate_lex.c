@@ -1,6 +1,7 @@
 /*
- * Tokens of SQL as the servers' own lexers cut them: words, strings, quoted identifiers, dollar quotes, comments, `;`.
- * Finds where statements end and where slots stand; understands no SQL beyond that. Called by sqltemplate.c.
+ * Tokens of SQL as the servers' own lexers cut them: words, strings, quoted identifiers, dollar
+ * quotes, comments, `;`. Finds where statements end and where slots stand; understands no SQL
+ * beyond that. Called by sqltemplate.c.
  */
 #include "engine/sqltemplate_lex.h"
 

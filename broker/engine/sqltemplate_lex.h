@@ -1,6 +1,7 @@
 /*
- * Inside of sqltemplate: the lexer's state, and what its two halves call of each other. sqltemplate_lex.c knows tokens,
- * sqltemplate_slot.c knows slots and puts the parts together. Nobody outside of sqltemplate*.c includes this.
+ * Inside of sqltemplate: the lexer's state, and what its two halves call of each other.
+ * sqltemplate_lex.c knows tokens, sqltemplate_slot.c knows slots and puts the parts together.
+ * Nobody outside of sqltemplate*.c includes this.
  */
 #ifndef ENGINE_SQLTEMPLATE_LEX_H
 #define ENGINE_SQLTEMPLATE_LEX_H
@@ -44,13 +45,15 @@ int engine_sqltemplate_fail_slot_inside(
 /* A slot without quotes of its own, at the lexer's place. */
 int engine_sqltemplate_lex_bare_slot(struct engine_sqltemplate_lexer *lexer) LEASED_MUST_CHECK;
 
-/* Does a slot fill the quotes that open at the lexer's place, and nothing else? *ret_close: where they close. */
+/* Does a slot fill the quotes that open at the lexer's place, and nothing else? *ret_close: where
+ * they close. */
 bool engine_sqltemplate_slot_fills_quotes(
     const struct engine_sqltemplate_lexer *lexer, char quote, size_t *ret_close);
 int engine_sqltemplate_lex_quoted_slot(
     struct engine_sqltemplate_lexer *lexer, char quote, size_t close) LEASED_MUST_CHECK;
 
-/* A word, a sign or a quoted thing: what makes a statement one, and parts two strings from each other. */
+/* A word, a sign or a quoted thing: what makes a statement one, and parts two strings from each
+ * other. */
 void engine_sqltemplate_note_content(struct engine_sqltemplate_lexer *lexer);
 
 /* Around a string; refused directly after another. */

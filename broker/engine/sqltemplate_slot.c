@@ -1,6 +1,6 @@
 /*
- * Slots of SQL templates: which there are, where one may stand, and the output that is made of them and of the SQL
- * between them. Called by sqltemplate_lex.c; knows no token of SQL.
+ * Slots of SQL templates: which there are, where one may stand, and the output that is made of them
+ * and of the SQL between them. Called by sqltemplate_lex.c; knows no token of SQL.
  */
 #include "engine/sqltemplate_lex.h"
 
@@ -104,7 +104,8 @@ engine_sqltemplate_finish_statement(struct engine_sqltemplate_lexer *lexer)
 	return (0);
 }
 
-/* A word, a sign or a quoted thing: what makes a statement one, and parts two strings from each other. */
+/* A word, a sign or a quoted thing: what makes a statement one, and parts two strings from each
+ * other. */
 void
 engine_sqltemplate_note_content(struct engine_sqltemplate_lexer *lexer)
 {
@@ -113,8 +114,9 @@ engine_sqltemplate_note_content(struct engine_sqltemplate_lexer *lexer)
 }
 
 /*
- * Servers join two strings that only blanks part (PostgreSQL: blanks with a line end). Joined with a slot's value the
- * result is nobody's intention, and PostgreSQL goes on with the first one's escapes: refused altogether.
+ * Servers join two strings that only blanks part (PostgreSQL: blanks with a line end). Joined with
+ * a slot's value the result is nobody's intention, and PostgreSQL goes on with the first one's
+ * escapes: refused altogether.
  */
 int
 engine_sqltemplate_begin_string(struct engine_sqltemplate_lexer *lexer)
@@ -213,7 +215,8 @@ add_slot(struct engine_sqltemplate_lexer *lexer, const struct slot_name *slot, b
 	return (0);
 }
 
-/* A slot without quotes of its own: nothing may touch it that would make it a part of something larger. */
+/* A slot without quotes of its own: nothing may touch it that would make it a part of something
+ * larger. */
 int
 engine_sqltemplate_lex_bare_slot(struct engine_sqltemplate_lexer *lexer)
 {

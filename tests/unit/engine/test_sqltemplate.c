@@ -1,4 +1,5 @@
-/* The lexer of SQL templates: where statements end, where a slot may stand, and what is refused with which reason. */
+/* The lexer of SQL templates: where statements end, where a slot may stand, and what is refused
+ * with which reason. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
