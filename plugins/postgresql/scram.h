@@ -1,0 +1,14 @@
+/* The verifier that is sent in the place of a password; see scram.c. */
+#ifndef POSTGRESQL_SCRAM_H
+#define POSTGRESQL_SCRAM_H
+
+#include <leased/error.h>
+#include <leased/secret.h>
+
+#define POSTGRESQL_SCRAM_SIZE 256
+
+/* Writes "SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key>". The caller wipes it. */
+int postgresql_scram_verifier(const char *password, int iterations,
+    char ret_verifier[POSTGRESQL_SCRAM_SIZE], struct leased_err *err) LEASED_MUST_CHECK;
+
+#endif
