@@ -1,1 +1,12 @@
+# The evil plugin lies in a plugin directory of its own.
+if(NOT TARGET evil_plugin)
+	add_executable(evil_plugin ${CMAKE_SOURCE_DIR}/tests/support/evil_plugin.c)
+	target_link_libraries(evil_plugin PRIVATE leased_base)
+	set_target_properties(evil_plugin PROPERTIES OUTPUT_NAME evil RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/unit/plugins)
+endif()
 target_link_libraries(${target} PRIVATE leased_test_support)
+if(NOT target MATCHES "fake_port$")
+	target_sources(${target} PRIVATE ${module_dir}/fixture.c)
+	add_dependencies(${target} evil_plugin)
+	target_compile_definitions(${target} PRIVATE EVIL_PLUGIN_DIR="${CMAKE_BINARY_DIR}/unit/plugins")
+endif()

@@ -1,0 +1,162 @@
+/*
+ * When a connection does not answer: the pool's back-off, what is said meanwhile, and how it comes
+ * back. Only a start, an open or a ping that fails leads here, never one account's refusal. Part of
+ * pool.c's machine.
+ */
+#include <event2/event.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "plugin/pool.h"
+
+#define BACKOFF_MIN_US 1000000
+#define BACKOFF_MAX_US 60000000
+/* A connection that was up for so long starts its back-off from the shortest again. */
+#define STABLE_US 60000000
+
+static int64_t
+now_us(const struct pool *pool)
+{
+	return (pool->host->clock->boot_us(pool->host->clock));
+}
+
+/* 1, 2, 4 .. 60 s, and up to a quarter more, so that connections of one dead server spread. */
+static int64_t
+delay_us(struct pool *pool)
+{
+	int64_t delay = BACKOFF_MIN_US;
+	uint32_t random = 0;
+
+	for (unsigned i = 1; i < pool->failures && delay < BACKOFF_MAX_US; i++)
+		delay *= 2;
+	pool->host->ids->fill(pool->host->ids, &random, sizeof(random));
+	delay += (int64_t)(random % (uint32_t)(delay / 4));
+	return (delay < BACKOFF_MAX_US ? delay : BACKOFF_MAX_US);
+}
+
+void
+plugin_pool_schedule_retry(struct pool *pool)
+{
+	int64_t us = pool->start_not_before_us - now_us(pool);
+	struct timeval after;
+
+	if (us < 1000)
+		us = 1000;
+	after = (struct timeval){(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
+	if (event_add(pool->retry, &after) != 0)
+		log_fatal("out of memory");
+}
+
+int
+plugin_pool_refuse(const struct pool *pool, struct leased_err *ret_why)
+{
+	switch (pool->state) {
+	case POOL_CONNECTING:
+	case POOL_UP:
+		return (0);
+	case POOL_BACKOFF:
+		*ret_why = pool->why; /* its code says more than ours */
+		return (LEASED_EUNAVAIL);
+	case POOL_CLOSED:
+		break;
+	}
+	return (leased_err_set(ret_why, LEASED_ECANCELED, "the connection was closed"));
+}
+
+static void
+refuse_queued(struct pool *pool, struct call_list *list)
+{
+	struct call *call;
+
+	while ((call = TAILQ_FIRST(list)) != NULL)
+		plugin_call_fail_later(call, LEASED_EUNAVAIL, true, &pool->why);
+}
+
+static bool
+others_serve(const struct pool *pool, const struct worker *but)
+{
+	const struct worker *worker;
+
+	TAILQ_FOREACH (worker, &pool->workers, in_pool)
+		if (worker != but && (worker->state == WORKER_IDLE || worker->state == WORKER_BUSY))
+			return (true);
+	return (false);
+}
+
+void
+plugin_pool_failed(struct pool *pool, const struct worker *worker, const struct leased_err *why)
+{
+	bool ping_failed = worker->state == WORKER_IDLE;
+
+	if (pool->state == POOL_CLOSED)
+		return;
+	if (pool->state == POOL_UP && now_us(pool) - pool->up_since_us > STABLE_US)
+		pool->failures = 0;
+	if (pool->state == POOL_BACKOFF && now_us(pool) < pool->start_not_before_us)
+		return; /* another worker of the same outage */
+	pool->failures++;
+	pool->start_not_before_us = now_us(pool) + delay_us(pool);
+	pool->why = *why;
+	log_warn("a backend does not answer", LOG_I("connection", pool->port.connection),
+	    LOG_S("plugin", pool->row->program), LOG_ERR(why), LOG_I("failures", pool->failures),
+	    LOG_I("again_ms", (pool->start_not_before_us - now_us(pool)) / 1000));
+	plugin_pool_schedule_retry(pool);
+	if (pool->state == POOL_UP && !ping_failed && others_serve(pool, worker))
+		return; /* one worker more could not be had: the others go on */
+	if (pool->state != POOL_BACKOFF)
+		plugin_pool_enter(pool, POOL_BACKOFF);
+	refuse_queued(pool, &pool->mints);
+	refuse_queued(pool, &pool->others);
+}
+
+void
+plugin_pool_connected(struct pool *pool)
+{
+	const struct plugin_port_events *events = &pool->port.events;
+	bool recovered = pool->state == POOL_BACKOFF;
+
+	if (pool->state == POOL_CLOSED)
+		return;
+	pool->start_not_before_us = 0;
+	if (pool->state != POOL_UP) {
+		plugin_pool_enter(pool, POOL_UP);
+		pool->up_since_us = now_us(pool);
+		event_del(pool->retry);
+	}
+	if (recovered && events->on_recovered != NULL)
+		events->on_recovered(events->arg, &pool->port);
+	plugin_pool_dispatch(pool);
+}
+
+void
+plugin_pool_on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct pool *pool = plugin_pool_from(arg);
+	struct worker *worker, *idle = NULL;
+	unsigned all = 0;
+	bool asked = false;
+
+	(void)fd;
+	(void)what;
+	if (pool->state != POOL_BACKOFF) {
+		plugin_pool_dispatch(pool);
+		return;
+	}
+	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
+		all++;
+		if (worker->state == WORKER_IDLE)
+			idle = worker;
+		asked |= worker->state == WORKER_STARTING || worker->state == WORKER_OPENING ||
+			 (worker->call != NULL && worker->call->own);
+	}
+	if (asked)
+		return; /* its answer decides */
+	if (idle != NULL)
+		plugin_pool_own_call(pool, idle, PLUGIN_OP_PING);
+	else if (all < pool->size)
+		plugin_pool_start_worker(pool);
+	else {
+		pool->start_not_before_us = now_us(pool) + BACKOFF_MIN_US;
+		plugin_pool_schedule_retry(pool); /* all are busy, or not reaped yet */
+	}
+}

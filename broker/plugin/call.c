@@ -1,0 +1,206 @@
+/*
+ * One call to a plugin: its deadline, its end. A call ends in plugin_call_finish(), once, from the
+ * loop; or it is dropped when canceled. Which worker gets it, and when, is pool.c's to say.
+ */
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "plugin/pool.h"
+
+static struct call *
+call_from(void *arg)
+{
+	struct call *call = arg;
+
+	if (call->head.tag != PLUGIN_CALL_TAG)
+		abort();
+	return (call);
+}
+
+static bool
+takes_the_mint_slot(const struct call *call)
+{
+	return (call->op == PLUGIN_OP_MINT || call->own);
+}
+
+/* The list that its state says. */
+static struct call_list *
+list_of(struct call *call)
+{
+	if (call->state != CALL_QUEUED)
+		return (&call->pool->busy);
+	return (call->op == PLUGIN_OP_MINT ? &call->pool->mints : &call->pool->others);
+}
+
+static const char *
+call_state_name(enum call_state state)
+{
+	switch (state) {
+	case CALL_QUEUED:
+		return ("queued");
+	case CALL_RUNNING:
+		return ("running");
+	case CALL_ENDING:
+		return ("ending");
+	}
+	return ("?");
+}
+
+/* The one place where the state changes; the list follows it. */
+static void
+enter(struct call *call, enum call_state next)
+{
+	if (next <= call->state)
+		(void)bug(NULL, "a call goes from %s to %s", call_state_name(call->state),
+		    call_state_name(next));
+	TAILQ_REMOVE(list_of(call), call, entry);
+	call->state = next;
+	TAILQ_INSERT_TAIL(list_of(call), call, entry);
+}
+
+static void
+leave_worker(struct call *call)
+{
+	if (call->worker == NULL)
+		return;
+	if (!takes_the_mint_slot(call))
+		call->pool->busy_others--;
+	call->worker->call = NULL;
+	call->worker = NULL;
+}
+
+void
+plugin_call_drop(struct call *call)
+{
+	leave_worker(call);
+	TAILQ_REMOVE(list_of(call), call, entry);
+	event_free(call->timer);
+	json_decref(call->params);
+	call->head.tag = 0;
+	free(call);
+}
+
+void
+plugin_call_finish(struct call *call, const struct plugin_outcome *outcome)
+{
+	struct plugin_outcome told = *outcome; /* it may be the call's own */
+	plugin_done done = call->done;
+	void *arg = call->arg;
+
+	plugin_call_drop(call);
+	done(arg, &told);
+}
+
+static int64_t
+left_us(const struct call *call)
+{
+	struct wclock *clock = call->pool->host->clock;
+
+	return (call->deadline_us - clock->boot_us(clock));
+}
+
+static void
+arm(struct call *call, int64_t us)
+{
+	const struct timeval after = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
+
+	if (event_add(call->timer, &after) != 0)
+		log_fatal("out of memory");
+}
+
+void
+plugin_call_fail_later(struct call *call, int code, bool not_sent, const struct leased_err *why)
+{
+	call->outcome = (struct plugin_outcome){.code = code, .not_sent = not_sent, .err = *why};
+	enter(call, CALL_ENDING);
+	arm(call, 1);
+}
+
+static void
+time_out(struct call *call)
+{
+	struct plugin_outcome outcome = {.code = LEASED_ETIMEDOUT};
+
+	if (call->state == CALL_QUEUED) {
+		outcome.not_sent = true;
+		(void)leased_err_set(&outcome.err, LEASED_ETIMEDOUT,
+		    "%s found no free worker of plugin %s in time; the connection is overloaded or "
+		    "still being opened",
+		    plugin_op_name(call->op), call->pool->row->program);
+		plugin_call_finish(call, &outcome);
+		return;
+	}
+	(void)leased_err_set(&outcome.err, LEASED_ETIMEDOUT,
+	    "plugin %s did not finish %s in time; its worker was killed, what was asked may "
+	    "still happen",
+	    call->pool->row->program, plugin_op_name(call->op));
+	call->outcome = outcome;
+	enter(call, CALL_ENDING);
+	/* The outcome is told once the worker is reaped: until then it may still be sending. */
+	plugin_worker_kill(call->worker, outcome.err.text);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct call *call = call_from(arg);
+
+	(void)fd;
+	(void)what;
+	if (call->state == CALL_ENDING)
+		plugin_call_finish(call, &call->outcome);
+	else if (left_us(call) > 0)
+		arm(call, left_us(call)); /* the loop's clock and ours differ a little */
+	else
+		time_out(call);
+}
+
+struct call *
+plugin_call_new(struct pool *pool, enum plugin_op op, json_t *params, unsigned timeout_ms,
+    plugin_done done, void *arg)
+{
+	struct wclock *clock = pool->host->clock;
+	struct call *call = calloc(1, sizeof(*call));
+
+	if (call == NULL || params == NULL ||
+	    (call->timer = evtimer_new(pool->host->loop, on_timer, call)) == NULL) {
+		json_decref(params);
+		free(call);
+		return (NULL);
+	}
+	call->head = (struct plugin_call){.tag = PLUGIN_CALL_TAG, .port = &pool->port};
+	call->pool = pool;
+	call->op = op;
+	call->params = params;
+	call->count = (unsigned)(json_array_size(json_object_get(params, "accounts")) +
+				 json_array_size(json_object_get(params, "sessions")));
+	call->deadline_us = clock->boot_us(clock) + (int64_t)timeout_ms * 1000;
+	call->done = done;
+	call->arg = arg;
+	call->state = CALL_QUEUED;
+	TAILQ_INSERT_TAIL(list_of(call), call, entry);
+	arm(call, (int64_t)timeout_ms * 1000);
+	return (call);
+}
+
+void
+plugin_call_run(struct call *call, struct worker *worker)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	int64_t left_ms = left_us(call) / 1000;
+	int r;
+
+	r = plugin_worker_send(
+	    worker, call->op, call->params, call->count, left_ms > 0 ? left_ms : 0, &err);
+	if (r != 0) {
+		plugin_call_fail_later(call, r, true, &err);
+		return;
+	}
+	call->worker = worker;
+	worker->call = call;
+	if (!takes_the_mint_slot(call))
+		call->pool->busy_others++;
+	enter(call, CALL_RUNNING);
+}

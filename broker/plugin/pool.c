@@ -1,0 +1,500 @@
+/*
+ * A configured connection's pool: which worker gets which call, what is told to the port's owner. A
+ * call's life is call.c's, failure of the connection backoff.c's, processes are worker.c's. Behind
+ * struct plugin_port; lease/ and engine/ are its callers.
+ */
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/defer.h"
+#include "base/log.h"
+#include "plugin/pool.h"
+
+#define POOL_TAG 0x9c700100u
+#define POOL_SIZE_MAX 64
+
+struct pool_ack {
+	struct plugin_session_ack head; /* first */
+	struct worker *worker;          /* NULL once it is gone */
+};
+
+struct pool *
+plugin_pool_from(void *arg)
+{
+	struct pool *pool = arg;
+
+	if (pool->tag != POOL_TAG)
+		abort();
+	return (pool);
+}
+
+static const char *
+pool_state_name(enum pool_state state)
+{
+	switch (state) {
+	case POOL_CONNECTING:
+		return ("connecting");
+	case POOL_UP:
+		return ("up");
+	case POOL_BACKOFF:
+		return ("back-off");
+	case POOL_CLOSED:
+		return ("closed");
+	}
+	return ("?");
+}
+
+void
+plugin_pool_enter(struct pool *pool, enum pool_state next)
+{
+	static const unsigned edges[] = {
+	    [POOL_CONNECTING] = 1u << POOL_UP | 1u << POOL_BACKOFF | 1u << POOL_CLOSED,
+	    [POOL_UP] = 1u << POOL_BACKOFF | 1u << POOL_CLOSED,
+	    [POOL_BACKOFF] = 1u << POOL_UP | 1u << POOL_CLOSED,
+	    [POOL_CLOSED] = 0,
+	};
+
+	if ((edges[pool->state] & 1u << next) == 0)
+		(void)bug(NULL, "a pool goes from %s to %s", pool_state_name(pool->state),
+		    pool_state_name(next));
+	log_info("connection", LOG_I("connection", pool->port.connection),
+	    LOG_S("plugin", pool->row->program), LOG_S("from", pool_state_name(pool->state)),
+	    LOG_S("to", pool_state_name(next)));
+	pool->state = next;
+}
+
+/* ---- who gets what ---- */
+
+/* One worker is kept for minting: a drain of overdue leases must not make clients wait. */
+static unsigned
+others_limit(const struct pool *pool)
+{
+	return (pool->size > 1 ? pool->size - 1 : 1);
+}
+
+static struct call *
+next_call(struct pool *pool)
+{
+	struct call *mint = TAILQ_FIRST(&pool->mints);
+
+	if (mint != NULL || pool->busy_others >= others_limit(pool))
+		return (mint);
+	return (TAILQ_FIRST(&pool->others));
+}
+
+static struct worker *
+idle_worker(struct pool *pool)
+{
+	struct worker *worker;
+
+	TAILQ_FOREACH (worker, &pool->workers, in_pool)
+		if (worker->state == WORKER_IDLE)
+			return (worker);
+	return (NULL);
+}
+
+/* Calls that a further worker could take now. */
+static unsigned
+count_waiting(const struct pool *pool)
+{
+	unsigned count = 0, room = others_limit(pool) - pool->busy_others;
+	const struct call *call;
+
+	TAILQ_FOREACH (call, &pool->mints, entry)
+		count++;
+	TAILQ_FOREACH (call, &pool->others, entry) {
+		if (room == 0)
+			break;
+		room--;
+		count++;
+	}
+	return (count);
+}
+
+void
+plugin_pool_start_worker(struct pool *pool)
+{
+	struct worker *worker = plugin_worker_start(pool, pool->host, pool->row->program);
+
+	if (worker != NULL)
+		TAILQ_INSERT_TAIL(&pool->workers, worker, in_pool);
+}
+
+/* On demand, but one is always there. Workers that are not reaped yet count: they may still hold a
+ * connection to the backend. */
+static void
+start_more(struct pool *pool)
+{
+	unsigned all = 0, coming = 0, alive = 0, waiting = count_waiting(pool);
+	const struct worker *worker;
+
+	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
+		all++;
+		alive += worker->state != WORKER_DEAD;
+		coming += worker->state == WORKER_STARTING || worker->state == WORKER_OPENING;
+	}
+	if (alive > 0 && waiting <= coming)
+		return;
+	if (pool->host->clock->boot_us(pool->host->clock) < pool->start_not_before_us) {
+		plugin_pool_schedule_retry(pool);
+		return;
+	}
+	if (pool->state == POOL_CONNECTING)
+		waiting = 1; /* the first shows whether more make sense */
+	for (; all < pool->size && (alive == 0 || coming < waiting); all++, coming++, alive++)
+		plugin_pool_start_worker(pool);
+}
+
+void
+plugin_pool_dispatch(struct pool *pool)
+{
+	struct worker *worker;
+	struct call *call;
+
+	if (pool->state == POOL_CLOSED || pool->state == POOL_BACKOFF)
+		return;
+	while (pool->state == POOL_UP && (worker = idle_worker(pool)) != NULL &&
+	       (call = next_call(pool)) != NULL)
+		plugin_call_run(call, worker);
+	start_more(pool);
+}
+
+/* ---- calls of its own ---- */
+
+static json_t *
+own_params(const struct pool *pool, enum plugin_op op)
+{
+	if (op != PLUGIN_OP_OPEN)
+		return (json_object());
+	return (json_pack("{s:O,s:s,s:s}", "config", pool->config, "tag", pool->host->store_tag,
+	    "instance", pool->host->instance));
+}
+
+void
+plugin_pool_own_call(struct pool *pool, struct worker *worker, enum plugin_op op)
+{
+	struct call *call =
+	    plugin_call_new(pool, op, own_params(pool, op), plugin_op_timeout_ms(op), NULL, NULL);
+
+	if (call == NULL) {
+		plugin_worker_kill(worker, "out of memory");
+		return;
+	}
+	call->own = true;
+	plugin_call_run(call, worker);
+	if (call->state == CALL_RUNNING)
+		return;
+	plugin_worker_kill(worker, call->outcome.err.text);
+	plugin_call_drop(call);
+}
+
+static void
+on_open(struct pool *pool, struct worker *worker, const json_t *result)
+{
+	const char *server = json_string_value(json_object_get(result, "server"));
+
+	snprintf(pool->port.server, sizeof(pool->port.server), "%s", server);
+	json_decref(pool->port.opened);
+	pool->port.opened = json_deep_copy(result);
+	pool->port.opened_boot_us = pool->host->clock->boot_us(pool->host->clock);
+	plugin_worker_opened(worker);
+	plugin_pool_connected(pool);
+}
+
+static void
+on_own_reply(struct pool *pool, struct worker *worker, enum plugin_op op, const struct reply *reply)
+{
+	if (reply->code != 0) {
+		if (op != PLUGIN_OP_PING) { /* it would have to start again anyway */
+			worker->accounted = true;
+			plugin_worker_kill(worker, reply->err.text);
+		}
+		plugin_pool_failed(pool, worker, &reply->err);
+		return;
+	}
+	if (op == PLUGIN_OP_OPEN) {
+		on_open(pool, worker, reply->result);
+	} else if (op == PLUGIN_OP_PING) {
+		plugin_pool_connected(pool);
+	} else {
+		if (pool->port.description == NULL)
+			pool->port.description = json_deep_copy(reply->result);
+		plugin_pool_own_call(pool, worker, PLUGIN_OP_OPEN);
+	}
+}
+
+/* ---- what workers say ---- */
+
+void
+plugin_pool_on_worker_ready(struct worker *worker)
+{
+	plugin_pool_own_call(worker->pool, worker,
+	    worker->pool->port.description == NULL ? PLUGIN_OP_DESCRIBE : PLUGIN_OP_OPEN);
+}
+
+void
+plugin_pool_on_worker_reply(struct worker *worker, const struct reply *reply)
+{
+	struct pool *pool = worker->pool;
+	struct call *call = worker->call;
+	enum plugin_op op = call->op;
+	plugin_done done = call->done;
+	void *arg = call->arg;
+	bool own = call->own;
+	struct plugin_outcome outcome = {.code = reply->code,
+	    .not_sent = reply->not_sent,
+	    .result = reply->result,
+	    .worker = worker->id,
+	    .err = reply->err};
+
+	plugin_call_drop(call);
+	if (own) {
+		on_own_reply(pool, worker, op, reply);
+		return;
+	}
+	/* Before the callback, which may want this worker. */
+	if (reply->code == LEASED_EUNAVAIL || reply->code == LEASED_ETIMEDOUT)
+		plugin_pool_own_call(pool, worker, PLUGIN_OP_PING);
+	else if (reply->code == 0 && pool->state == POOL_BACKOFF)
+		plugin_pool_connected(pool);
+	done(arg, &outcome);
+	plugin_pool_dispatch(pool);
+}
+
+static void
+on_ack(struct plugin_session_ack *head, int result)
+{
+	struct pool_ack *ack = (struct pool_ack *)head;
+
+	if (ack->worker != NULL) {
+		ack->worker->ack = NULL;
+		plugin_worker_answer_session(ack->worker, result);
+	}
+	ack->head.tag = 0;
+	free(ack);
+}
+
+void
+plugin_pool_on_worker_session(struct worker *worker, const char *session)
+{
+	const struct plugin_port_events *events = &worker->pool->port.events;
+	struct pool_ack *ack;
+
+	if (events->on_session == NULL) {
+		plugin_worker_answer_session(worker, 0);
+		return;
+	}
+	if ((ack = calloc(1, sizeof(*ack))) == NULL) {
+		plugin_worker_answer_session(worker, LEASED_ENOMEM);
+		return;
+	}
+	ack->head = (struct plugin_session_ack){PLUGIN_SESSION_ACK_TAG, on_ack};
+	ack->worker = worker;
+	worker->ack = &ack->head;
+	events->on_session(events->arg, &worker->pool->port, worker->id, session, &ack->head);
+}
+
+void
+plugin_pool_on_worker_session_end(struct worker *worker, const char *session)
+{
+	const struct plugin_port_events *events = &worker->pool->port.events;
+
+	if (events->on_session_end != NULL)
+		events->on_session_end(events->arg, &worker->pool->port, worker->id, session);
+}
+
+/* ---- the end of a worker, and of the pool ---- */
+
+static void
+pool_free(void *arg)
+{
+	struct pool *pool = plugin_pool_from(arg);
+
+	event_free(pool->retry);
+	json_decref(pool->config);
+	json_decref(pool->port.description);
+	json_decref(pool->port.opened);
+	pool->tag = 0;
+	free(pool);
+}
+
+/* The call that a dead worker had. False: there was none of a user's. */
+static bool
+end_call_of(struct worker *worker)
+{
+	struct call *call = worker->call;
+	struct plugin_outcome outcome = {.code = LEASED_ECRASHED, .worker = worker->id};
+
+	if (call == NULL)
+		return (false);
+	if (call->own) {
+		plugin_call_drop(call);
+		return (false);
+	}
+	if (call->state == CALL_ENDING) {
+		outcome = call->outcome;
+		outcome.worker = worker->id;
+	} else {
+		(void)leased_err_set(&outcome.err, LEASED_ECRASHED,
+		    "the worker of plugin %s died during %s, what was asked may still happen: %s",
+		    worker->program, plugin_op_name(call->op), worker->why);
+	}
+	plugin_call_finish(call, &outcome);
+	return (true);
+}
+
+void
+plugin_pool_on_worker_gone(struct worker *worker)
+{
+	struct pool *pool = worker->pool;
+	const struct plugin_port_events *events = &pool->port.events;
+	struct leased_err why = LEASED_ERR_INIT;
+	bool had_call;
+
+	TAILQ_REMOVE(&pool->workers, worker, in_pool);
+	if (worker->ack != NULL)
+		((struct pool_ack *)worker->ack)->worker = NULL;
+	worker->ack = NULL;
+	if (!worker->accounted)
+		log_warn("a worker ended", LOG_S("plugin", worker->program),
+		    LOG_S("worker", worker->id), LOG_S("reason", worker->why));
+	if (worker->ran && events->on_worker_gone != NULL)
+		events->on_worker_gone(events->arg, &pool->port, worker->id);
+	had_call = end_call_of(worker);
+	if (pool->state == POOL_CLOSED) {
+		if (TAILQ_EMPTY(&pool->workers))
+			defer_free(pool->host->loop, pool_free, pool);
+		return;
+	}
+	if (!had_call && !worker->accounted) {
+		(void)leased_err_set(&why, LEASED_ECRASHED, "plugin %s: %s%s", worker->program,
+		    worker->ran ? "its worker " : "", worker->why);
+		if (worker->opened && pool->failures == 0)
+			pool->failures = 1; /* once, nothing is made of it */
+		else
+			plugin_pool_failed(pool, worker, &why);
+	}
+	plugin_pool_dispatch(pool);
+}
+
+/* ---- the port ---- */
+
+static struct plugin_call *
+pool_call(struct plugin_port *port, enum plugin_op op, json_t *params, unsigned timeout_ms,
+    plugin_done done, void *arg)
+{
+	struct pool *pool = plugin_pool_from(port);
+	struct leased_err why = LEASED_ERR_INIT;
+	struct call *call;
+	int r;
+
+	if (pool->state == POOL_CLOSED) {
+		json_decref(params);
+		return (NULL);
+	}
+	if ((call = plugin_call_new(pool, op, params, timeout_ms, done, arg)) == NULL)
+		return (NULL);
+	if ((r = plugin_pool_refuse(pool, &why)) != 0)
+		plugin_call_fail_later(call, r, true, &why);
+	else
+		plugin_pool_dispatch(pool);
+	return (&call->head);
+}
+
+static void
+pool_cancel(struct plugin_call *head)
+{
+	struct call *call = (struct call *)head;
+	struct worker *worker = call->worker;
+
+	if (worker != NULL) {
+		worker->accounted = true;
+		plugin_worker_kill(worker, "its call was canceled");
+	}
+	plugin_call_drop(call);
+}
+
+static int
+pool_ready(struct plugin_port *port, struct leased_err *err)
+{
+	struct leased_err why = LEASED_ERR_INIT;
+	int r;
+
+	if ((r = plugin_pool_refuse(plugin_pool_from(port), &why)) != 0 && err != NULL)
+		*err = why;
+	return (r);
+}
+
+static void
+end_calls(struct call_list *list)
+{
+	struct plugin_outcome outcome = {.code = LEASED_ECANCELED};
+	struct call *call;
+
+	(void)leased_err_set(
+	    &outcome.err, LEASED_ECANCELED, "the connection was closed or is being changed");
+	while ((call = TAILQ_FIRST(list)) != NULL) {
+		outcome.not_sent = call->worker == NULL;
+		outcome.worker = call->worker != NULL ? call->worker->id : NULL;
+		if (call->own)
+			plugin_call_drop(call);
+		else
+			plugin_call_finish(call, &outcome);
+	}
+}
+
+static void
+pool_close(struct plugin_port *port)
+{
+	struct pool *pool = plugin_pool_from(port);
+	struct worker *worker;
+
+	if (pool->state == POOL_CLOSED)
+		return;
+	plugin_pool_enter(pool, POOL_CLOSED);
+	TAILQ_REMOVE(&pool->host->pools, pool, in_host);
+	event_del(pool->retry);
+	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
+		worker->accounted = true;
+		plugin_worker_kill(worker, "the connection was closed");
+	}
+	end_calls(&pool->mints);
+	end_calls(&pool->others);
+	end_calls(&pool->busy);
+	if (TAILQ_EMPTY(&pool->workers))
+		defer_free(pool->host->loop, pool_free, pool);
+}
+
+static const struct plugin_port_ops pool_ops = {pool_call, pool_cancel, pool_ready, pool_close};
+
+struct plugin_port *
+plugin_port_open(struct plugin_host *host, const struct plugin_catalog_row *row, json_t *config,
+    unsigned size, int64_t connection)
+{
+	struct pool *pool = calloc(1, sizeof(*pool));
+
+	if (pool == NULL ||
+	    (pool->retry = evtimer_new(host->loop, plugin_pool_on_retry, pool)) == NULL) {
+		json_decref(config);
+		free(pool);
+		return (NULL);
+	}
+	pool->tag = POOL_TAG;
+	pool->port.ops = &pool_ops;
+	pool->port.connection = connection;
+	pool->host = host;
+	pool->row = row;
+	pool->config = config;
+	pool->size = size != 0 ? size : row->pool;
+	if (pool->size > POOL_SIZE_MAX)
+		pool->size = POOL_SIZE_MAX;
+	TAILQ_INIT(&pool->workers);
+	TAILQ_INIT(&pool->mints);
+	TAILQ_INIT(&pool->others);
+	TAILQ_INIT(&pool->busy);
+	TAILQ_INSERT_TAIL(&host->pools, pool, in_host);
+	plugin_pool_dispatch(pool);
+	return (&pool->port);
+}
