@@ -1,0 +1,334 @@
+/*
+ * Roles of auth/unix: which peers get which policies. Between fields AND, within a list OR; roles
+ * that match unite their policies, and the smallest cap holds. They are few and all in memory,
+ * since each request of a peer looks at all of them.
+ *
+ * bound_units: SO_PEERPIDFD is needed to name the unit of a peer without a race, and nothing here
+ * reads units yet, so that such a role never matches: it must not match more than it says.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/auth_private.h"
+#include "base/path.h"
+
+#define ROLE_KIND "unix_role"
+#define ROLE_PAGE 64
+
+/* ---- roles in memory ---- */
+
+static void
+role_clear(struct auth_unix_role *role)
+{
+	free(role->name);
+	json_decref(role->data);
+	free(role->uids);
+	free(role->gids);
+	*role = (struct auth_unix_role){0};
+}
+
+static int
+role_numbers(const json_t *list, int64_t **ret_numbers, size_t *ret_count, struct leased_err *err)
+{
+	size_t count = json_array_size(list);
+	int64_t *numbers;
+
+	if (count == 0)
+		return (0);
+	if ((numbers = calloc(count, sizeof(*numbers))) == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	for (size_t i = 0; i < count; i++)
+		numbers[i] = json_integer_value(json_array_get(list, i));
+	*ret_numbers = numbers;
+	*ret_count = count;
+	return (0);
+}
+
+static struct auth_unix_role *
+role_find(struct auth *auth, const char *name)
+{
+	for (size_t i = 0; i < auth->role_count; i++)
+		if (strcmp(auth->roles[i].name, name) == 0)
+			return (&auth->roles[i]);
+	return (NULL);
+}
+
+/* Puts a role into memory, in place of one of its name. data is borrowed. */
+static int
+role_remember(
+    struct auth *auth, const char *name, json_t *data, bool declared, struct leased_err *err)
+{
+	struct auth_unix_role role = {.declared = declared}, *there, *roles;
+	int r;
+
+	role.data = json_incref(data);
+	role.policies = json_object_get(data, "policies");
+	role.bound_units = json_array_size(json_object_get(data, "bound_units")) > 0;
+	role.max_leases = json_integer_value(json_object_get(data, "max_leases"));
+	r = role_numbers(json_object_get(data, "bound_uids"), &role.uids, &role.uid_count, err);
+	if (r == 0)
+		r = role_numbers(
+		    json_object_get(data, "bound_gids"), &role.gids, &role.gid_count, err);
+	if (r == 0 && (role.name = strdup(name)) == NULL)
+		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
+	if (r != 0)
+		goto out;
+	if ((there = role_find(auth, name)) == NULL) {
+		roles = reallocarray(auth->roles, auth->role_count + 1, sizeof(*roles));
+		if (roles == NULL) {
+			r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
+			goto out;
+		}
+		auth->roles = roles;
+		there = &roles[auth->role_count++];
+		*there = (struct auth_unix_role){0};
+	}
+	role_clear(there);
+	*there = role;
+	role = (struct auth_unix_role){0}; /* ownership handed over */
+out:
+	role_clear(&role);
+	return (r);
+}
+
+static void
+role_forget(struct auth *auth, const char *name)
+{
+	struct auth_unix_role *role = role_find(auth, name);
+
+	if (role == NULL)
+		return;
+	role_clear(role);
+	*role = auth->roles[--auth->role_count];
+}
+
+int
+auth_unix_roles_load(struct auth *auth, struct leased_err *err)
+{
+	struct store_doc **docs = NULL;
+	char after[256] = "";
+	size_t count;
+	int r;
+
+	do {
+		r = store_doc_list(store_db(auth->config.store), ROLE_KIND, "",
+		    after[0] != '\0' ? after : NULL, ROLE_PAGE, &docs, &count, err);
+		if (r != 0)
+			return (r);
+		for (size_t i = 0; i < count; i++) {
+			if (r == 0)
+				r = role_remember(auth, docs[i]->name, docs[i]->data, false, err);
+			(void)snprintf(after, sizeof(after), "%s", docs[i]->name);
+			store_doc_free(docs[i]);
+		}
+		free(docs);
+	} while (r == 0 && count == ROLE_PAGE);
+	return (r);
+}
+
+void
+auth_unix_roles_free(struct auth *auth)
+{
+	for (size_t i = 0; i < auth->role_count; i++)
+		role_clear(&auth->roles[i]);
+	free(auth->roles);
+	auth->roles = NULL;
+	auth->role_count = 0;
+}
+
+/* ---- matching ---- */
+
+static bool
+numbers_have(const int64_t *numbers, size_t count, int64_t number)
+{
+	for (size_t i = 0; i < count; i++)
+		if (numbers[i] == number)
+			return (true);
+	return (false);
+}
+
+static bool
+role_matches_group(const struct auth_unix_role *role, const struct http_peer *peer)
+{
+	if (numbers_have(role->gids, role->gid_count, (int64_t)peer->gid))
+		return (true);
+	for (size_t i = 0; i < peer->group_count; i++)
+		if (numbers_have(role->gids, role->gid_count, (int64_t)peer->groups[i]))
+			return (true);
+	return (false);
+}
+
+static bool
+role_matches(const struct auth_unix_role *role, const struct http_peer *peer)
+{
+	if (role->bound_units)
+		return (false);
+	if (role->uid_count == 0 && role->gid_count == 0)
+		return (false);
+	if (role->uid_count > 0 && !numbers_have(role->uids, role->uid_count, (int64_t)peer->uid))
+		return (false);
+	return (role->gid_count == 0 || role_matches_group(role, peer));
+}
+
+int
+auth_unix_roles_apply(struct auth *auth, const struct http_peer *peer, json_t *names,
+    int64_t *max_leases, struct leased_err *err)
+{
+	for (size_t i = 0; i < auth->role_count; i++) {
+		const struct auth_unix_role *role = &auth->roles[i];
+
+		if (!role_matches(role, peer))
+			continue;
+		if (json_array_extend(names, role->policies) != 0)
+			return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+		if (role->max_leases > 0 && (*max_leases == 0 || role->max_leases < *max_leases))
+			*max_leases = role->max_leases;
+	}
+	return (0);
+}
+
+/* ---- the API's side ---- */
+
+int
+auth_unix_role_get(struct auth *auth, const char *name, json_t **ret_role, struct leased_err *err)
+{
+	const struct auth_unix_role *role = role_find(auth, name);
+
+	if (role == NULL)
+		return (leased_err_set(err, LEASED_ENOENT, "no role %.64s in auth/unix", name));
+	if ((*ret_role = json_deep_copy(role->data)) == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	return (0);
+}
+
+int
+auth_unix_role_names(struct auth *auth, json_t *names)
+{
+	for (size_t i = 0; i < auth->role_count; i++)
+		if (json_array_append_new(names, json_string(auth->roles[i].name)) != 0)
+			return (LEASED_ENOMEM);
+	return (0);
+}
+
+int
+auth_unix_role_declare(
+    struct auth *auth, const char *name, const json_t *body, struct leased_err *err)
+{
+	json_t *data = NULL, *unknown = NULL;
+	int r;
+
+	r = auth_unix_role_build(NULL, body, &data, &unknown, err);
+	if (r == 0 && unknown != NULL)
+		r = leased_err_set(err, LEASED_EINVAL, "unknown key \"%s\"",
+		    json_string_value(json_array_get(unknown, 0)));
+	if (r == 0)
+		r = role_remember(auth, name, data, true, err);
+	json_decref(data);
+	json_decref(unknown);
+	return (r);
+}
+
+struct role_write {
+	struct auth *auth;
+	char *name;
+	json_t *data; /* NULL: deleted */
+	auth_write_done done;
+	void *arg;
+};
+
+static void
+on_role_written(void *arg, int code, const struct leased_err *err)
+{
+	struct role_write *write = arg;
+	struct leased_err own = LEASED_ERR_INIT;
+
+	if (code == 0 && write->data == NULL)
+		role_forget(write->auth, write->name);
+	else if (code == 0) {
+		code = role_remember(write->auth, write->name, write->data, false, &own);
+		err = &own;
+	}
+	write->done(write->arg, code, err);
+	json_decref(write->data);
+	free(write->name);
+	free(write);
+}
+
+/* Takes data; NULL deletes. */
+static void
+role_write_start(struct auth *auth, const char *name, json_t *data, auth_write_done done, void *arg)
+{
+	struct role_write *write = calloc(1, sizeof(*write));
+	struct leased_err err = LEASED_ERR_INIT;
+
+	if (write == NULL || (write->name = strdup(name)) == NULL) {
+		json_decref(data);
+		free(write);
+		(void)leased_err_set(&err, LEASED_ENOMEM, "out of memory");
+		done(arg, err.code, &err);
+		return;
+	}
+	write->auth = auth;
+	write->data = data;
+	write->done = done;
+	write->arg = arg;
+	if (data == NULL)
+		auth_document_delete(auth, ROLE_KIND, name, on_role_written, write);
+	else
+		auth_document_put(auth, ROLE_KIND, name, json_incref(data), on_role_written, write);
+}
+
+static int
+role_check_writable(struct auth *auth, const char *name, struct leased_err *err)
+{
+	const struct auth_unix_role *role = role_find(auth, name);
+
+	if (!path_is_name(name, strlen(name)) || strlen(name) > AUTH_NAME_MAX)
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "a role's name has letters, digits, '_', and '-' or '.' inside, at most %d",
+		    AUTH_NAME_MAX));
+	if (role != NULL && role->declared)
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "role %s is declared in the configuration file: change it there", name));
+	if (role == NULL && auth->role_count >= AUTH_ROLES_MAX)
+		return (leased_err_set(err, LEASED_ELIMIT,
+		    "auth/unix holds at most %d roles, since each request looks at all of them",
+		    AUTH_ROLES_MAX));
+	return (0);
+}
+
+int
+auth_unix_role_check(struct auth *auth, const char *name, const json_t *body, json_t **ret_data,
+    json_t **ret_unknown, struct leased_err *err)
+{
+	const struct auth_unix_role *role = role_find(auth, name);
+	int r;
+
+	if ((r = role_check_writable(auth, name, err)) != 0)
+		return (r);
+	return (auth_unix_role_build(
+	    role != NULL ? role->data : NULL, body, ret_data, ret_unknown, err));
+}
+
+void
+auth_unix_role_put(
+    struct auth *auth, const char *name, json_t *data, auth_write_done done, void *arg)
+{
+	role_write_start(auth, name, data, done, arg);
+}
+
+void
+auth_unix_role_delete(struct auth *auth, const char *name, auth_write_done done, void *arg)
+{
+	const struct auth_unix_role *role = role_find(auth, name);
+	struct leased_err err = LEASED_ERR_INIT;
+
+	if (role != NULL && role->declared) {
+		(void)leased_err_set(&err, LEASED_EINVAL,
+		    "role %s is declared in the configuration file: change it there", name);
+		done(arg, err.code, &err);
+		return;
+	}
+	role_write_start(auth, name, NULL, done, arg);
+}
