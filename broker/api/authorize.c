@@ -1,0 +1,62 @@
+/*
+ * May the caller do this? Turns an operation into the capabilities that policy/ is asked for
+ * (contract 3.4), on the one path that the router sees, too. Deny by default; a denial says what
+ * was missing, to the caller of just this request.
+ */
+#include "api/api_private.h"
+
+/* POST and PUT are create or update, by whether the thing is there: engines that cannot tell want
+ * update. */
+static unsigned
+write_capability(const struct api_request *request)
+{
+	if (request->mount == NULL)
+		return (POLICY_UPDATE);
+	if (engine_exists(request->api->config.engines, request->mount, request->mount_rest) == 0)
+		return (POLICY_CREATE);
+	return (POLICY_UPDATE);
+}
+
+static unsigned
+needed(const struct api_request *request)
+{
+	switch (request->operation) {
+	case API_READ:
+		return (POLICY_READ);
+	case API_LIST:
+		return (POLICY_LIST);
+	case API_WRITE:
+		return (write_capability(request));
+	case API_PATCH:
+		return (POLICY_PATCH);
+	case API_DELETE:
+		return (POLICY_DELETE);
+	}
+	return (POLICY_DENY); /* nobody has it */
+}
+
+int
+api_authorize(const struct api_request *request, struct leased_err *err)
+{
+	struct policy_decision decision;
+	unsigned need = needed(request);
+	char text[400];
+
+	if (request->route != NULL && (request->route->flags & API_SUDO) != 0)
+		need |= POLICY_SUDO;
+	decision = policy_acl_decide(request->identity->acl, request->path, need);
+	if (decision.allowed)
+		return (0);
+	policy_denial_text(&decision, request->path, text, sizeof(text));
+	return (leased_err_set(err, LEASED_EDENIED, "%s", text));
+}
+
+bool
+api_request_has_sudo(const struct api_request *request)
+{
+	if (request->identity == NULL)
+		return (false);
+	if (request->identity->root)
+		return (true);
+	return (policy_acl_allows(request->identity->acl, request->path, POLICY_SUDO));
+}

@@ -1,0 +1,57 @@
+/*
+ * The handlers of the table, file by file. Each gets a request whose caller may do what is asked,
+ * and ends it by one answer.
+ */
+#ifndef API_HANDLERS_H
+#define API_HANDLERS_H
+
+struct api_request;
+
+void api_sys_health(struct api_request *request);
+void api_sys_seal_status(struct api_request *request);
+void api_sys_leader(struct api_request *request);
+void api_sys_init(struct api_request *request);
+
+void api_sys_mounts(struct api_request *request);
+void api_sys_mount(struct api_request *request);
+void api_sys_mount_tune(struct api_request *request);
+void api_sys_auth(struct api_request *request);
+void api_sys_auth_mount(struct api_request *request);
+void api_sys_ui_mounts(struct api_request *request);
+void api_sys_ui_mount(struct api_request *request);
+
+void api_sys_policies(struct api_request *request);
+void api_sys_policy(struct api_request *request);
+void api_sys_policies_legacy(struct api_request *request);
+void api_sys_policy_legacy(struct api_request *request);
+void api_sys_capabilities_self(struct api_request *request);
+void api_sys_capabilities(struct api_request *request);
+
+void api_sys_lease_lookup(struct api_request *request);
+void api_sys_lease_renew(struct api_request *request);
+void api_sys_lease_revoke(struct api_request *request);
+void api_sys_lease_revoke_prefix(struct api_request *request);
+void api_sys_lease_revoke_force(struct api_request *request);
+void api_sys_lease_list(struct api_request *request);
+void api_sys_leases(struct api_request *request);
+void api_sys_lease_count(struct api_request *request);
+void api_sys_leases_mine(struct api_request *request);
+
+void api_auth_token_create(struct api_request *request);
+void api_auth_token_create_orphan(struct api_request *request);
+void api_auth_token_lookup_self(struct api_request *request);
+void api_auth_token_lookup(struct api_request *request);
+void api_auth_token_lookup_accessor(struct api_request *request);
+void api_auth_token_renew_self(struct api_request *request);
+void api_auth_token_renew(struct api_request *request);
+void api_auth_token_renew_accessor(struct api_request *request);
+void api_auth_token_revoke_self(struct api_request *request);
+void api_auth_token_revoke(struct api_request *request);
+void api_auth_token_revoke_accessor(struct api_request *request);
+
+void api_auth_unix_role(struct api_request *request);
+void api_auth_unix_roles(struct api_request *request);
+
+void api_mounted(struct api_request *request);
+
+#endif

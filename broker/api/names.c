@@ -1,0 +1,135 @@
+/*
+ * Lists of documents by name: any number of them, so the reader thread pages through and the loop
+ * only answers. Bounded; what does not fit is said, never dropped in silence.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api_private.h"
+#include "api/reply.h"
+
+#define NAMES_PAGE 256
+#define NAMES_MAX 10000
+
+struct names_read {
+	struct store_read read; /* first */
+	struct api_request *request;
+	const char *kind; /* a literal */
+	bool with_policies, cut;
+	json_t *names;
+};
+
+static int
+names_page(struct names_read *names, struct store_db *db, char **after, bool *ret_more,
+    struct leased_err *err)
+{
+	struct store_doc **docs = NULL;
+	size_t count = 0;
+	int r;
+
+	r = store_doc_list(db, names->kind, "", *after, NAMES_PAGE, &docs, &count, err);
+	if (r != 0)
+		return (r);
+	for (size_t i = 0; i < count; i++) {
+		if (json_array_append_new(names->names, json_string(docs[i]->name)) != 0)
+			r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
+		if (i == count - 1) {
+			free(*after);
+			*after = strdup(docs[i]->name);
+			if (*after == NULL)
+				r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
+		}
+		store_doc_free(docs[i]);
+	}
+	free(docs);
+	*ret_more = count == NAMES_PAGE;
+	return (r);
+}
+
+static int
+names_run(struct store_read *read, struct store_db *db, struct leased_err *err)
+{
+	struct names_read *names = (struct names_read *)read;
+	char *after = NULL;
+	bool more = true;
+	int r = 0;
+
+	while (more && r == 0) {
+		r = names_page(names, db, &after, &more, err);
+		if (more && json_array_size(names->names) >= NAMES_MAX) {
+			names->cut = true;
+			break;
+		}
+	}
+	free(after);
+	return (r);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	return (strcmp(*(const char *const *)a, *(const char *const *)b));
+}
+
+static json_t *
+sorted_unique(const json_t *names)
+{
+	size_t count = json_array_size(names);
+	const char **items = calloc(count + 1, sizeof(*items));
+	json_t *sorted = json_array();
+
+	for (size_t i = 0; items != NULL && i < count; i++)
+		items[i] = json_string_value(json_array_get(names, i));
+	if (items != NULL)
+		qsort(items, count, sizeof(*items), compare);
+	for (size_t i = 0; items != NULL && i < count; i++)
+		if (i == 0 || strcmp(items[i], items[i - 1]) != 0)
+			(void)json_array_append_new(sorted, json_string(items[i]));
+	free(items);
+	return (sorted);
+}
+
+static void
+on_names_read(struct store_read *read, int result, const struct leased_err *err)
+{
+	struct names_read *names = (struct names_read *)read;
+	struct api_request *request = api_request_from(names->request);
+	json_t *keys;
+
+	if (result != 0) {
+		api_reply_error(request, 0, err);
+	} else {
+		if (names->cut)
+			api_request_warn(
+			    request, "there are more than the first %d names", NAMES_MAX);
+		keys = sorted_unique(names->names);
+		if (names->with_policies)
+			api_reply_data(
+			    request, json_pack("{s:O, s:o}", "policies", keys, "keys", keys));
+		else
+			api_reply_keys(request, keys);
+	}
+	json_decref(names->names);
+	free(names);
+}
+
+void
+api_list_documents(
+    struct api_request *request, const char *kind, json_t *builtin, bool with_policies)
+{
+	struct names_read *names = calloc(1, sizeof(*names));
+
+	if (names == NULL || builtin == NULL) {
+		free(names);
+		json_decref(builtin);
+		api_reply_refuse(request, LEASED_ENOMEM, "out of memory");
+		return;
+	}
+	names->read.run = names_run;
+	names->read.done = on_names_read;
+	names->request = request;
+	names->kind = kind;
+	names->with_policies = with_policies;
+	names->names = builtin;
+	store_submit_read(request->api->config.store, &names->read);
+}

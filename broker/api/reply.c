@@ -1,0 +1,372 @@
+/*
+ * Every answer of the API leaves here: the envelope, the errors, the empty ones
+ * (contract 1.5, 1.6). The one place that sees to it that an answer that is no success carries no
+ * token and no secret, and that a lease whose answer is lost is revoked.
+ */
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api_private.h"
+#include "api/reply.h"
+#include "base/log.h"
+
+/* ---- delivery ---- */
+
+struct reply_delivery {
+	struct leases *leases;
+	struct auth *auth;
+	int64_t lease_row, token;
+	char cause[ID_UUID_SIZE];
+};
+
+static void
+on_lost_token_ended(
+    void *arg, int code, const struct lease_job_status *status, const struct leased_err *err)
+{
+	(void)arg;
+	(void)status;
+	if (code != 0)
+		log_warn("a token whose answer was lost could not be ended", LOG_ERR(err));
+}
+
+static void
+on_delivery(void *arg, enum http_delivery delivery)
+{
+	struct reply_delivery *watched = arg;
+
+	if (watched->lease_row != 0)
+		lease_delivery(watched->leases, watched->lease_row, delivery == HTTP_DELIVERED);
+	if (watched->token != 0 && delivery == HTTP_LOST)
+		auth_token_revoke(
+		    watched->auth, watched->token, 0, watched->cause, on_lost_token_ended, NULL);
+	free(watched);
+}
+
+/* Out of memory: nobody would notice a lost answer, so it counts as lost. */
+static bool
+reply_watch(
+    const struct api_request *request, const struct api_answer *answer, struct http_reply *reply)
+{
+	struct reply_delivery *watched;
+
+	if (answer->lease_row == 0 && answer->token == 0)
+		return (true);
+	if ((watched = calloc(1, sizeof(*watched))) == NULL)
+		return (false);
+	watched->leases = request->api->config.leases;
+	watched->auth = request->api->config.auth;
+	watched->lease_row = answer->lease_row;
+	watched->token = answer->token;
+	memcpy(watched->cause, request->id, sizeof(watched->cause));
+	reply->on_delivery = on_delivery;
+	reply->on_delivery_arg = watched;
+	return (true);
+}
+
+/* ---- the end of a request ---- */
+
+static void
+on_used_up(void *arg, int code, const struct lease_job_status *status, const struct leased_err *err)
+{
+	(void)arg;
+	(void)status;
+	if (code != 0)
+		log_warn("a token without uses left could not be ended", LOG_ERR(err));
+}
+
+static void
+request_free(struct api_request *request)
+{
+	struct auth_identity *identity = request->identity;
+
+	if (identity != NULL && identity->last_use)
+		auth_token_revoke(
+		    request->api->config.auth, identity->token, 0, request->id, on_used_up, NULL);
+	auth_identity_release(identity);
+	for (unsigned i = 0; i < API_CAPTURES; i++)
+		free(request->captures[i]);
+	json_decref(request->body);
+	json_decref(request->warnings);
+	free(request->path);
+	free(request->match);
+	request->api->in_flight--;
+	request->tag = 0;
+	free(request);
+}
+
+/* Sends body (borrowed; NULL: none) and ends request. */
+static void
+reply_send(struct api_request *request, struct http_reply *reply, const json_t *body)
+{
+	const char *space = http_request_header(request->http, "X-Vault-Namespace");
+	size_t len;
+
+	if (body != NULL) {
+		len = json_dumpb(body, NULL, 0, JSON_COMPACT);
+		if (len == 0 || (reply->body = malloc(len + 2)) == NULL) {
+			reply->status = 500;
+		} else {
+			reply->body_len =
+			    json_dumpb(body, reply->body, len, JSON_COMPACT | JSON_ENCODE_ANY);
+			reply->body[reply->body_len++] = '\n';
+			reply->body[reply->body_len] = '\0';
+		}
+	}
+	http_reply_header(reply, "X-Request-Id", request->id);
+	if (space != NULL)
+		http_reply_header(reply, "X-Vault-Namespace", space);
+	http_reply_send(request->http, reply);
+	request_free(request);
+}
+
+/* ---- errors ---- */
+
+int
+api_status_of(int code)
+{
+	static const struct {
+		int code, status;
+	} rows[] = {{LEASED_EINVAL, 400}, {LEASED_EDENIED, 403}, {LEASED_ENOENT, 404},
+	    {LEASED_EEXIST, 400}, {LEASED_ELIMIT, 429}, {LEASED_ETOOBIG, 413},
+	    {LEASED_EEXPIRED, 400}, {LEASED_EUNAVAIL, 503}, {LEASED_ETIMEDOUT, 503},
+	    {LEASED_EREFUSED, 400}, {LEASED_EMOVED, 503}, {LEASED_ECRASHED, 503},
+	    {LEASED_EPROTO, 503}, {LEASED_ESEALED, 503}, {LEASED_ENOSPC, 507},
+	    {LEASED_ECONFLICT, 503}, {LEASED_ECANCELED, 503}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].code == code)
+			return (rows[i].status);
+	return (500);
+}
+
+/* Something that looks like a token of ours, or the caller's own: no error text may hold it. */
+static bool
+text_has_token(const struct api_request *request, const char *text)
+{
+	const char *found = text;
+	size_t len;
+
+	if (request->token != NULL && strlen(request->token) >= 16 &&
+	    strstr(text, request->token) != NULL)
+		return (true);
+	while ((found = strstr(found, "hvs.")) != NULL) {
+		found += 4;
+		for (len = 0; isalnum((unsigned char)found[len]); len++)
+			continue;
+		if (len >= 16)
+			return (true);
+	}
+	return (false);
+}
+
+static void
+reply_errors(struct api_request *request, int status, const char *text)
+{
+	struct http_reply reply = {.status = status};
+	json_t *body;
+
+	if (text != NULL && text_has_token(request, text)) {
+		(void)bug(NULL, "an error text held a token; request %s", request->id);
+		text = "internal error: the text of this error was withheld";
+	}
+	body = text != NULL ? json_pack("{s:[s]}", "errors", text) : json_pack("{s:[]}", "errors");
+	reply_send(request, &reply, body);
+	json_decref(body);
+}
+
+void
+api_reply_empty_errors(struct api_request *request, int status)
+{
+	reply_errors(request, status, NULL);
+}
+
+void
+api_reply_exact(struct api_request *request, int status, const char *text)
+{
+	reply_errors(request, status, text);
+}
+
+void
+api_reply_error(struct api_request *request, int status, const struct leased_err *err)
+{
+	char text[sizeof(err->text) + 64];
+
+	if (status == 0)
+		status = api_status_of(err->code);
+	if (status == 500)
+		log_error("a request failed", LOG_S("request", request->id),
+		    LOG_S("path", request->path), LOG_ERR(err));
+	(void)snprintf(text, sizeof(text), "%s (request id %s)",
+	    err->text[0] != '\0' ? err->text : leased_code_name(err->code), request->id);
+	reply_errors(request, status, text);
+}
+
+void
+api_reply_refuse(struct api_request *request, int code, const char *fmt, ...)
+{
+	struct leased_err err = {.code = code};
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(err.text, sizeof(err.text), fmt, args);
+	va_end(args);
+	api_reply_error(request, 0, &err);
+}
+
+/* ---- success ---- */
+
+static int
+set_taken(json_t *object, const char *key, json_t *value)
+{
+	return (json_object_set_new(object, key, value != NULL ? value : json_null()));
+}
+
+/* data and auth are taken. */
+static json_t *
+envelope_new(const struct api_request *request, struct api_answer *answer)
+{
+	bool inject = request->route != NULL && (request->route->flags & API_INJECT) != 0;
+	const char *type = answer->mount_type;
+	json_t *body = json_object();
+	int r = 0;
+
+	if (type == NULL && request->route != NULL)
+		type = request->route->mount_type;
+	if (body != NULL && inject && answer->data != NULL)
+		r |= json_object_update(body, answer->data);
+	r |= set_taken(body, "request_id", json_string(request->id));
+	r |= set_taken(
+	    body, "lease_id", json_string(answer->lease_id != NULL ? answer->lease_id : ""));
+	r |= set_taken(body, "renewable", json_boolean(answer->renewable));
+	r |= set_taken(body, "lease_duration", json_integer(answer->lease_duration_s));
+	r |= set_taken(body, "data", answer->data);
+	r |= set_taken(body, "wrap_info", NULL);
+	r |= set_taken(body, "warnings", json_incref(request->warnings));
+	r |= set_taken(body, "auth", answer->auth);
+	r |= set_taken(body, "mount_type", json_string(type != NULL ? type : ""));
+	answer->data = answer->auth = NULL;
+	if (r != 0) {
+		json_decref(body);
+		return (NULL);
+	}
+	return (body);
+}
+
+/* What an answer without data gets: reads and lists found nothing, the others are done. */
+static void
+reply_nothing(struct api_request *request, int status)
+{
+	struct http_reply reply = {.status = status};
+
+	if (status == 0 && (request->operation == API_READ || request->operation == API_LIST)) {
+		api_reply_empty_errors(request, 404);
+		return;
+	}
+	if (status == 0)
+		reply.status = 204;
+	reply_send(request, &reply, NULL);
+}
+
+/* A token's last use cannot carry a lease: it would end with the token, now. */
+static bool
+reply_refuse_last_use(struct api_request *request, struct api_answer *answer)
+{
+	if (answer->lease_row == 0 || request->identity == NULL || !request->identity->last_use)
+		return (false);
+	lease_delivery(request->api->config.leases, answer->lease_row, false);
+	json_decref(answer->data);
+	json_decref(answer->auth);
+	api_reply_refuse(request, LEASED_EINVAL,
+	    "Secret cannot be returned; token had one use left, so leased credentials were "
+	    "immediately revoked.");
+	return (true);
+}
+
+void
+api_reply(struct api_request *request, struct api_answer *answer)
+{
+	struct http_reply reply = {.status = answer->status != 0 ? answer->status : 200};
+	json_t *body;
+
+	if (reply.status / 100 != 2) {
+		json_decref(answer->data);
+		json_decref(answer->auth);
+		(void)bug(NULL, "an answer that is no success had data; request %s", request->id);
+		api_reply_refuse(request, LEASED_EBUG, "internal error");
+		return;
+	}
+	if (reply_refuse_last_use(request, answer))
+		return;
+	if (answer->data == NULL && answer->auth == NULL && !answer->envelope &&
+	    request->warnings == NULL) {
+		reply_nothing(request, answer->status);
+		return;
+	}
+	body = envelope_new(request, answer);
+	if (body == NULL || !reply_watch(request, answer, &reply)) {
+		json_decref(body);
+		if (answer->lease_row != 0)
+			lease_delivery(request->api->config.leases, answer->lease_row, false);
+		api_reply_refuse(request, LEASED_ENOMEM, "out of memory while answering");
+		return;
+	}
+	reply_send(request, &reply, body);
+	json_decref(body);
+}
+
+void
+api_reply_data(struct api_request *request, json_t *data)
+{
+	struct api_answer answer = {.data = data};
+
+	if (data == NULL)
+		api_reply_refuse(request, LEASED_ENOMEM, "out of memory while answering");
+	else
+		api_reply(request, &answer);
+}
+
+void
+api_reply_keys(struct api_request *request, json_t *keys)
+{
+	if (keys != NULL && json_array_size(keys) == 0) {
+		json_decref(keys);
+		api_reply_empty_errors(request, 404);
+		return;
+	}
+	api_reply_data(request, keys != NULL ? json_pack("{s:o}", "keys", keys) : NULL);
+}
+
+void
+api_reply_done(struct api_request *request)
+{
+	struct api_answer answer = {0};
+
+	api_reply(request, &answer);
+}
+
+void
+api_reply_raw(struct api_request *request, int status, json_t *body)
+{
+	struct http_reply reply = {.status = status};
+
+	if (body == NULL) {
+		api_reply_refuse(request, LEASED_ENOMEM, "out of memory while answering");
+		return;
+	}
+	reply_send(request, &reply, body);
+	json_decref(body);
+}
+
+void
+api_on_written(void *arg, int code, const struct leased_err *err)
+{
+	struct api_request *request = api_request_from(arg);
+
+	if (code != 0)
+		api_reply_error(request, 0, err);
+	else
+		api_reply_done(request);
+}

@@ -1,0 +1,201 @@
+/*
+ * The one dispatcher: parse, authenticate, authorize, route, handle; each answer leaves by reply.c.
+ * The order of the checks is contract 1.6's: a caller without rights learns nothing of what exists.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api_private.h"
+#include "api/handlers.h"
+#include "api/reply.h"
+#include "base/log.h"
+
+int
+api_new(const struct api_config *config, struct api **ret_api, struct leased_err *err)
+{
+	struct api *api = calloc(1, sizeof(*api));
+
+	if (api == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory while starting api/"));
+	api->tag = API_TAG;
+	api->config = *config;
+	if (api->config.revoke_wait_ms == 0)
+		api->config.revoke_wait_ms = 10000;
+	if (api->config.bulk_wait_ms == 0)
+		api->config.bulk_wait_ms = 60000;
+	*ret_api = api;
+	return (0);
+}
+
+void
+api_free(struct api *api)
+{
+	if (api == NULL)
+		return;
+	if (api->in_flight != 0)
+		(void)bug(NULL, "%u requests were under way when api/ ended", api->in_flight);
+	api->tag = 0;
+	free(api);
+}
+
+unsigned
+api_in_flight(const struct api *api)
+{
+	return (api->in_flight);
+}
+
+struct api_request *
+api_request_from(void *arg)
+{
+	struct api_request *request = arg;
+
+	if (request->tag != API_REQUEST_TAG)
+		log_fatal("api: a callback came for what is no request");
+	return (request);
+}
+
+/* ---- warnings ---- */
+
+void
+api_request_warn(struct api_request *request, const char *fmt, ...)
+{
+	char text[700];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	if (request->warnings == NULL)
+		request->warnings = json_array();
+	if (request->warnings == NULL ||
+	    json_array_append_new(request->warnings, json_string(text)) != 0)
+		log_warn("a warning was lost: out of memory", LOG_S("request", request->id));
+}
+
+/* `Endpoint ignored these unrecognized parameters: [a b]`, and for each the nearest that is known.
+ */
+void
+api_request_warn_unknown(
+    struct api_request *request, const json_t *unknown, const struct jdec_field *fields)
+{
+	char names[300] = "", hints[300] = "";
+	size_t i, used = 0, hinted = 0;
+	const json_t *item;
+
+	if (json_array_size(unknown) == 0)
+		return;
+	json_array_foreach(unknown, i, item)
+	{
+		const char *name = json_string_value(item);
+		const char *nearest = jdec_nearest_field(name, fields);
+
+		if (used + 40 < sizeof(names))
+			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%.32s",
+			    used > 0 ? " " : "", name);
+		else if (used + 4 < sizeof(names) && strcmp(names + used - 3, "...") != 0)
+			used += (size_t)snprintf(names + used, sizeof(names) - used, "...");
+		if (nearest != NULL && hinted + 100 < sizeof(hints))
+			hinted += (size_t)snprintf(hints + hinted, sizeof(hints) - hinted,
+			    "%s%.32s for %.32s", hinted > 0 ? ", " : "; did you mean ", nearest,
+			    name);
+	}
+	api_request_warn(request, "Endpoint ignored these unrecognized parameters: [%s]%s%s", names,
+	    hints, hinted > 0 ? "?" : "");
+}
+
+bool
+api_request_decode(struct api_request *request, const struct jdec_field *fields, void *target)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	json_t *unknown = NULL;
+
+	if (jdec_decode(request->body, fields, target, &unknown, &err) != 0) {
+		jdec_clear(fields, target);
+		(void)leased_err_prefix(&err, "Field validation failed");
+		api_reply_error(request, 0, &err);
+		return (false);
+	}
+	api_request_warn_unknown(request, unknown, fields);
+	json_decref(unknown);
+	return (true);
+}
+
+/* ---- the way of a request ---- */
+
+/* Who asks is known, or need not be. */
+static void
+request_run(struct api_request *request)
+{
+	struct leased_err route_err = LEASED_ERR_INIT, err = LEASED_ERR_INIT;
+	int route_code;
+
+	/* Again: a mount found before authentication may be gone by now. */
+	route_code = api_route_find(request, &route_err);
+	if (request->route == NULL || (request->route->flags & API_OPEN) == 0) {
+		if (api_authorize(request, &err) != 0) {
+			api_reply_error(request, 0, &err);
+			return;
+		}
+	}
+	if (route_code == LEASED_EINVAL)
+		api_reply_error(request, 405, &route_err);
+	else if (route_code != 0)
+		api_reply_error(request, 0, &route_err);
+	else if (request->route != NULL)
+		request->route->handler(request);
+	else
+		api_mounted(request);
+}
+
+static void
+on_authenticated(void *arg, int code, struct auth_identity *identity, const struct leased_err *err)
+{
+	struct api_request *request = api_request_from(arg);
+
+	if (code == 0)
+		request->identity = auth_identity_acquire(identity);
+	else if (request->route == NULL || (request->route->flags & API_OPEN) == 0) {
+		api_reply_error(request, 0, err);
+		return;
+	}
+	request_run(request);
+}
+
+void
+api_handle(struct http_request *http, void *arg)
+{
+	struct api *api = arg;
+	struct api_request *request = calloc(1, sizeof(*request));
+	struct leased_err err = LEASED_ERR_INIT;
+	int r, status = 0;
+
+	if (api->tag != API_TAG)
+		log_fatal("api: a request came to what is no api");
+	if (request == NULL) {
+		struct http_reply reply = {.status = 503, .close = true};
+
+		http_reply_send(http, &reply);
+		return;
+	}
+	request->tag = API_REQUEST_TAG;
+	request->api = api;
+	request->http = http;
+	api->in_flight++;
+	id_uuid(api->config.ids, request->id);
+	if ((r = api_parse(request, &status, &err)) != 0) {
+		if (err.text[0] == '\0')
+			api_reply_empty_errors(request, status);
+		else
+			api_reply_error(request, status, &err);
+		return;
+	}
+	r = api_route_find(request, &err);
+	if (r == 0 && request->route != NULL && (request->route->flags & API_OPEN) != 0 &&
+	    (request->route->flags & API_CALLER) == 0) {
+		request_run(request);
+		return;
+	}
+	auth_authenticate(api->config.auth, request->token, http->peer, on_authenticated, request);
+}

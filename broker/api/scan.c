@@ -1,0 +1,233 @@
+/*
+ * The common part of scans over many leases (scan.h): from the reader thread to the loop, and
+ * describing rows a few at a time, since a list must not hold up the loop. What does not fit is
+ * said. Called by the handlers of lists.
+ */
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/reply.h"
+#include "api/scan.h"
+
+#define SCAN_TURN 16        /* rows described in one turn of the loop */
+#define SCAN_RETRY_MS 61000 /* an overdue row is looked at again within this */
+
+void
+api_scan_free(struct api_scan *scan)
+{
+	if (scan == NULL)
+		return;
+	store_lease_page_free(scan->rows, scan->row_count);
+	json_decref(scan->keys);
+	json_decref(scan->answer);
+	free(scan->counts);
+	free(scan->text);
+	free(scan->more_text);
+	free(scan);
+}
+
+int
+api_scan_nomem(struct leased_err *err)
+{
+	return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+}
+
+static int
+scan_run(struct store_read *read, struct store_db *db, struct leased_err *err)
+{
+	struct api_scan *scan = (struct api_scan *)read;
+
+	return (scan->collect(scan, db, err));
+}
+
+static void
+on_scan_read(struct store_read *read, int result, const struct leased_err *err)
+{
+	struct api_scan *scan = (struct api_scan *)read;
+
+	if (result == 0) {
+		if (scan->cut)
+			api_request_warn(scan->request,
+			    "there are more than these: ask with a longer prefix or a higher "
+			    "limit");
+		scan->finish(scan);
+		return;
+	}
+	api_reply_error(scan->request, 0, err);
+	api_scan_free(scan);
+}
+
+struct api_scan *
+api_scan_new(struct api_request *request,
+    int (*collect)(struct api_scan *scan, struct store_db *db, struct leased_err *err),
+    void (*finish)(struct api_scan *scan))
+{
+	struct api_scan *scan = calloc(1, sizeof(*scan));
+
+	if (scan == NULL || (scan->keys = json_object()) == NULL) {
+		free(scan);
+		api_reply_refuse(request, LEASED_ENOMEM, "out of memory");
+		return (NULL);
+	}
+	scan->request = request;
+	scan->read.run = scan_run;
+	scan->read.done = on_scan_read;
+	scan->collect = collect;
+	scan->finish = finish;
+	scan->now_ms = leases_now_ms(request->api->config.leases);
+	scan->limit = API_SCAN_ROWS_MAX;
+	return (scan);
+}
+
+void
+api_scan_start(struct api_scan *scan)
+{
+	store_submit_read(scan->request->api->config.store, &scan->read);
+}
+
+/* ---- rows, described a few at a time ---- */
+
+static int
+rows_take(struct api_scan *scan, struct store_lease **rows, size_t count)
+{
+	struct store_lease **all;
+
+	if (count == 0)
+		return (0);
+	all = reallocarray(scan->rows, scan->row_count + count, sizeof(*all));
+	if (all == NULL)
+		return (LEASED_ENOMEM);
+	scan->rows = all;
+	memcpy(all + scan->row_count, rows, count * sizeof(*rows));
+	scan->row_count += count;
+	return (0);
+}
+
+/* Appends what query finds to scan->rows, as far as the limit allows. */
+int
+api_scan_rows_page_all(struct api_scan *scan, struct store_db *db, struct store_lease_query *query,
+    bool (*wanted)(const struct api_scan *scan, const struct store_lease *row),
+    struct leased_err *err)
+{
+	struct store_lease **rows = NULL;
+	size_t count, kept;
+	int r;
+
+	query->limit = API_SCAN_PAGE;
+	do {
+		if ((r = store_lease_page(db, query, &rows, &count, err)) != 0)
+			return (r);
+		kept = 0;
+		for (size_t i = 0; i < count; i++) {
+			query->after = rows[i]->id;
+			query->from_ms = rows[i]->next_at_ms;
+			if (scan->row_count + kept < scan->limit && wanted(scan, rows[i]))
+				rows[kept++] = rows[i];
+			else if (wanted(scan, rows[i])) {
+				scan->cut = true;
+				store_lease_free(rows[i]);
+			} else
+				store_lease_free(rows[i]);
+		}
+		r = rows_take(scan, rows, kept);
+		if (r != 0) {
+			store_lease_page_free(rows, kept);
+			return (api_scan_nomem(err));
+		}
+		free(rows);
+		rows = NULL;
+	} while (count > 0 && !scan->cut);
+	return (0);
+}
+
+static void
+rows_answer(struct api_scan *scan)
+{
+	json_t *data;
+
+	data = json_pack("{s:I, s:O}", "lease_count", (json_int_t)json_array_size(scan->answer),
+	    "leases", scan->answer);
+	api_reply_data(scan->request, data);
+	api_scan_free(scan);
+}
+
+static void on_rows_turn(evutil_socket_t fd, short what, void *arg);
+
+/* Lists name two fields otherwise than lookup does. */
+static void
+row_alias(json_t *text, const char *alias, const char *field)
+{
+	json_t *value = json_object_get(text, field);
+
+	if (value != NULL)
+		(void)json_object_set(text, alias, value);
+}
+
+/* Out of memory while describing: the row is said to be missing. */
+void
+api_scan_rows_turn(struct api_scan *scan)
+{
+	struct api *api = scan->request->api;
+	struct timeval now = {0, 0};
+
+	if (scan->answer == NULL)
+		scan->answer = json_array();
+	for (unsigned i = 0; i < SCAN_TURN && scan->described < scan->row_count; i++) {
+		const struct store_lease *row = scan->rows[scan->described++];
+		json_t *text = lease_describe(api->config.leases, row);
+
+		row_alias(text, "lease_id", "id");
+		row_alias(text, "error", "revoke_error");
+		if (text == NULL || json_array_append_new(scan->answer, text) != 0)
+			api_request_warn(scan->request, "a lease is missing: out of memory");
+	}
+	if (scan->described == scan->row_count) {
+		rows_answer(scan);
+		return;
+	}
+	if (api->config.loop == NULL ||
+	    event_base_once(api->config.loop, -1, EV_TIMEOUT, on_rows_turn, scan, &now) != 0)
+		api_scan_rows_turn(scan);
+}
+
+static void
+on_rows_turn(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	api_scan_rows_turn(arg);
+}
+
+/* ---- overdue ones: ended, marked or stuck, and not gone ---- */
+
+static bool
+wanted_overdue(const struct api_scan *scan, const struct store_lease *row)
+{
+	if (row->kind == STORE_LEASE_TOKEN)
+		return (false);
+	return (row->stuck || row->revoke || row->state == STORE_LEASE_DISARMED ||
+		row->next_at_ms <= scan->now_ms);
+}
+
+int
+api_scan_overdue(struct api_scan *scan, struct store_db *db, struct leased_err *err)
+{
+	int64_t *connections = NULL;
+	size_t count = 0;
+	int r;
+
+	if ((r = store_lease_connections(db, &connections, &count, err)) != 0)
+		return (r);
+	for (size_t i = 0; i < count && r == 0 && !scan->cut; i++) {
+		struct store_lease_query query = {.by = STORE_BY_DUE,
+		    .number = connections[i],
+		    .until_ms = scan->now_ms + SCAN_RETRY_MS};
+
+		if (connections[i] != 0)
+			r = api_scan_rows_page_all(scan, db, &query, wanted_overdue, err);
+	}
+	free(connections);
+	return (r);
+}

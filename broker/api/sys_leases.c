@@ -1,0 +1,277 @@
+/*
+ * One lease over the API: lookup, renew, revoke (contract 2.4, design.md section 2). Whose lease
+ * may be named: one's own, or with sudo on the path any. A lease of somebody else is answered like
+ * an id that never was.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api_private.h"
+#include "api/handlers.h"
+#include "api/reply.h"
+
+struct lease_body {
+	char *lease_id;
+	int64_t increment;
+	bool sync;
+};
+
+static const struct jdec_field lease_fields[] = {
+    JDEC_FIELD(struct lease_body, lease_id, JDEC_STRING),
+    JDEC_FIELD(struct lease_body, increment, JDEC_DURATION_S),
+    JDEC_FIELD(struct lease_body, sync, JDEC_BOOL),
+    {"url_lease_id", JDEC_IGNORED, 0, JDEC_NO_PRESENT}, JDEC_END};
+
+/* The body, with the id of the URL over the body's. False: answered. */
+static bool
+lease_body(struct api_request *request, struct lease_body *body)
+{
+	*body = (struct lease_body){.sync = true};
+	if (!api_request_decode(request, lease_fields, body))
+		return (false);
+	if (request->captures[0] != NULL) {
+		free(body->lease_id);
+		body->lease_id = strdup(request->captures[0]);
+	}
+	if (body->lease_id != NULL && body->lease_id[0] != '\0')
+		return (true);
+	api_reply_refuse(request, LEASED_EINVAL,
+	    "lease_id must be specified: it came with the credential, in the field lease_id");
+	jdec_clear(lease_fields, body);
+	return (false);
+}
+
+/* LEASED_ENOENT for a wrong id and for a lease that the caller may not name, alike. */
+static int
+lease_load(const struct api_request *request, const char *lease_id, struct store_lease **ret_row,
+    struct leased_err *err)
+{
+	struct store_lease *row = NULL;
+	int r;
+
+	r = lease_find(request->api->config.leases, lease_id, &row, err);
+	if (r != 0)
+		return (r);
+	if (!auth_identity_owns(request->identity, row) && !api_request_has_sudo(request)) {
+		store_lease_free(row);
+		return (leased_err_set(err, LEASED_ENOENT, "invalid lease"));
+	}
+	*ret_row = row;
+	return (0);
+}
+
+void
+api_sys_lease_lookup(struct api_request *request)
+{
+	struct lease_body body;
+	struct store_lease *row = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	int r;
+
+	if (!lease_body(request, &body))
+		return;
+	r = lease_load(request, body.lease_id, &row, &err);
+	if (r == LEASED_ENOENT)
+		api_reply_refuse(request, LEASED_EINVAL,
+		    "invalid lease: there is none by this id, or it is not yours");
+	else if (r != 0)
+		api_reply_error(request, 0, &err);
+	else
+		api_reply_data(request, lease_describe(request->api->config.leases, row));
+	store_lease_free(row);
+	jdec_clear(lease_fields, &body);
+}
+
+/* ---- renew ---- */
+
+static void
+on_renewed(void *arg, const struct lease_renewed *renewed)
+{
+	struct api_request *request = api_request_from(arg);
+	struct api_answer answer = {.envelope = true};
+	const json_t *warning;
+	size_t i;
+
+	if (renewed->code != 0) {
+		api_reply_error(request, 0, &renewed->err);
+		return;
+	}
+	json_array_foreach(renewed->warnings, i, warning)
+	    api_request_warn(request, "%s", json_string_value(warning));
+	answer.lease_id = renewed->lease_id;
+	answer.renewable = renewed->renewable;
+	answer.lease_duration_s = renewed->ttl_s;
+	api_reply(request, &answer);
+}
+
+/* How long the token that the lease ends with has left; -1: it ends with none, or the token does
+ * not end. */
+static int64_t
+owner_left_s(const struct api_request *request, const struct store_lease *row)
+{
+	struct auth *auth = request->api->config.auth;
+	struct auth_token token = {0};
+	struct auth_identity *identity = NULL;
+	struct leased_err err;
+	int64_t left_s = -1;
+	long long id;
+
+	if (sscanf(row->owner, "token:%lld", &id) != 1)
+		return (-1);
+	if (request->identity->token == id)
+		return (auth_identity_left_s(auth, request->identity));
+	if (auth_token_find_id(auth, id, &token, &err) == 0 &&
+	    auth_token_identity(auth, &token, &identity, &err) == 0)
+		left_s = auth_identity_left_s(auth, identity);
+	auth_identity_release(identity);
+	auth_token_clear(&token);
+	return (left_s);
+}
+
+void
+api_sys_lease_renew(struct api_request *request)
+{
+	struct lease_body body;
+	struct lease_renew renew = {.cause = request->id};
+	struct store_lease *row = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	int r;
+
+	if (!lease_body(request, &body))
+		return;
+	r = lease_load(request, body.lease_id, &row, &err);
+	if (r == LEASED_ENOENT) {
+		api_reply_refuse(request, LEASED_EINVAL,
+		    "lease not found: there is none by this id, or it is not yours");
+	} else if (r != 0) {
+		api_reply_error(request, 0, &err);
+	} else if (row->kind == STORE_LEASE_TOKEN) {
+		api_reply_refuse(request, LEASED_EINVAL,
+		    "tokens cannot be renewed through this endpoint: use auth/token/renew");
+	} else {
+		renew.row = row->id;
+		renew.role_deleted =
+		    !engine_renew_inputs(request->api->config.engines, row, &renew.ttl);
+		renew.ttl.increment_s = body.increment;
+		renew.ttl.owner_left_s = owner_left_s(request, row);
+		lease_renew_start(request->api->config.leases, &renew, on_renewed, request);
+	}
+	store_lease_free(row);
+	jdec_clear(lease_fields, &body);
+}
+
+/* ---- revoke ---- */
+
+static void
+on_revoked(void *arg, enum lease_revoke_state state, const struct leased_err *err)
+{
+	struct api_request *request = api_request_from(arg);
+
+	switch (state) {
+	case LEASE_REVOKE_GONE:
+		api_reply_done(request);
+		return;
+	case LEASE_REVOKE_DISARMED:
+		api_request_warn(request,
+		    "access has ended; removing the account is still to come%s%s",
+		    err != NULL && err->text[0] != '\0' ? ": " : "", err != NULL ? err->text : "");
+		api_reply_done(request);
+		return;
+	case LEASE_REVOKE_RECORDED:
+		api_reply_refuse(request, LEASED_EUNAVAIL, "recorded, will be retried: %s",
+		    err != NULL && err->text[0] != '\0' ? err->text
+							: "the backend has not answered yet");
+		return;
+	case LEASE_REVOKE_FAILED:
+		api_reply_error(request, 0, err);
+		return;
+	}
+}
+
+/* sync=false: it is durable, and that is all the caller waits for. */
+static void
+on_revoke_recorded(void *arg, enum lease_revoke_state state, const struct leased_err *err)
+{
+	struct api_request *request = api_request_from(arg);
+	struct api_answer answer = {.status = 202, .envelope = true};
+
+	if (state == LEASE_REVOKE_FAILED)
+		api_reply_error(request, 0, err);
+	else
+		api_reply(request, &answer);
+}
+
+static void
+lease_revoke_row(struct api_request *request, const struct store_lease *row, bool sync)
+{
+	const struct api_config *config = &request->api->config;
+
+	if (sync)
+		lease_revoke_start(config->leases, row->id, config->revoke_wait_ms, request->id,
+		    on_revoked, request);
+	else
+		lease_revoke_start(
+		    config->leases, row->id, 0, request->id, on_revoke_recorded, request);
+}
+
+/* Was it the caller's own, and ended lately? Then revoking it again is no mistake. */
+static bool
+lease_was_mine(const struct api_request *request, const char *lease_id)
+{
+	const char *last = strrchr(lease_id, '/'), *owner, *entity;
+	struct store_tombstone *tombstone = NULL;
+	const struct auth_identity *identity = request->identity;
+	struct leased_err err;
+	char mine[64];
+	int64_t id;
+	bool own = false;
+
+	if (last == NULL || strlen(last + 1) != 8 + STORE_LEASE_RANDOM_LEN ||
+	    id_number_decode(last + 1, &id) != 0)
+		return (false);
+	if (store_tombstone_get(store_db(request->api->config.store), id, &tombstone, &err) != 0)
+		return (false);
+	owner = json_string_value(json_object_get(tombstone->data, "owner"));
+	entity = json_string_value(json_object_get(tombstone->data, "entity"));
+	(void)snprintf(mine, sizeof(mine), "token:%lld", (long long)identity->token);
+	if (owner != NULL && identity->token != 0 && strcmp(owner, mine) == 0)
+		own = true;
+	(void)snprintf(mine, sizeof(mine), "entity:%s", identity->entity);
+	if (identity->entity[0] != '\0' &&
+	    ((owner != NULL && strcmp(owner, mine) == 0) ||
+		(entity != NULL && strcmp(entity, identity->entity) == 0)))
+		own = true;
+	store_tombstone_free(tombstone);
+	return (own);
+}
+
+void
+api_sys_lease_revoke(struct api_request *request)
+{
+	struct lease_body body;
+	struct store_lease *row = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	int r;
+
+	if (!lease_body(request, &body))
+		return;
+	r = lease_load(request, body.lease_id, &row, &err);
+	if (r == LEASED_ENOENT) {
+		if (!api_request_has_sudo(request) && !lease_was_mine(request, body.lease_id))
+			api_request_warn(request,
+			    "nothing was revoked: no lease of yours has this id (revoking those "
+			    "of others needs sudo on \"%.100s\")",
+			    request->path);
+		api_reply_done(request);
+	} else if (r != 0) {
+		api_reply_error(request, 0, &err);
+	} else if (row->kind == STORE_LEASE_TOKEN) {
+		api_reply_refuse(request, LEASED_EINVAL,
+		    "tokens cannot be revoked through this endpoint: use auth/token/revoke");
+	} else {
+		lease_revoke_row(request, row, body.sync);
+	}
+	store_lease_free(row);
+	jdec_clear(lease_fields, &body);
+}

@@ -1,0 +1,224 @@
+/*
+ * Lists of leases over the API: LIST below a prefix, a caller's own, those that are overdue
+ * (contract 2.4). The scanning is scan.c's.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/handlers.h"
+#include "api/reply.h"
+#include "api/scan.h"
+
+/* ---- LIST below a prefix: the next segment of each, a directory with its '/' ---- */
+
+static int
+list_add(struct api_scan *scan, const struct store_lease *row)
+{
+	const char *rest = row->place + strlen(scan->text), *slash;
+	char key[300], number[9];
+
+	while (*rest == '/')
+		rest++;
+	if (*rest != '\0') {
+		slash = strchr(rest, '/');
+		(void)snprintf(key, sizeof(key), "%.*s/",
+		    (int)(slash != NULL ? slash - rest : (ptrdiff_t)strlen(rest)), rest);
+	} else {
+		if (id_number_encode(row->id, number) != 0)
+			return (LEASED_EBUG);
+		(void)snprintf(key, sizeof(key), "%s%s", number, row->random);
+	}
+	return (json_object_set_new(scan->keys, key, json_true()) == 0 ? 0 : LEASED_ENOMEM);
+}
+
+static int
+list_collect(struct api_scan *scan, struct store_db *db, struct leased_err *err)
+{
+	struct store_lease_query query = {.by = STORE_BY_PLACE,
+	    .number = scan->mount,
+	    .text = scan->text,
+	    .limit = API_SCAN_PAGE};
+	struct store_lease **rows = NULL;
+	size_t count;
+	int r;
+
+	do {
+		if ((r = store_lease_page(db, &query, &rows, &count, err)) != 0)
+			return (r);
+		for (size_t i = 0; i < count && r == 0; i++) {
+			query.after = rows[i]->id;
+			if (rows[i]->kind == STORE_LEASE_CREDENTIAL)
+				r = list_add(scan, rows[i]);
+		}
+		store_lease_page_free(rows, count);
+		if (r != 0)
+			return (api_scan_nomem(err));
+		if (json_object_size(scan->keys) >= API_SCAN_KEYS_MAX) {
+			scan->cut = true;
+			return (0);
+		}
+	} while (count > 0);
+	return (0);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	return (strcmp(*(const char *const *)a, *(const char *const *)b));
+}
+
+static void
+list_finish(struct api_scan *scan)
+{
+	size_t count = json_object_size(scan->keys), i = 0;
+	const char **names = calloc(count + 1, sizeof(*names));
+	json_t *keys = json_array(), *value;
+	const char *key;
+
+	if (names != NULL) {
+		json_object_foreach(scan->keys, key, value) names[i++] = key;
+		qsort(names, count, sizeof(*names), compare);
+		for (i = 0; i < count; i++)
+			(void)json_array_append_new(keys, json_string(names[i]));
+	}
+	free(names);
+	api_reply_keys(scan->request, keys);
+	api_scan_free(scan);
+}
+
+/* Above the mounts: their names are the next segments. */
+static void
+list_mounts(struct api_request *request)
+{
+	json_t *mounts = engines_mounts(request->api->config.engines), *info, *keys = json_array();
+	const char *key;
+
+	json_object_foreach(mounts, key, info)(void) json_array_append_new(keys, json_string(key));
+	json_decref(mounts);
+	api_reply_keys(request, keys);
+}
+
+void
+api_sys_lease_list(struct api_request *request)
+{
+	const struct engine_mount *mount;
+	char slashed[API_PATH_MAX + 2];
+	const char *rest = "";
+	struct api_scan *scan;
+	size_t len;
+
+	if (request->captures[0] == NULL) {
+		list_mounts(request);
+		return;
+	}
+	(void)stpcpy(stpcpy(slashed, request->captures[0]), "/");
+	mount = engines_route(request->api->config.engines, slashed, &rest);
+	if (mount == NULL) {
+		api_reply_empty_errors(request, 404);
+		return;
+	}
+	if ((scan = api_scan_new(request, list_collect, list_finish)) == NULL)
+		return;
+	scan->mount = engine_mount_id(mount);
+	scan->text = strdup(rest);
+	if (scan->text == NULL) {
+		api_scan_free(scan);
+		api_reply_refuse(request, LEASED_ENOMEM, "out of memory");
+		return;
+	}
+	for (len = strlen(scan->text); len > 0 && scan->text[len - 1] == '/'; len--)
+		scan->text[len - 1] = '\0';
+	api_scan_start(scan);
+}
+
+/* ---- a caller's own ---- */
+
+static bool
+wanted_own(const struct api_scan *scan, const struct store_lease *row)
+{
+	(void)scan;
+	return (row->kind == STORE_LEASE_CREDENTIAL);
+}
+
+static int
+mine_collect(struct api_scan *scan, struct store_db *db, struct leased_err *err)
+{
+	const char *const owners[] = {scan->text, scan->more_text};
+	int r = 0;
+
+	for (size_t i = 0; i < 2 && r == 0; i++) {
+		struct store_lease_query query = {.by = STORE_BY_OWNER, .text = owners[i]};
+
+		if (owners[i] != NULL)
+			r = api_scan_rows_page_all(scan, db, &query, wanted_own, err);
+	}
+	return (r);
+}
+
+void
+api_sys_leases_mine(struct api_request *request)
+{
+	const struct auth_identity *identity = request->identity;
+	struct api_scan *scan = api_scan_new(request, mine_collect, api_scan_rows_turn);
+	int r = 0;
+
+	if (scan == NULL)
+		return;
+	if (identity->token != 0)
+		r |= asprintf(&scan->text, "token:%lld", (long long)identity->token);
+	if (identity->entity[0] != '\0')
+		r |= asprintf(&scan->more_text, "entity:%s", identity->entity);
+	if (r < 0) {
+		scan->text = scan->more_text = NULL;
+		api_scan_free(scan);
+		api_reply_refuse(request, LEASED_ENOMEM, "out of memory");
+		return;
+	}
+	api_scan_start(scan);
+}
+
+/* ---- overdue ones ---- */
+
+/* Of the query: "none" and nothing are the highest. False: answered. */
+static bool
+leases_limit(struct api_request *request, size_t *ret_limit)
+{
+	const char *limit = json_string_value(json_object_get(request->body, "limit"));
+	const char *type = json_string_value(json_object_get(request->body, "type"));
+	long number;
+	char *end;
+
+	if (type == NULL || strcmp(type, "irrevocable") != 0) {
+		api_reply_refuse(request, LEASED_EINVAL,
+		    "type=irrevocable must be given: only leases that are overdue or need a "
+		    "person are listed here; sys/leases/lookup/PREFIX lists all");
+		return (false);
+	}
+	*ret_limit = API_SCAN_ROWS_MAX;
+	if (limit == NULL || strcmp(limit, "none") == 0)
+		return (true);
+	number = strtol(limit, &end, 10);
+	if (*end != '\0' || number < 1) {
+		api_reply_refuse(
+		    request, LEASED_EINVAL, "limit must be a number from 1 on, or none");
+		return (false);
+	}
+	if (number < API_SCAN_ROWS_MAX)
+		*ret_limit = (size_t)number;
+	return (true);
+}
+
+void
+api_sys_leases(struct api_request *request)
+{
+	struct api_scan *scan;
+	size_t limit;
+
+	if (!leases_limit(request, &limit))
+		return;
+	if ((scan = api_scan_new(request, api_scan_overdue, api_scan_rows_turn)) == NULL)
+		return;
+	scan->limit = limit;
+	api_scan_start(scan);
+}

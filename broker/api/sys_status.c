@@ -1,0 +1,96 @@
+/*
+ * What the daemon says of itself to anybody: health, seal, leader, init. No envelope, no token
+ * (contract 2.1). The words are those that Vault's clients look for; there is one node, and it
+ * serves unsealed or not at all.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api_private.h"
+#include "api/handlers.h"
+#include "api/reply.h"
+#include "base/log.h"
+#include "base/path.h"
+
+#define CLUSTER_NAME "leased"
+
+/* ?activecode=299: the status that the caller wants to see. -1: refused, and answered. */
+static int
+health_status(struct api_request *request, const char *parameter, int status)
+{
+	static const char *const known[] = {"activecode", "standbycode", "sealedcode", "uninitcode",
+	    "drsecondarycode", "performancestandbycode", "haunhealthycode", "removedcode"};
+	char value[16];
+	bool bad = false;
+	int wanted = status;
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		char *end;
+		long code;
+
+		if (!path_query_get(request->http->query, known[i], value, sizeof(value), &bad) &&
+		    !bad)
+			continue;
+		code = bad ? 0 : strtol(value, &end, 10);
+		if (bad || *end != '\0' || code < 200 || code > 599) {
+			api_reply_refuse(request, LEASED_EINVAL,
+			    "bad status code in %s: a number from 200 to 599 is needed", known[i]);
+			return (-1);
+		}
+		if (strcmp(known[i], parameter) == 0)
+			wanted = (int)code;
+	}
+	return (wanted);
+}
+
+void
+api_sys_health(struct api_request *request)
+{
+	struct api *api = request->api;
+	int64_t now_s = wclock_wall_ms(api->config.clock) / 1000;
+	bool healthy = !log_bug_seen();
+	int status;
+
+	status =
+	    health_status(request, healthy ? "activecode" : "haunhealthycode", healthy ? 200 : 474);
+	if (status < 0)
+		return;
+	api_reply_raw(request, status,
+	    json_pack("{s:b, s:b, s:b, s:b, s:s, s:s, s:I, s:s, s:b, s:s, s:s, s:s}", "initialized",
+		1, "sealed", 0, "standby", 0, "performance_standby", 0,
+		"replication_performance_mode", "disabled", "replication_dr_mode", "disabled",
+		"server_time_utc", (json_int_t)now_s, "version", API_VERSION, "enterprise", 0,
+		"cluster_name", CLUSTER_NAME, "cluster_id", store_cluster_id(api->config.store),
+		"leased_version", LEASED_VERSION));
+}
+
+void
+api_sys_seal_status(struct api_request *request)
+{
+	api_reply_raw(request, 200,
+	    json_pack("{s:s, s:b, s:b, s:i, s:i, s:i, s:s, s:s, s:s, s:b, s:s, s:s, s:b, s:s}",
+		"type", "shamir", "initialized", 1, "sealed", 0, "t", 1, "n", 1, "progress", 0,
+		"nonce", "", "version", API_VERSION, "build_date", "", "migration", 0,
+		"cluster_name", CLUSTER_NAME, "cluster_id",
+		store_cluster_id(request->api->config.store), "recovery_seal", 0, "storage_type",
+		"sqlite"));
+}
+
+void
+api_sys_leader(struct api_request *request)
+{
+	api_reply_raw(request, 200,
+	    json_pack("{s:b, s:b, s:s, s:s}", "ha_enabled", 0, "is_self", 1, "leader_address", "",
+		"leader_cluster_address", ""));
+}
+
+void
+api_sys_init(struct api_request *request)
+{
+	if (request->operation == API_READ) {
+		api_reply_raw(request, 200, json_pack("{s:b}", "initialized", 1));
+		return;
+	}
+	/* Clients compare this text as a whole. */
+	api_reply_exact(request, 400, "Vault is already initialized");
+}
