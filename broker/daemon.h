@@ -1,0 +1,76 @@
+/*
+ * The daemon as main.c puts it together: one struct that holds every part, made in one order and
+ * ended in the other.
+ */
+#ifndef LEASED_DAEMON_H
+#define LEASED_DAEMON_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include <leased/error.h>
+
+#include "api/api.h"
+#include "auth/auth.h"
+#include "engine/engine.h"
+#include "http/http.h"
+#include "lease/lease.h"
+#include "plugin/plugin.h"
+#include "seal/seal.h"
+#include "store/store.h"
+
+#define MAIN_TCP_DEFAULT "127.0.0.1:8200"
+#define MAIN_PATH_MAX 1024
+#define MAIN_STOP_MS 10000 /* what calls in flight have when the daemon is told to stop */
+
+/* What was asked for on the command line. */
+struct main_options {
+	bool dev, check;
+	const char *dev_dir;     /* NULL: a fresh one */
+	const char *dev_token;   /* NULL: random */
+	const char *dev_address; /* of plain HTTP */
+	const char *config;      /* a file */
+	const char *plugin_dir;  /* NULL: beside the binary */
+};
+
+struct main_daemon {
+	struct event_base *loop;
+	struct wclock *clock;
+	struct id_source *ids;
+	int spawner_fd;
+	struct seal_root *root;
+	struct store *store;
+	struct plugin_host *host;
+	struct engines *engines;
+	struct leases *leases;
+	struct leases_timer *timer;
+	struct auth *auth;
+	struct api *api;
+	struct http_server *server;
+	struct event *signals[3];
+	struct event *watchdog;
+	bool stopping;
+};
+
+/* start.c */
+struct main_place {
+	const char *data_dir, *root_key;
+	bool dev;
+	int64_t default_ttl_s, max_ttl_s;
+};
+/* The spawner, before there is anything that it could inherit. */
+int main_start_spawner(struct main_daemon *daemon, const struct main_options *options,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* Everything up to a server that listens nowhere yet. */
+int main_start_broker(struct main_daemon *daemon, const struct main_place *place,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* Signals, the watchdog, and READY. */
+int main_start_serving(struct main_daemon *daemon, struct leased_err *err) LEASED_MUST_CHECK;
+void main_stop(struct main_daemon *daemon); /* in any state */
+
+/* dev.c: leased --dev. */
+int main_dev_start(struct main_daemon *daemon, const struct main_options *options,
+    struct leased_err *err) LEASED_MUST_CHECK;
+
+#endif

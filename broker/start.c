@@ -1,0 +1,347 @@
+/*
+ * Puts the daemon together and takes it apart again. The order matters twice: the spawner is forked
+ * before any key, socket or thread exists; and what may still call back is ended before what it
+ * would call.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon.h"
+
+#include "base/log.h"
+#include "base/notify.h"
+
+#define STOP_TURNS 200 /* of 10 ms, for what is written while stopping */
+
+/* ---- the spawner ---- */
+
+/* PREFIX/bin/leased has its plugins in PREFIX/libexec/leased/plugins. */
+static int
+plugin_dir_default(char *ret_dir, size_t size, struct leased_err *err)
+{
+	char binary[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", binary, sizeof(binary) - 1);
+	char *slash;
+
+	if (len < 0)
+		return (leased_err_set(
+		    err, LEASED_EIO, "cannot read /proc/self/exe: %s", strerror(errno)));
+	binary[len] = '\0';
+	for (int i = 0; i < 2; i++)
+		if ((slash = strrchr(binary, '/')) != NULL)
+			*slash = '\0';
+	if ((size_t)snprintf(ret_dir, size, "%s/libexec/leased/plugins", binary) >= size)
+		return (leased_err_set(err, LEASED_ETOOBIG, "the path of the plugins is too long"));
+	return (0);
+}
+
+int
+main_start_spawner(
+    struct main_daemon *daemon, const struct main_options *options, struct leased_err *err)
+{
+	char dir[MAIN_PATH_MAX];
+	pid_t pid;
+	int r;
+
+	if (options->plugin_dir != NULL) {
+		if (strlcpy(dir, options->plugin_dir, sizeof(dir)) >= sizeof(dir))
+			return (leased_err_set(err, LEASED_ETOOBIG, "-plugin-dir is too long"));
+	} else if ((r = plugin_dir_default(dir, sizeof(dir), err)) != 0) {
+		return (r);
+	}
+	return (plugin_spawner_start(dir, &daemon->spawner_fd, &pid, err));
+}
+
+/* ---- the parts ---- */
+
+static struct plugin_port *
+on_port_for(void *arg, int64_t connection)
+{
+	struct main_daemon *daemon = arg;
+
+	return (engines_port_for(daemon->engines, connection));
+}
+
+static const char *
+on_mount_path(void *arg, int64_t mount)
+{
+	struct main_daemon *daemon = arg;
+
+	return (engines_mount_path(daemon->engines, mount));
+}
+
+static void
+on_wake(void *arg)
+{
+	struct main_daemon *daemon = arg;
+
+	if (daemon->timer != NULL)
+		leases_timer_wake(daemon->timer);
+}
+
+static int
+start_store(struct main_daemon *daemon, const struct main_place *place, struct leased_err *err)
+{
+	struct store_config config = {.dir = place->data_dir,
+	    .loop = daemon->loop,
+	    .clock = daemon->clock,
+	    .ids = daemon->ids};
+	bool created = false;
+	int r;
+
+	r = seal_root_open_file(place->root_key, true, &daemon->root, &created, err);
+	if (r != 0)
+		return (r);
+	if (created)
+		log_info("a root key was made: without it the store cannot be read, and backups of "
+			 "the store leave it out, so keep a copy elsewhere",
+		    LOG_S("path", place->root_key));
+	config.root = daemon->root;
+	return (store_open(&config, &daemon->store, err));
+}
+
+static int
+start_leases(struct main_daemon *daemon, const struct main_place *place, struct leased_err *err)
+{
+	struct engines_config engines = {.loop = daemon->loop,
+	    .store = daemon->store,
+	    .host = daemon->host,
+	    .clock = daemon->clock,
+	    .ids = daemon->ids,
+	    .default_ttl_s = place->default_ttl_s,
+	    .max_ttl_s = place->max_ttl_s};
+	struct leases_config leases = {.store = daemon->store,
+	    .clock = daemon->clock,
+	    .ids = daemon->ids,
+	    .port_for = on_port_for,
+	    .mount_path = on_mount_path,
+	    .wake = on_wake,
+	    .arg = daemon};
+	int r;
+
+	if ((r = engines_new(&engines, &daemon->engines, err)) != 0)
+		return (r);
+	if ((r = leases_new(&leases, &daemon->leases, err)) != 0)
+		return (r);
+	if ((daemon->timer = leases_timer_start(daemon->loop, daemon->leases)) == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	engines_start(daemon->engines, daemon->leases);
+	return (0);
+}
+
+static int
+start_api(struct main_daemon *daemon, const struct main_place *place, struct leased_err *err)
+{
+	struct auth_config auth = {.loop = daemon->loop,
+	    .store = daemon->store,
+	    .leases = daemon->leases,
+	    .clock = daemon->clock,
+	    .ids = daemon->ids,
+	    .default_ttl_s = place->default_ttl_s,
+	    .max_ttl_s = place->max_ttl_s,
+	    .dev = place->dev,
+	    .own_uid = geteuid()};
+	struct api_config api = {.loop = daemon->loop,
+	    .store = daemon->store,
+	    .leases = daemon->leases,
+	    .engines = daemon->engines,
+	    .clock = daemon->clock,
+	    .ids = daemon->ids,
+	    .default_ttl_s = place->default_ttl_s,
+	    .max_ttl_s = place->max_ttl_s};
+	int r;
+
+	if ((r = auth_new(&auth, &daemon->auth, err)) != 0)
+		return (r);
+	api.auth = daemon->auth;
+	if ((r = api_new(&api, &daemon->api, err)) != 0)
+		return (r);
+	daemon->server =
+	    http_server_new(daemon->loop, &http_default_limits, api_handle, daemon->api);
+	if (daemon->server == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	return (0);
+}
+
+int
+main_start_broker(
+    struct main_daemon *daemon, const struct main_place *place, struct leased_err *err)
+{
+	int r;
+
+	daemon->clock = wclock_system();
+	daemon->ids = id_source_system();
+	if ((daemon->loop = event_base_new()) == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "the event loop cannot be made"));
+	if ((r = start_store(daemon, place, err)) != 0)
+		return (r);
+	daemon->host =
+	    plugin_host_new(daemon->loop, daemon->spawner_fd, daemon->clock, daemon->ids);
+	if (daemon->host == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	daemon->spawner_fd = -1; /* the host's now */
+	plugin_host_set_tag(daemon->host, store_tag(daemon->store));
+	if ((r = start_leases(daemon, place, err)) != 0)
+		return (r);
+	return (start_api(daemon, place, err));
+}
+
+/* ---- signals ---- */
+
+static void
+tell_manager(const char *state)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+
+	if (notify_send(state, &err) != 0)
+		log_warn("the service manager could not be told", LOG_ERR(&err));
+}
+
+static void
+on_served(void *arg)
+{
+	struct main_daemon *daemon = arg;
+
+	(void)event_base_loopbreak(daemon->loop);
+}
+
+static void
+on_terminate(evutil_socket_t signal_number, short what, void *arg)
+{
+	struct main_daemon *daemon = arg;
+
+	(void)what;
+	if (daemon->stopping)
+		return;
+	daemon->stopping = true;
+	log_info("stopping: calls in flight may end, leases stay", LOG_I("signal", signal_number),
+	    LOG_I("in_flight", api_in_flight(daemon->api)));
+	tell_manager("STOPPING=1");
+	http_server_stop(daemon->server, MAIN_STOP_MS, on_served, daemon);
+}
+
+static void
+on_hangup(evutil_socket_t signal_number, short what, void *arg)
+{
+	(void)signal_number;
+	(void)what;
+	(void)arg;
+	log_info("SIGHUP is ignored: the configuration is read at the start only");
+}
+
+static void
+on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	tell_manager("WATCHDOG=1");
+}
+
+static int
+start_watchdog(struct main_daemon *daemon, struct leased_err *err)
+{
+	long long us = notify_watchdog_us() / 2;
+	struct timeval every = {us / 1000000, us % 1000000};
+
+	if (us == 0)
+		return (0);
+	daemon->watchdog = event_new(daemon->loop, -1, EV_PERSIST, on_watchdog, NULL);
+	if (daemon->watchdog == NULL || event_add(daemon->watchdog, &every) != 0)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	return (0);
+}
+
+int
+main_start_serving(struct main_daemon *daemon, struct leased_err *err)
+{
+	static const struct {
+		int number;
+		event_callback_fn callback;
+	} rows[] = {{SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGHUP, on_hangup}};
+	int r;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		daemon->signals[i] =
+		    evsignal_new(daemon->loop, rows[i].number, rows[i].callback, daemon);
+		if (daemon->signals[i] == NULL || event_add(daemon->signals[i], NULL) != 0)
+			return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	}
+	if ((r = start_watchdog(daemon, err)) != 0)
+		return (r);
+	tell_manager("READY=1\nSTATUS=serving");
+	return (0);
+}
+
+/* ---- the end ---- */
+
+struct stop_op {
+	struct store_op op; /* first */
+	bool done;
+};
+
+static int
+on_stop_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
+{
+	(void)op;
+	(void)txn;
+	(void)err;
+	return (0);
+}
+
+static void
+on_stop_done(struct store_op *op, int result, const struct leased_err *err)
+{
+	(void)result;
+	(void)err;
+	((struct stop_op *)op)->done = true;
+}
+
+/* What was handed to the writer before this is on disk, and told, when it is through. */
+static void
+stop_drain(struct main_daemon *daemon)
+{
+	static struct stop_op op = {.op = {.run = on_stop_run, .done = on_stop_done}};
+	struct timeval turn = {0, 10000};
+
+	if (daemon->store == NULL)
+		return;
+	op.done = false;
+	store_submit(daemon->store, &op.op);
+	for (int i = 0; i < STOP_TURNS && !op.done; i++) {
+		(void)event_base_loopexit(daemon->loop, &turn);
+		(void)event_base_dispatch(daemon->loop);
+	}
+}
+
+void
+main_stop(struct main_daemon *daemon)
+{
+	/* Answers on their way are lost now, which lease/ must hear while it is there. */
+	http_server_free(daemon->server);
+	stop_drain(daemon);
+	leases_timer_stop(daemon->timer);
+	daemon->timer = NULL;
+	/* Calls in flight end with LEASED_ECANCELED; their requests are answered into the void. */
+	leases_free(daemon->leases);
+	stop_drain(daemon);
+	engines_free(daemon->engines);
+	plugin_host_free(daemon->host);
+	store_close(daemon->store);
+	api_free(daemon->api);
+	auth_free(daemon->auth);
+	seal_root_free(daemon->root);
+	for (size_t i = 0; i < sizeof(daemon->signals) / sizeof(daemon->signals[0]); i++)
+		if (daemon->signals[i] != NULL)
+			event_free(daemon->signals[i]);
+	if (daemon->watchdog != NULL)
+		event_free(daemon->watchdog);
+	if (daemon->loop != NULL)
+		event_base_free(daemon->loop);
+	if (daemon->spawner_fd >= 0)
+		(void)close(daemon->spawner_fd);
+}
