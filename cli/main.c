@@ -78,7 +78,7 @@ const struct cli_command cli_commands[] = {
 	"examples:\n"
 	"  lease write database/roles/app db_name=main grant_roles=app default_ttl=1h\n"
 	"  lease write database/config/main plugin_name=postgresql-database-plugin \\\n"
-	"      host=db.example dbname=app user=leased password=@/run/secrets/db \\\n"
+	"      host=db.example dbname=app username=leased password=@/run/secrets/db \\\n"
 	"      allowed_roles=app\n"},
     {"delete", cli_run_delete, "PATH", "delete a path of the API",
 	"examples:\n  lease delete database/roles/app\n"},

@@ -14,6 +14,7 @@ struct creds {
 	struct engine_role *role;
 	char place[300], owner[64];
 	bool native_expiry;
+	json_t *endpoint; /* NULL: the plugin says none */
 };
 
 static void
@@ -22,6 +23,7 @@ creds_free(void *state)
 	struct creds *creds = state;
 
 	engine_role_free(creds->role);
+	json_decref(creds->endpoint);
 	free(creds);
 }
 
@@ -77,6 +79,8 @@ on_issued(void *arg, const struct lease_issued *issued)
 	}
 	request->reply.data = json_pack("{s:s, s:s%}", "username", issued->account, "password",
 	    leased_secret_reveal(issued->password), leased_secret_len(issued->password));
+	/* scheme, host, port, database: what a client needs beside the login. */
+	(void)json_object_update(request->reply.data, creds->endpoint);
 	json_array_foreach(issued->warnings, i, warning)
 	    engine_warn(request, "%s", json_string_value(warning));
 	if (!creds->native_expiry)
@@ -160,6 +164,7 @@ creds_issue(struct creds *creds, struct engine_connection *connection)
 	issue.owner = creds->owner;
 	creds->native_expiry = json_is_true(
 	    json_object_get(plugin_port_description(connection->port), "native_expiry"));
+	creds->endpoint = json_deep_copy(json_object_get(connection->port->opened, "endpoint"));
 	lease_issue_start(request->engines->leases, &issue, on_issued, request);
 }
 

@@ -58,7 +58,8 @@ add_default_statement(struct postgresql_sql *sql, const struct postgresql_accoun
 	const json_t *groups = json_object_get(account->role, "grant_roles"), *group;
 	size_t i;
 
-	if (json_array_size(groups) == 0)
+	/* An empty role is the barest account: what a connection is tried with. */
+	if (json_array_size(groups) == 0 && json_object_size(account->role) > 0)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "the role has neither creation_statements nor grant_roles: name the roles "
 		    "whose rights its "

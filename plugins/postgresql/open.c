@@ -58,6 +58,29 @@ format_server_time(const struct postgresql *plugin, char *ret_text, size_t size)
 	(void)snprintf(ret_text + len, size - len, ".%03dZ", (int)(server_us % 1000000 / 1000));
 }
 
+/* Where clients connect, as the configuration has it; a value that it leaves to libpq is left out.
+ */
+static json_t *
+endpoint(const struct postgresql_config *config)
+{
+	static const struct {
+		const char *name;
+		enum postgresql_keyword keyword;
+	} fields[] = {
+	    {"host", POSTGRESQL_HOST}, {"port", POSTGRESQL_PORT}, {"database", POSTGRESQL_DBNAME}};
+	json_t *object = json_pack("{s:s}", "scheme", "postgresql");
+	size_t i;
+
+	for (i = 0; object != NULL && i < sizeof(fields) / sizeof(fields[0]); i++)
+		if (config->keywords[fields[i].keyword] != NULL &&
+		    json_object_set_new(object, fields[i].name,
+			json_string(config->keywords[fields[i].keyword])) != 0) {
+			json_decref(object);
+			return (NULL);
+		}
+	return (object);
+}
+
 int
 postgresql_open(void *ctx, struct leased_call *call, struct leased_err *err)
 {
@@ -83,7 +106,8 @@ postgresql_open(void *ctx, struct leased_call *call, struct leased_err *err)
 		return (r);
 	format_server_time(plugin, server_time, sizeof(server_time));
 	if (json_object_set_new(call->result, "server", json_string(plugin->server)) != 0 ||
-	    json_object_set_new(call->result, "server_time", json_string(server_time)) != 0)
+	    json_object_set_new(call->result, "server_time", json_string(server_time)) != 0 ||
+	    json_object_set_new(call->result, "endpoint", endpoint(plugin->config)) != 0)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	return (0);
 }
