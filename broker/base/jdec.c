@@ -167,6 +167,7 @@ jdec_parse_located(const void *bytes, size_t len, const struct jdec_limits *limi
 {
 	struct scan scan = {
 	    .bytes = bytes, .len = len, .limits = limits != NULL ? limits : &jdec_default_limits};
+	unsigned long failures = leased_secret_alloc_failures();
 	json_error_t why;
 	json_t *value;
 	int r;
@@ -179,6 +180,12 @@ jdec_parse_located(const void *bytes, size_t len, const struct jdec_limits *limi
 	}
 	value =
 	    json_loadb(len > 0 ? bytes : "", len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+	/* Without memory jansson reports bad syntax, or leaves out characters and reports nothing.
+	 */
+	if (leased_secret_alloc_failures() != failures) {
+		json_decref(value);
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	}
 	if (value == NULL) {
 		*ret_line = why.line > 0 ? (unsigned)why.line : 1;
 		*ret_column = why.column > 0 ? (unsigned)why.column : 1;

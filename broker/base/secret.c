@@ -42,6 +42,7 @@ union block_header {
 
 static atomic_bool is_set_up;
 static atomic_bool is_warned;
+static _Thread_local unsigned long alloc_failures;
 
 static void
 warn_once(const char *reason)
@@ -58,10 +59,11 @@ wiping_malloc(size_t size)
 {
 	union block_header *header;
 
-	if (size > SIZE_MAX - sizeof(*header))
+	if (size > SIZE_MAX - sizeof(*header) ||
+	    (header = malloc(sizeof(*header) + size)) == NULL) {
+		alloc_failures++;
 		return (NULL);
-	if ((header = malloc(sizeof(*header) + size)) == NULL)
-		return (NULL);
+	}
 	header->size = size;
 	return (header + 1);
 }
@@ -93,6 +95,12 @@ wiping_realloc(void *block, size_t size)
 	memcpy(moved, block, old_size < size ? old_size : size);
 	wiping_free(block);
 	return (moved);
+}
+
+unsigned long
+leased_secret_alloc_failures(void)
+{
+	return (alloc_failures);
 }
 
 /* The largest power of two that takes at most half of what may be locked; 0 when that is not worth

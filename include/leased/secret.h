@@ -17,6 +17,12 @@ struct leased_secret;
  * libraries (jansson). Call once, before any thread. */
 int leased_secret_setup(struct leased_err *err) LEASED_MUST_CHECK;
 
+/*
+ * How many allocations have failed on this thread in those wiping allocators. jansson leaves out
+ * characters of a string, in silence, when it has no memory: who parses compares before and after.
+ */
+unsigned long leased_secret_alloc_failures(void);
+
 /* A copy of len bytes; a NUL is kept behind them and not counted. NULL: out of memory. The caller
  * wipes its own copy. */
 struct leased_secret *leased_secret_new(const void *bytes, size_t len);

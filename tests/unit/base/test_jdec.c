@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/jdec.h"
+#include "support/failalloc.h"
 
 static int
 parse(const char *text)
@@ -395,6 +396,31 @@ the_nearest_name_is_named_only_when_near(void **state)
 	    body_fields));
 }
 
+static int
+parse_long_string(void *arg)
+{
+	static const char text[] =
+	    "[\"0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijkl\"]";
+	json_t *value = NULL;
+	int r = jdec_parse(text, sizeof(text) - 1, NULL, &value, arg);
+
+	if (r == 0) {
+		assert_int_equal(json_string_length(json_array_get(value, 0)), 58);
+		json_decref(value);
+	}
+	return (r);
+}
+
+/* jansson's own answer to that is bad syntax, or a string with characters left out. */
+static void
+without_memory_nothing_else_is_parsed_than_what_stands_there(void **state)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+
+	(void)state;
+	assert_true(failalloc_each(parse_long_string, &err) > 3);
+}
+
 int
 main(void)
 {
@@ -416,7 +442,10 @@ main(void)
 	    cmocka_unit_test(durations_are_read_as_the_contract_says),
 	    cmocka_unit_test(a_negative_duration_says_so),
 	    cmocka_unit_test(the_nearest_name_is_named_only_when_near),
+	    cmocka_unit_test(without_memory_nothing_else_is_parsed_than_what_stands_there),
 	};
 
+	if (leased_secret_setup(NULL) != 0)
+		return (1);
 	return (cmocka_run_group_tests_name("jdec", tests, NULL, NULL));
 }
