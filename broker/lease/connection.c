@@ -1,0 +1,86 @@
+/*
+ * What lease/ keeps of a configured connection: when something of it is due, its queues on the way
+ * out, its pause after a failure of the whole connection. Entries live as long as struct leases.
+ * The port itself is engine/'s and asked for each time.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "lease/private.h"
+
+#define CONNECTION_TAG 0x6c636f6eu
+#define BACK_OFF_MAX_MS 60000
+
+struct lease_connection *
+lease_connection_get(struct leases *leases, int64_t id)
+{
+	struct lease_connection *connection = NULL;
+
+	HASH_FIND(hh, leases->connections, &id, sizeof(id), connection);
+	if (connection != NULL)
+		return (connection);
+	if ((connection = calloc(1, sizeof(*connection))) == NULL)
+		return (NULL);
+	connection->tag = CONNECTION_TAG;
+	connection->leases = leases;
+	connection->id = id;
+	connection->account_us = 2000;
+	TAILQ_INIT(&connection->disarming);
+	TAILQ_INIT(&connection->removing);
+	TAILQ_INIT(&connection->sessions);
+	HASH_ADD(hh, leases->connections, id, sizeof(connection->id), connection);
+	if (connection->hh.tbl == NULL) {
+		free(connection);
+		return (NULL);
+	}
+	return (connection);
+}
+
+void
+lease_connection_free(struct lease_connection *connection)
+{
+	connection->tag = 0;
+	free(connection);
+}
+
+struct plugin_port *
+lease_connection_port(struct lease_connection *connection)
+{
+	struct leases *leases = connection->leases;
+
+	return (leases->config.port_for(leases->config.arg, connection->id));
+}
+
+void
+lease_connection_due(struct lease_connection *connection, int64_t at_ms)
+{
+	if (at_ms >= connection->due_ms)
+		return;
+	connection->due_ms = at_ms;
+	lease_wake(connection->leases);
+}
+
+void
+lease_connections_due(struct leases *leases)
+{
+	struct lease_connection *connection, *next;
+
+	HASH_ITER(hh, leases->connections, connection, next)
+	{
+		connection->due_ms = 0;
+	}
+	lease_wake(leases);
+}
+
+int64_t
+lease_back_off_ms(struct leases *leases, int64_t fails)
+{
+	int64_t ms = fails < 7 ? INT64_C(1000) << (fails > 0 ? fails - 1 : 0) : BACK_OFF_MAX_MS;
+	uint16_t noise = 0;
+
+	if (ms > BACK_OFF_MAX_MS)
+		ms = BACK_OFF_MAX_MS;
+	leases->config.ids->fill(leases->config.ids, &noise, sizeof(noise));
+	ms = ms * 3 / 4 + ms / 2 * noise / UINT16_MAX; /* a quarter up or down */
+	return (ms < 1000 ? 1000 : ms > BACK_OFF_MAX_MS ? BACK_OFF_MAX_MS : ms);
+}

@@ -1,0 +1,109 @@
+/*
+ * What lookup, list and show say of a lease, from its row alone; and the timer row of a token.
+ * Reads nothing but what it is given.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lease/private.h"
+
+static const char *
+state_text(const struct store_lease *row, bool overdue)
+{
+	switch (row->state) {
+	case STORE_LEASE_INTENT:
+		return (row->revoke || overdue ? "disarming" : "intent");
+	case STORE_LEASE_LIVE:
+		return (row->revoke || overdue ? "disarming" : "live");
+	case STORE_LEASE_DISARMED:
+		return ("disarmed");
+	}
+	return ("unknown");
+}
+
+static json_t *
+time_text(int64_t wall_ms)
+{
+	char text[WCLOCK_RFC3339_SIZE];
+
+	if (wall_ms == 0)
+		return (json_null());
+	wclock_format_rfc3339(wall_ms * 1000, text);
+	return (json_string(text));
+}
+
+static const char *
+delivery_text(const struct store_lease *row, const struct lease_data *data)
+{
+	if (data->delivered)
+		return ("delivered");
+	return (row->state == STORE_LEASE_INTENT ? "none" : "unknown");
+}
+
+static int
+put_error(json_t *object, const struct lease_data *data, const struct store_lease *row)
+{
+	if (data->error_code == 0)
+		return (json_object_set_new(object, "revoke_error", json_null()));
+	return (json_object_update_new(
+	    object, json_pack("{s:s,s:s,s:I,s:b}", "revoke_error", data->error, "revoke_error_code",
+			leased_code_name((int)data->error_code), "revoke_attempts",
+			(json_int_t)data->fails, "needs_a_person", (int)row->stuck)));
+}
+
+json_t *
+lease_describe(struct leases *leases, const struct store_lease *row)
+{
+	int64_t now_ms = leases_now_ms(leases), left_ms;
+	struct lease_data data;
+	char id[LEASE_ID_MAX] = "";
+	const char *mount = leases->config.mount_path(leases->config.arg, row->mount);
+	bool overdue, renewable;
+	json_t *object;
+
+	if (row->kind == STORE_LEASE_TOKEN || lease_data_decode(row->data, &data, NULL) != 0)
+		memset(&data, 0, sizeof(data));
+	if (lease_id_format(leases, row, id, sizeof(id)) != 0)
+		id[0] = '\0';
+	if (row->kind == STORE_LEASE_TOKEN)
+		data.expires_ms = row->next_at_ms == LEASE_FAR_MS ? 0 : row->next_at_ms;
+	left_ms = data.expires_ms > now_ms ? data.expires_ms - now_ms : 0;
+	overdue = row->next_at_ms <= now_ms;
+	renewable = row->kind == STORE_LEASE_CREDENTIAL && row->state == STORE_LEASE_LIVE &&
+		    !row->revoke && !overdue;
+	object = json_pack("{s:s,s:o,s:o,s:I,s:b,s:o,s:s,s:s%,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:b}",
+	    "id", id, "issue_time", time_text(data.issued_wall_ms), "expire_time",
+	    time_text(data.expires_ms != 0 ? leases_wall_ms(leases, data.expires_ms) : 0), "ttl",
+	    (json_int_t)((left_ms + 999) / 1000), "renewable", (int)renewable, "last_renewal",
+	    time_text(data.renewed_wall_ms), "state", state_text(row, overdue), "path", id,
+	    id[0] != '\0' ? strlen(id) - 8 - STORE_LEASE_RANDOM_LEN - 1 : 0, "mount",
+	    mount != NULL ? mount : "", "account", row->account, "role", data.role, "owner",
+	    row->owner, "entity", data.entity, "delivery", delivery_text(row, &data), "connection",
+	    (json_int_t)row->connection, "canary", (int)(row->kind == STORE_LEASE_CANARY));
+	if (object != NULL && put_error(object, &data, row) == 0 &&
+	    json_object_set_new(object, "cause",
+		json_string(data.revoke_cause[0] != '\0' ? data.revoke_cause : data.cause)) == 0)
+		return (object);
+	json_decref(object);
+	return (NULL);
+}
+
+int
+lease_token_row(int64_t expires_ms, const char *place, const json_t *data, struct id_source *ids,
+    struct store_lease **ret_row, struct leased_err *err)
+{
+	struct store_lease *row = calloc(1, sizeof(*row));
+
+	if (row == NULL || (row->place = strdup(place)) == NULL ||
+	    (row->account = strdup("")) == NULL || (row->owner = strdup("")) == NULL ||
+	    (row->data = json_deep_copy(data)) == NULL) {
+		store_lease_free(row);
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	}
+	row->state = STORE_LEASE_LIVE;
+	row->kind = STORE_LEASE_TOKEN;
+	row->next_at_ms = expires_ms != 0 ? expires_ms : LEASE_FAR_MS;
+	id_base62(ids, STORE_LEASE_RANDOM_LEN, row->random);
+	*ret_row = row;
+	return (0);
+}

@@ -1,0 +1,331 @@
+/*
+ * What the backend did to a lease on its way out, on disk: DISARMED, GONE, a refusal with its
+ * back-off. Also the second look at accounts whose call was cut. end.c calls in.
+ *
+ * A full disk does not stop the way out: what could not be written is done all the same, and the
+ * record follows when it can (or the next start does it again: disarm and remove are idempotent).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "lease/private.h"
+
+#define PARKED_MAX 4096
+#define PARK_MS 1000
+#define LOOK_AGAIN_MS (INT64_C(600) * 1000)
+#define LOOK_EVERY_MS 30000
+#define LOOK_MAX 64
+
+int
+lease_caps_give(struct lease_data *data, struct store_txn *txn, bool all, struct leased_err *err)
+{
+	unsigned kept = 0;
+	int r = 0;
+
+	for (unsigned i = 0; i < data->caps_count && r == 0; i++) {
+		/* The ceiling of a connection counts rows, whatever their state. */
+		if (!all && strncmp(data->caps[i], "conn:", 5) == 0) {
+			memmove(data->caps[kept++], data->caps[i], sizeof(data->caps[i]));
+			continue;
+		}
+		r = store_give(txn, data->caps[i], err);
+	}
+	if (r == 0)
+		data->caps_count = kept;
+	return (r);
+}
+
+/* ---- GONE ---- */
+
+static json_t *
+tombstone_of(const struct lease *lease)
+{
+	json_t *data = lease_data_encode(&lease->data);
+
+	if (data == NULL ||
+	    json_object_set_new(data, "place", json_string(lease->row->place)) != 0 ||
+	    json_object_set_new(data, "random", json_string(lease->row->random)) != 0 ||
+	    json_object_set_new(data, "owner", json_string(lease->row->owner)) != 0 ||
+	    json_object_set_new(data, "mount", json_integer(lease->row->mount)) != 0) {
+		json_decref(data);
+		return (NULL);
+	}
+	return (data);
+}
+
+int
+lease_gone_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
+{
+	json_t *tombstone;
+	int r;
+
+	if ((r = lease_reload(lease, txn, err)) != 0)
+		return (r == LEASED_ENOENT ? 0 : r);
+	lease_put_identity(lease);
+	if ((r = lease_caps_give(&lease->data, txn, true, err)) != 0)
+		return (r);
+	if ((tombstone = tombstone_of(lease)) == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	r = store_lease_delete(txn, lease->row, tombstone, lease->now_ms,
+	    lease->cut || lease->data.cut ? lease->now_ms + LOOK_AGAIN_MS : 0, err);
+	json_decref(tombstone);
+	return (r);
+}
+
+static void on_gone(struct lease *lease, int result, const struct leased_err *err);
+
+/* The account is gone, its row is not: the write is tried again, without the backend. */
+static void
+park(struct lease *lease, const struct leased_err *err)
+{
+	struct leases *leases = lease->task.leases;
+	struct lease *parked;
+	unsigned count = 0;
+
+	lease_wait_gone(leases, lease->id, err);
+	TAILQ_FOREACH (parked, &leases->parked, queue)
+		count++;
+	if (count >= PARKED_MAX) {
+		lease_release(lease); /* the timer does it all again */
+		return;
+	}
+	lease->retry_ms = leases_now_ms(leases) + PARK_MS;
+	lease->parked = true;
+	TAILQ_INSERT_TAIL(&leases->parked, lease, queue);
+}
+
+static void
+on_gone(struct lease *lease, int result, const struct leased_err *err)
+{
+	struct leases *leases = lease->task.leases;
+	int64_t id = lease->id;
+
+	FAILPOINT(lease_expire_after_gone);
+	if (result != 0) {
+		park(lease, err);
+		return;
+	}
+	lease_enter(lease, LEASE_GONE);
+	lease_release(lease);
+	lease_fence_drop(leases, id);
+	lease_wait_gone(leases, id, NULL);
+}
+
+void
+lease_end_parked(struct leases *leases, int64_t now_ms)
+{
+	struct lease *lease, *next;
+
+	for (lease = TAILQ_FIRST(&leases->parked); lease != NULL; lease = next) {
+		next = TAILQ_NEXT(lease, queue);
+		if (now_ms < lease->retry_ms)
+			return;
+		TAILQ_REMOVE(&leases->parked, lease, queue);
+		lease->parked = false;
+		lease_write(lease, lease_gone_run, on_gone);
+	}
+}
+
+/* ---- a second look at an account that is gone ---- */
+
+static int
+looked_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
+{
+	return (store_tombstone_looked(txn, lease->id, err));
+}
+
+static void
+on_looked(struct lease *lease, int result, const struct leased_err *err)
+{
+	if (result != 0 && result != LEASED_ENOENT)
+		log_warn("a second look could not be written down", LOG_ERR(err));
+	lease_release(lease);
+}
+
+void
+lease_end_removed(struct lease *lease)
+{
+	FAILPOINT(lease_expire_before_gone);
+	if (lease->doing == LEASE_LOOKING)
+		lease_write(lease, looked_run, on_looked);
+	else
+		lease_write(lease, lease_gone_run, on_gone);
+}
+
+/* ---- DISARMED ---- */
+
+static int
+disarmed_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
+{
+	int r;
+
+	if ((r = lease_reload(lease, txn, err)) != 0 ||
+	    (r = lease_caps_give(&lease->data, txn, false, err)) != 0)
+		return (r);
+	lease_put_identity(lease);
+	lease->data.cut = lease->data.cut || lease->cut;
+	/* An INTENT that a crash left: its mint never came to an end that anybody saw. */
+	if (lease->row->state == STORE_LEASE_INTENT && !lease->data.mint_over)
+		lease->data.failed_mint = true;
+	lease->row->state = STORE_LEASE_DISARMED;
+	lease->row->next_at_ms = lease->now_ms;
+	lease->row->stuck = false;
+	lease->data.fails = 0;
+	lease->data.error_code = 0;
+	lease->data.error[0] = '\0';
+	lease->data.disarmed_wall_ms = lease->wall_ms;
+	return (lease_store(lease, txn, err));
+}
+
+static void
+on_disarmed(struct lease *lease, int result, const struct leased_err *err)
+{
+	FAILPOINT(lease_expire_after_disarmed);
+	if (result != 0) {
+		log_warn("a lease was disarmed, and it could not be written down; it goes on",
+		    LOG_I("row", lease->id), LOG_ERR(err));
+		lease->unrecorded = true;
+	}
+	lease_enter(lease, LEASE_DISARMED);
+	lease_wait_disarmed(lease->task.leases, lease->id, result == 0);
+	lease->single = false;
+	lease_end_queue(lease);
+	lease_wake(lease->task.leases);
+}
+
+void
+lease_end_disarmed(struct lease *lease, const json_t *result)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+
+	if (lease_take_identity(lease, result, &err) != 0)
+		log_warn("an answer to disarm is left out of account", LOG_I("row", lease->id),
+		    LOG_ERR(&err));
+	FAILPOINT(lease_expire_before_disarmed);
+	if (lease->doing == LEASE_LOOKING) {
+		lease_enter(lease, LEASE_DISARMED);
+		lease_end_queue(lease);
+		return;
+	}
+	lease_write(lease, disarmed_run, on_disarmed);
+}
+
+/* ---- a refusal: of this one lease, so that its own next_at is rewritten ---- */
+
+static int
+refused_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
+{
+	int r;
+
+	if ((r = lease_reload(lease, txn, err)) != 0)
+		return (r);
+	lease_put_identity(lease);
+	lease->data.cut = lease->data.cut || lease->cut;
+	lease->data.fails++;
+	lease->data.error_code = lease->failure.code;
+	lease->data.error_wall_ms = lease->wall_ms;
+	lease_text_copy(lease->data.error, sizeof(lease->data.error), lease->failure.text);
+	lease->row->stuck = lease->failure.code == LEASED_EMOVED;
+	lease->row->next_at_ms = lease->retry_ms;
+	return (lease_store(lease, txn, err));
+}
+
+static void
+on_refused(struct lease *lease, int result, const struct leased_err *err)
+{
+	struct leases *leases = lease->task.leases;
+	struct lease_connection *connection = lease_connection_get(leases, lease->connection);
+	int64_t retry_ms = lease->retry_ms;
+
+	FAILPOINT(lease_expire_after_refused);
+	if (result != 0)
+		log_warn(
+		    "a refusal could not be written down", LOG_I("row", lease->id), LOG_ERR(err));
+	lease_release(lease);
+	if (connection == NULL)
+		return;
+	if (result != 0) /* it stands first in the next sweep: not at once */
+		connection->pause_ms = leases_now_ms(leases) + PARK_MS;
+	lease_connection_due(connection, retry_ms);
+}
+
+void
+lease_end_refused(struct lease *lease, const struct leased_err *why)
+{
+	static struct log_limit limit;
+	struct leases *leases = lease->task.leases;
+	bool disarmed = lease->state == LEASE_REMOVING;
+	uint64_t left_out = 0;
+
+	if (log_limited(&limit, &left_out))
+		log_warn(disarmed ? "an account cannot be removed yet; access to it has ended"
+				  : "an account cannot be disarmed yet",
+		    LOG_I("row", lease->id), LOG_S("account", lease->row->account),
+		    LOG_I("connection", lease->connection), LOG_ERR(why),
+		    LOG_I("left_out", left_out));
+	if (lease->doing == LEASE_LOOKING) {
+		lease_release(lease);
+		return;
+	}
+	if (disarmed)
+		lease_enter(lease, LEASE_DISARMED);
+	lease_wait_refused(leases, lease->id, disarmed, why);
+	lease->failure = *why;
+	lease->retry_ms = leases_now_ms(leases) + lease_back_off_ms(leases, lease->data.fails + 1);
+	lease_write(lease, refused_run, on_refused);
+}
+
+/* ---- looks: tombstones whose call was cut ---- */
+
+static struct lease *
+look_new(struct leases *leases, const struct store_tombstone *tombstone)
+{
+	struct lease *lease = lease_new(leases, LEASE_LOOKING);
+	struct store_lease *row = calloc(1, sizeof(*row));
+	struct leased_err err = LEASED_ERR_INIT;
+
+	if (lease == NULL || row == NULL || (row->account = strdup(tombstone->account)) == NULL) {
+		free(row);
+		goto failed;
+	}
+	lease->row = row;
+	lease->id = row->id = tombstone->id;
+	lease->connection = row->connection = tombstone->connection;
+	lease->data.role_version =
+	    json_integer_value(json_object_get(tombstone->data, "role_version"));
+	lease->data.failed_mint = json_is_true(json_object_get(tombstone->data, "failed_mint"));
+	lease->state = LEASE_INTENT;
+	if (lease_role_load(lease, &err) == 0 && lease_busy_add(lease))
+		return (lease);
+failed:
+	if (lease != NULL)
+		lease_release(lease);
+	return (NULL);
+}
+
+void
+lease_looks(struct leases *leases, int64_t now_ms)
+{
+	struct store_tombstone **tombstones = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	struct lease *lease;
+	size_t count = 0;
+
+	if (now_ms < leases->look_ms)
+		return;
+	leases->look_ms = now_ms + LOOK_EVERY_MS;
+	if (store_tombstone_due(
+		store_db(leases->config.store), now_ms, LOOK_MAX, &tombstones, &count, &err) != 0) {
+		log_warn("tombstones cannot be read; it is tried again", LOG_ERR(&err));
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (lease_busy(leases, tombstones[i]->id) == NULL &&
+		    (lease = look_new(leases, tombstones[i])) != NULL)
+			lease_end_queue(lease);
+		store_tombstone_free(tombstones[i]);
+	}
+	free(tombstones);
+}

@@ -1,0 +1,185 @@
+/*
+ * Expiry: finds what is due, by connection, from the store's index, a page of at most 64 rows at a
+ * time, and starts its end. Holds no list of leases. A row that is busy or fenced is passed over
+ * and looked at again soon. A connection whose port is not ready is skipped whole, without a write.
+ */
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "lease/private.h"
+
+#define PAGE 64
+#define POLL_MS 200       /* while rows are due that nothing can be done about yet */
+#define NOT_READY_MS 1000 /* the port says when it has recovered */
+#define UNKNOWN_INTENT_MS 30000
+
+/*
+ * An INTENT of this run whose mint we do not know the outcome of is not in the table of operations
+ * for one of two reasons: its commit has not been reported to the loop yet (then a mint may still
+ * start, until the deadline), or memory or disk ran out and it was dropped. So it is left alone
+ * until no mint can start or be under way any more.
+ */
+static bool
+may_be_minted_yet(struct leases *leases, const struct store_lease *row,
+    const struct lease_data *data, int64_t now_ms)
+{
+	return (row->state == STORE_LEASE_INTENT && !data->mint_over &&
+		strcmp(data->run, leases->run) == 0 &&
+		now_ms < data->mint_deadline_ms + UNKNOWN_INTENT_MS);
+}
+
+/* Takes the row. True when its end has begun. */
+static bool
+row_end(struct leases *leases, struct store_lease *row, bool urgent)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	struct lease_data data;
+	struct lease *lease;
+
+	if (lease_busy(leases, row->id) != NULL)
+		goto no;
+	if (lease_data_decode(row->data, &data, &err) != 0) {
+		log_error("a lease cannot be ended: its record does not decode",
+		    LOG_I("row", row->id), LOG_S("account", row->account), LOG_ERR(&err));
+		goto no;
+	}
+	if (may_be_minted_yet(leases, row, &data, leases_now_ms(leases)) ||
+	    lease_fenced(leases, row, data.run))
+		goto no;
+	if ((lease = lease_from_row(leases, row, LEASE_ENDING, &err)) == NULL)
+		return (false);
+	lease->urgent = urgent;
+	if (!lease_busy_add(lease)) {
+		lease_release(lease);
+		return (false);
+	}
+	/* A mint that a crash may have cut: look once more after its end. */
+	lease->cut = lease->state == LEASE_INTENT && !data.mint_over;
+	lease_end_queue(lease);
+	return (true);
+no:
+	store_lease_free(row);
+	return (false);
+}
+
+void
+lease_end_kick(struct leases *leases, int64_t id)
+{
+	struct store_lease *row = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	struct lease *busy = lease_busy(leases, id);
+
+	if (busy != NULL) {
+		busy->revoked = true;
+		return;
+	}
+	if (store_lease_get(store_db(leases->config.store), id, &row, &err) != 0)
+		return; /* gone, or the timer comes to it */
+	if (row->kind == STORE_LEASE_TOKEN) {
+		store_lease_free(row);
+		lease_connections_due(leases);
+		return;
+	}
+	if (row_end(leases, row, true))
+		lease_wake(leases);
+}
+
+/* ---- the sweep ---- */
+
+static void
+sweep_over(struct lease_connection *connection, int64_t now_ms)
+{
+	struct store_db *db = store_db(connection->leases->config.store);
+	struct leased_err err = LEASED_ERR_INIT;
+	int64_t at_ms = LEASE_FAR_MS;
+	int r;
+
+	connection->sweeping = false;
+	connection->from_ms = connection->after = 0;
+	connection->overdue = connection->overdue_seen;
+	r = store_lease_next_at(db, connection->id, &at_ms, &err);
+	if (r == LEASED_ENOENT)
+		at_ms = LEASE_FAR_MS;
+	else if (r != 0)
+		at_ms = now_ms + 1000;
+	connection->due_ms = at_ms > now_ms ? at_ms : now_ms + POLL_MS;
+}
+
+static bool
+port_is_ready(struct lease_connection *connection)
+{
+	struct plugin_port *port = lease_connection_port(connection);
+	struct leased_err err = LEASED_ERR_INIT;
+
+	return (port != NULL && plugin_port_ready(port, &err) == 0);
+}
+
+static bool
+may_sweep(struct lease_connection *connection, int64_t now_ms)
+{
+	if (connection->id == 0)
+		return (true);
+	return (now_ms >= connection->pause_ms && connection->ending < LEASE_ENDING_MAX &&
+		port_is_ready(connection));
+}
+
+/* One row of the page; false when there is no room for more. */
+static bool
+sweep_row(struct lease_connection *connection, struct store_lease *row)
+{
+	if (connection->id != 0 && connection->ending >= LEASE_ENDING_MAX) {
+		store_lease_free(row);
+		return (false);
+	}
+	connection->from_ms = row->next_at_ms;
+	connection->after = row->id;
+	connection->overdue_seen++;
+	if (row->kind == STORE_LEASE_TOKEN) {
+		lease_token_due(connection->leases, row);
+		store_lease_free(row);
+	} else {
+		(void)row_end(connection->leases, row, false);
+	}
+	return (true);
+}
+
+bool
+lease_sweep(struct lease_connection *connection, int64_t now_ms)
+{
+	struct store_lease_query query = {.by = STORE_BY_DUE,
+	    .number = connection->id,
+	    .until_ms = now_ms,
+	    .from_ms = connection->from_ms,
+	    .after = connection->after,
+	    .limit = PAGE};
+	struct store_lease **rows = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	size_t count = 0, i;
+	bool room = true;
+
+	if (now_ms < connection->due_ms && !connection->sweeping)
+		return (false);
+	if (!may_sweep(connection, now_ms)) {
+		if (!connection->sweeping)
+			connection->due_ms = now_ms + NOT_READY_MS;
+		return (false);
+	}
+	if (!connection->sweeping)
+		connection->overdue_seen = 0;
+	if (store_lease_page(
+		store_db(connection->leases->config.store), &query, &rows, &count, &err) != 0) {
+		log_warn("what is due cannot be read; it is tried again", LOG_ERR(&err));
+		connection->sweeping = false;
+		connection->due_ms = now_ms + 1000;
+		return (false);
+	}
+	FAILPOINT(lease_expire_before_disarm);
+	connection->sweeping = true;
+	for (i = 0; i < count && room; i++)
+		room = sweep_row(connection, rows[i]);
+	for (; i < count; i++)
+		store_lease_free(rows[i]);
+	free(rows);
+	if (room && count < PAGE)
+		sweep_over(connection, now_ms);
+	return (room && count == PAGE);
+}

@@ -1,0 +1,43 @@
+/*
+ * What a lease's row holds beyond the columns of store.h: its sealed data.
+ */
+#ifndef LEASE_RECORD_H
+#define LEASE_RECORD_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <leased/error.h>
+
+#include "lease/lease.h"
+
+/* Times in lease time (_ms) or wall time (_wall_ms). 0, "" and false are left out of the record. */
+struct lease_data {
+	int64_t issued_ms, issued_wall_ms, expires_ms, renewed_wall_ms, disarmed_wall_ms;
+	int64_t ttl_s;
+	int64_t max_s; /* from issue on, never more than this: the snapshot's; 0: none */
+	int64_t mint_deadline_ms;
+	int64_t role_version, owner_token;
+	int64_t fails; /* of the present step, in a row */
+	int64_t error_code, error_wall_ms;
+	bool mint_over;   /* the mint's outcome is known, or it was given up */
+	bool failed_mint; /* it did not succeed */
+	bool cut;         /* a call was cut: the account is looked for once more after its end */
+	bool delivered;
+	char run[9]; /* of the daemon's run that made it */
+	char role[256], display[129], entity[64], handle[65], server[128];
+	char cause[129], revoke_cause[129], error[241];
+	unsigned caps_count;
+	char caps[LEASE_CAPS_MAX][128]; /* counters that it holds */
+};
+
+/* NULL: out of memory. */
+json_t *lease_data_encode(const struct lease_data *data);
+/* Strict: an unknown field or a wrong type is LEASED_ECORRUPT. */
+int lease_data_decode(
+    const json_t *object, struct lease_data *ret_data, struct leased_err *err) LEASED_MUST_CHECK;
+/* Copies text that may be long, cut with a visible mark. */
+void lease_text_copy(char *ret_text, size_t size, const char *text);
+
+#endif

@@ -1,0 +1,154 @@
+/*
+ * Who asked for an issue, a preflight or a renewal, and the one place where they are answered:
+ * exactly once, and never before the start function has returned.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "lease/private.h"
+
+void
+lease_request_free(struct lease_request *request)
+{
+	if (request == NULL)
+		return;
+	leased_secret_free(request->password);
+	free(request->template);
+	free(request);
+}
+
+static json_t *
+warnings_of(const struct lease_request *request)
+{
+	json_t *warnings = json_array();
+
+	if (warnings != NULL && request->warning[0] != '\0')
+		(void)json_array_append_new(warnings, json_string(request->warning));
+	return (warnings);
+}
+
+static void
+answer_issue(struct lease_request *request, int code, const struct leased_err *err,
+    const struct lease *lease, json_t *warnings)
+{
+	struct lease_issued issued = {.code = code, .warnings = warnings};
+	char id[LEASE_ID_MAX];
+
+	if (err != NULL)
+		issued.err = *err;
+	if (code == 0 && lease_id_format(request->leases, lease->row, id, sizeof(id)) != 0) {
+		/* Its mount is gone: the answer would be of no use. */
+		code = issued.code =
+		    leased_err_set(&issued.err, LEASED_EEXPIRED, "the mount was removed meanwhile");
+		lease_mark(request->leases, lease->id, "mount removed");
+	}
+	if (code == 0) {
+		issued.row = lease->id;
+		issued.lease_id = id;
+		issued.account = lease->row->account;
+		issued.password = request->password;
+		issued.ttl_s = request->ttl_s;
+	}
+	request->on_issued(request->arg, &issued);
+}
+
+static void
+answer_renew(struct lease_request *request, int code, const struct leased_err *err,
+    const struct lease *lease, json_t *warnings)
+{
+	struct lease_renewed renewed = {.code = code, .warnings = warnings};
+	char id[LEASE_ID_MAX];
+
+	if (err != NULL)
+		renewed.err = *err;
+	if (code == 0 && lease_id_format(request->leases, lease->row, id, sizeof(id)) == 0)
+		renewed.lease_id = id;
+	if (code == 0) {
+		renewed.ttl_s = request->ttl_s;
+		renewed.renewable = true;
+	}
+	request->on_renewed(request->arg, &renewed);
+}
+
+void
+lease_request_answer(
+    struct lease_request *request, int code, const struct leased_err *err, struct lease *lease)
+{
+	json_t *warnings = warnings_of(request);
+	struct leased_err none = LEASED_ERR_INIT;
+
+	if (request->on_issued != NULL)
+		answer_issue(request, code, err, lease, warnings);
+	else if (request->on_renewed != NULL)
+		answer_renew(request, code, err, lease, warnings);
+	else
+		request->on_probed(request->arg, code, err != NULL ? err : &none);
+	json_decref(warnings);
+	lease_request_free(request);
+}
+
+void
+lease_request_refuse(struct lease_request *request, int code, const struct leased_err *err)
+{
+	request->code = code;
+	request->err = *err;
+	TAILQ_INSERT_TAIL(&request->leases->refused, request, entry);
+	lease_wake(request->leases);
+}
+
+void
+lease_nomem_add(struct leases *leases, struct lease_dones dones, void *arg)
+{
+	unsigned at = leases->nomem_count;
+
+	if (at == LEASE_NOMEM_MAX)
+		log_fatal("out of memory: %u requests could not even be refused", at);
+	leases->nomem[at].dones = dones;
+	leases->nomem[at].arg = arg;
+	leases->nomem_count++;
+	lease_wake(leases);
+}
+
+static void
+nomem_answer(const struct lease_dones *dones, void *arg)
+{
+	struct lease_issued issued = {.code = LEASED_ENOMEM};
+	struct lease_renewed renewed = {.code = LEASED_ENOMEM};
+	struct leased_err err = LEASED_ERR_INIT;
+
+	(void)leased_err_set(&err, LEASED_ENOMEM, "out of memory");
+	issued.err = renewed.err = err;
+	if (dones->on_issued != NULL)
+		dones->on_issued(arg, &issued);
+	else if (dones->on_renewed != NULL)
+		dones->on_renewed(arg, &renewed);
+	else if (dones->on_revoked != NULL)
+		dones->on_revoked(arg, LEASE_REVOKE_FAILED, &err);
+	else if (dones->on_job != NULL)
+		dones->on_job(arg, LEASED_ENOMEM, NULL, &err);
+	else
+		dones->on_probed(arg, LEASED_ENOMEM, &err);
+}
+
+static void
+nomem_run(struct leases *leases)
+{
+	while (leases->nomem_count > 0) {
+		unsigned at = --leases->nomem_count;
+		struct lease_dones dones = leases->nomem[at].dones;
+
+		nomem_answer(&dones, leases->nomem[at].arg);
+	}
+}
+
+void
+lease_refusals_run(struct leases *leases)
+{
+	struct lease_request *request;
+
+	nomem_run(leases);
+	while ((request = TAILQ_FIRST(&leases->refused)) != NULL) {
+		TAILQ_REMOVE(&leases->refused, request, entry);
+		lease_request_answer(request, request->code, &request->err, NULL);
+	}
+}

@@ -1,0 +1,310 @@
+/*
+ * Revoke: the mark "to be revoked" is durable first; then the lease ends at once, ahead of others,
+ * and who asked may wait for it. Also how answers arrived (delivery): a lost one is revoked, a
+ * delivered one is written down beside the next commit.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "lease/private.h"
+
+struct mark_task {
+	struct lease_task task; /* first */
+	int64_t id, now_ms;
+	char cause[129];
+	unsigned wait_ms;
+	lease_revoke_done done; /* NULL: nobody asked */
+	void *arg;
+	bool disarmed; /* out: it was already */
+};
+
+struct delivery_task {
+	struct lease_task task; /* first */
+	unsigned count;
+	int64_t ids[LEASE_DELIVERED_MAX];
+};
+
+/* ---- the mark ---- */
+
+static int
+mark_data(struct store_lease *row, const char *cause, struct leased_err *err)
+{
+	struct lease_data data;
+	json_t *object;
+	int r;
+
+	if ((r = lease_data_decode(row->data, &data, err)) != 0)
+		return (r);
+	lease_text_copy(data.revoke_cause, sizeof(data.revoke_cause), cause);
+	if ((object = lease_data_encode(&data)) == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	json_decref(row->data);
+	row->data = object;
+	return (0);
+}
+
+static int
+on_mark_run(struct lease_task *task, struct store_txn *txn, struct leased_err *err)
+{
+	struct mark_task *mark = (struct mark_task *)task;
+	struct store_lease *row = NULL;
+	int r;
+
+	if ((r = store_lease_get(store_txn_db(txn), mark->id, &row, err)) != 0)
+		return (r);
+	mark->disarmed = row->state == STORE_LEASE_DISARMED;
+	if (row->kind == STORE_LEASE_TOKEN && row->next_at_ms == LEASE_FAR_MS && row->revoke)
+		goto out; /* its job is under way */
+	if (!mark->disarmed && row->kind != STORE_LEASE_TOKEN &&
+	    (r = mark_data(row, mark->cause, err)) != 0)
+		goto out;
+	row->revoke = row->revoke || !mark->disarmed;
+	if (row->next_at_ms > mark->now_ms)
+		row->next_at_ms = mark->now_ms; /* also out of its back-off: somebody asks */
+	r = store_lease_update(txn, row, err);
+out:
+	store_lease_free(row);
+	return (r);
+}
+
+static void
+on_mark_drop(struct lease_task *task)
+{
+	free(task);
+}
+
+static void
+on_mark_cancel(struct lease_task *task)
+{
+	struct mark_task *mark = (struct mark_task *)task;
+	struct leased_err err = LEASED_ERR_INIT;
+	lease_revoke_done done = mark->done;
+
+	mark->done = NULL;
+	(void)leased_err_set(&err, LEASED_ECANCELED,
+	    "leased is stopping; the revocation may have been recorded: ask again");
+	if (done != NULL)
+		done(mark->arg, LEASE_REVOKE_FAILED, &err);
+}
+
+static void
+mark_answer(struct mark_task *mark, enum lease_revoke_state state, const struct leased_err *err)
+{
+	lease_revoke_done done = mark->done;
+	void *arg = mark->arg;
+
+	free(mark);
+	if (done != NULL)
+		done(arg, state, err);
+}
+
+/* The disk would not take the mark: access ends all the same, and the answer says so. */
+struct unrecorded {
+	lease_revoke_done done;
+	void *arg;
+	struct leased_err why;
+};
+
+static void
+on_unrecorded(void *arg, enum lease_revoke_state state, const struct leased_err *err)
+{
+	struct unrecorded *own = arg;
+	struct leased_err why = LEASED_ERR_INIT;
+	bool ended = state == LEASE_REVOKE_GONE || state == LEASE_REVOKE_DISARMED;
+
+	if (state == LEASE_REVOKE_FAILED)
+		why = *err;
+	else
+		(void)leased_err_set(&why, own->why.code,
+		    ended ? "access ended, not recorded: %.400s"
+			  : "access has not ended, and nothing was recorded: %.400s",
+		    own->why.text);
+	if (state == LEASE_REVOKE_GONE)
+		own->done(own->arg, LEASE_REVOKE_GONE, &(struct leased_err)LEASED_ERR_INIT);
+	else
+		own->done(own->arg, LEASE_REVOKE_FAILED, &why);
+	free(own);
+}
+
+static void
+mark_unrecorded(struct mark_task *mark, int result, const struct leased_err *err)
+{
+	struct leases *leases = mark->task.leases;
+	struct unrecorded *own = mark->done != NULL ? calloc(1, sizeof(*own)) : NULL;
+	int64_t now_ms = leases_now_ms(leases), id = mark->id;
+
+	if (own != NULL) {
+		own->done = mark->done;
+		own->arg = mark->arg;
+		own->why = *err;
+		own->why.code = result;
+		if (lease_wait(leases, id, now_ms + mark->wait_ms, false, on_unrecorded, own) !=
+		    NULL)
+			mark->done = NULL;
+		else
+			free(own);
+	}
+	lease_end_kick(leases, id);
+	mark_answer(mark, LEASE_REVOKE_FAILED, err);
+}
+
+static void
+on_mark_done(struct lease_task *task, int result, const struct leased_err *err)
+{
+	struct mark_task *mark = (struct mark_task *)task;
+	struct leases *leases = task->leases;
+	int64_t id = mark->id, until_ms = leases_now_ms(leases) + mark->wait_ms;
+	struct lease_waiter *waiter = NULL;
+	struct leased_err why = LEASED_ERR_INIT;
+
+	FAILPOINT(lease_revoke_after_mark);
+	if (result == LEASED_ENOENT) {
+		mark_answer(mark, LEASE_REVOKE_GONE, &why);
+		return;
+	}
+	if (result == LEASED_ENOSPC) {
+		mark_unrecorded(mark, result, err);
+		return;
+	}
+	if (result != 0) {
+		why = *err;
+		why.code = result;
+		mark_answer(mark, LEASE_REVOKE_FAILED, &why);
+		return;
+	}
+	if (mark->done != NULL && mark->wait_ms > 0)
+		waiter = lease_wait(leases, id, until_ms, false, mark->done, mark->arg);
+	if (waiter != NULL)
+		mark->done = NULL;
+	if (mark->disarmed)
+		lease_wait_disarmed(leases, id, true);
+	lease_end_kick(leases, id);
+	(void)leased_err_set(&why, LEASED_ETIMEDOUT, "the revocation is recorded and under way");
+	mark_answer(mark, LEASE_REVOKE_RECORDED, &why);
+}
+
+static struct mark_task *
+mark_new(struct leases *leases, int64_t id, const char *cause)
+{
+	struct mark_task *mark = calloc(1, sizeof(*mark));
+
+	if (mark == NULL)
+		return (NULL);
+	mark->task.run = on_mark_run;
+	mark->task.done = on_mark_done;
+	mark->task.drop = on_mark_drop;
+	mark->task.cancel = on_mark_cancel;
+	mark->id = id;
+	mark->now_ms = leases_now_ms(leases);
+	lease_text_copy(mark->cause, sizeof(mark->cause), cause);
+	return (mark);
+}
+
+void
+lease_mark(struct leases *leases, int64_t id, const char *cause)
+{
+	struct mark_task *mark = mark_new(leases, id, cause);
+
+	if (mark == NULL)
+		log_error("out of memory: a lease that was not delivered lives until its end",
+		    LOG_I("row", id));
+	else
+		lease_task_submit(leases, &mark->task);
+}
+
+void
+lease_revoke_start(struct leases *leases, int64_t row, unsigned wait_ms, const char *cause,
+    lease_revoke_done done, void *arg)
+{
+	struct mark_task *mark = mark_new(leases, row, cause);
+
+	if (mark == NULL) {
+		lease_nomem_add(leases, (struct lease_dones){.on_revoked = done}, arg);
+		return;
+	}
+	mark->wait_ms = wait_ms;
+	mark->done = done;
+	mark->arg = arg;
+	FAILPOINT(lease_revoke_before_mark);
+	lease_task_submit(leases, &mark->task);
+}
+
+/* ---- delivery ---- */
+
+static int
+delivered_put(struct store_txn *txn, int64_t id, struct leased_err *err)
+{
+	struct store_lease *row = NULL;
+	struct lease_data data;
+	json_t *object;
+	int r;
+
+	if ((r = store_lease_get(store_txn_db(txn), id, &row, err)) != 0 ||
+	    (r = lease_data_decode(row->data, &data, err)) != 0)
+		goto out;
+	data.delivered = true;
+	if ((object = lease_data_encode(&data)) == NULL) {
+		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
+		goto out;
+	}
+	json_decref(row->data);
+	row->data = object;
+	r = store_lease_update(txn, row, err);
+out:
+	store_lease_free(row);
+	return (r);
+}
+
+static int
+on_delivery_run(struct lease_task *task, struct store_txn *txn, struct leased_err *err)
+{
+	struct delivery_task *own = (struct delivery_task *)task;
+	struct leased_err why = LEASED_ERR_INIT;
+
+	(void)err;
+	for (unsigned i = 0; i < own->count; i++)
+		(void)!delivered_put(txn, own->ids[i], &why); /* gone meanwhile: fine */
+	return (0);
+}
+
+static void
+on_delivery_drop(struct lease_task *task)
+{
+	free(task);
+}
+
+static void
+on_delivery_done(struct lease_task *task, int result, const struct leased_err *err)
+{
+	(void)result; /* it stays "unknown": a remark, not a promise */
+	(void)err;
+	free(task);
+}
+
+void
+lease_delivered_flush(struct leases *leases)
+{
+	struct delivery_task *own;
+
+	if (leases->delivered_count == 0 || leases->freeing ||
+	    (own = calloc(1, sizeof(*own))) == NULL)
+		return;
+	own->task.run = on_delivery_run;
+	own->task.done = on_delivery_done;
+	own->task.drop = on_delivery_drop;
+	own->count = leases->delivered_count;
+	memcpy(own->ids, leases->delivered, own->count * sizeof(own->ids[0]));
+	leases->delivered_count = 0; /* first: submitting comes back here */
+	lease_task_submit(leases, &own->task);
+}
+
+void
+lease_delivery(struct leases *leases, int64_t row, bool delivered)
+{
+	if (!delivered)
+		lease_mark(leases, row, "not delivered");
+	else if (leases->delivered_count < LEASE_DELIVERED_MAX)
+		leases->delivered[leases->delivered_count++] = row;
+}

@@ -1,0 +1,423 @@
+/*
+ * The fixture of the lease tests, see fixture.h.
+ */
+#include "unit/lease/fixture.h"
+
+#define START_US (INT64_C(1790000000) * 1000000)
+
+static struct plugin_port *
+port_for(void *arg, int64_t connection)
+{
+	struct fix *f = arg;
+
+	return (!f->no_port && connection == f->connection ? fake_port_port(f->fake) : NULL);
+}
+
+static const char *
+mount_path(void *arg, int64_t mount)
+{
+	struct fix *f = arg;
+
+	return (mount == f->mount ? "database/" : NULL);
+}
+
+struct doc_op {
+	struct store_op op;
+	struct store_doc doc;
+};
+
+static int
+on_doc_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
+{
+	return (store_doc_put(txn, &((struct doc_op *)op)->doc, err));
+}
+
+static int64_t
+doc_put(struct fix *f, const char *kind, const char *name, const char *json)
+{
+	struct doc_op own = {.op.run = on_doc_run};
+	char kind_text[32], name_text[32];
+
+	snprintf(kind_text, sizeof(kind_text), "%s", kind);
+	snprintf(name_text, sizeof(name_text), "%s", name);
+	own.doc.kind = kind_text;
+	own.doc.name = name_text;
+	own.doc.data = json_loads(json, 0, NULL);
+	assert_non_null(own.doc.data);
+	store_submit(f->store, &own.op);
+	store_pump(f->store);
+	assert_true(own.doc.id > 0);
+	json_decref(own.doc.data);
+	return (own.doc.id);
+}
+
+void
+fix_open(struct fix *f)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	struct leases_config config = {
+	    .store = f->store,
+	    .clock = &f->clock.clock,
+	    .ids = &f->ids.source,
+	    .port_for = port_for,
+	    .mount_path = mount_path,
+	    .arg = f,
+	};
+
+	if (leases_new(&config, &f->leases, &err) != 0)
+		fail_msg("%s", err.text);
+	fake_port_port(f->fake)->events = leases_port_events(f->leases);
+	leases_port_opened(f->leases, fake_port_port(f->fake));
+}
+
+struct fix *
+fix_new(uint64_t seed)
+{
+	struct fix *f = calloc(1, sizeof(*f));
+	struct leased_err err = LEASED_ERR_INIT;
+	struct store_config config = {.inline_mode = true};
+
+	assert_non_null(f);
+	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+	wclock_fake_init(&f->clock, START_US);
+	id_source_seeded_init(&f->ids, seed);
+	f->root = seal_root_new_random();
+	assert_non_null(f->root);
+	config.root = f->root;
+	config.clock = &f->clock.clock;
+	config.ids = &f->ids.source;
+	if (store_open(&config, &f->store, &err) != 0)
+		fail_msg("%s", err.text);
+	f->mount = doc_put(f, "mount", "database/", "{}");
+	f->connection = doc_put(f, "connection", "pg", "{}");
+	f->role_version = doc_put(f, "rolever", "1",
+	    "{\"role\":{\"grant_roles\":[\"app\"]},\"role_id\":1,\"name_max\":63}");
+	f->fake = fake_port_new(f->connection);
+	fix_open(f);
+	return (f);
+}
+
+void
+fix_free(struct fix *f)
+{
+	leases_free(f->leases);
+	store_close(f->store);
+	fake_port_free(f->fake);
+	seal_root_free(f->root);
+	free(f);
+}
+
+int
+fix_setup(void **state)
+{
+	*state = fix_new(1);
+	return (0);
+}
+
+int
+fix_teardown(void **state)
+{
+	(void)row_of(*state, -1);
+	fix_free(*state);
+	return (0);
+}
+
+void
+fix_crash(struct fix *f, bool written)
+{
+	/* The workers die with the daemon: the next ones are told nothing of it. */
+	fake_port_port(f->fake)->events = (struct plugin_port_events){0};
+	if (written)
+		leases_free(f->leases);
+	else
+		leases_crash(f->leases);
+	f->leases = NULL;
+	store_pump(f->store);
+	store_pump(f->store);
+	fake_port_crash(f->fake);
+	fix_open(f);
+}
+
+unsigned
+turn(struct fix *f)
+{
+	unsigned did = leases_tick(f->leases) == 0;
+
+	did += store_pump(f->store);
+	did += fake_port_pump(f->fake);
+	return (did);
+}
+
+void
+settle(struct fix *f)
+{
+	unsigned idle = 0;
+
+	for (unsigned i = 0; idle < 3; i++) {
+		idle = turn(f) == 0 ? idle + 1 : 0;
+		if (i > 100000)
+			fail_msg("it never comes to rest");
+	}
+}
+
+void
+later(struct fix *f, int64_t ms)
+{
+	while (ms > 0) {
+		int64_t step = ms < 500 ? ms : 500;
+
+		wclock_fake_advance(&f->clock, step * 1000);
+		settle(f);
+		ms -= step;
+	}
+}
+
+/* ---- requests ---- */
+
+struct lease_issue
+issue_of(struct fix *f, int64_t ttl_s)
+{
+	struct lease_issue issue = {
+	    .mount = f->mount,
+	    .place = "creds/app",
+	    .connection = f->connection,
+	    .role_version = f->role_version,
+	    .role_name = "app",
+	    .display_name = "token",
+	    .ttl = {.role_ttl_s = ttl_s,
+		.mount_default_s = 3600,
+		.mount_max_s = 86400,
+		.owner_left_s = -1},
+	    .owner = "entity:e1",
+	    .entity = "e1",
+	    .cause = "req-1",
+	    .caps = {{.counter = "role:1", .limit = 0, .what = "max_leases of role app"},
+		{.counter = "conn:1", .limit = 0, .what = "the connection's ceiling"}},
+	};
+
+	return (issue);
+}
+
+void
+on_issued(void *arg, const struct lease_issued *issued)
+{
+	struct answer *a = arg;
+
+	a->count++;
+	a->code = issued->code;
+	a->err = issued->err;
+	if (issued->code != 0)
+		return;
+	a->row = issued->row;
+	a->ttl_s = issued->ttl_s;
+	snprintf(a->lease_id, sizeof(a->lease_id), "%s", issued->lease_id);
+	snprintf(a->account, sizeof(a->account), "%s", issued->account);
+	snprintf(a->password, sizeof(a->password), "%s", leased_secret_reveal(issued->password));
+	if (json_array_size(issued->warnings) > 0)
+		snprintf(a->warning, sizeof(a->warning), "%s",
+		    json_string_value(json_array_get(issued->warnings, 0)));
+}
+
+void
+on_probed(void *arg, int code, const struct leased_err *err)
+{
+	struct answer *a = arg;
+
+	a->count++;
+	a->code = code;
+	a->err = *err;
+}
+
+void
+on_renewed(void *arg, const struct lease_renewed *renewed)
+{
+	struct answer *a = arg;
+
+	a->count++;
+	a->code = renewed->code;
+	a->err = renewed->err;
+	a->ttl_s = renewed->ttl_s;
+	if (json_array_size(renewed->warnings) > 0)
+		snprintf(a->warning, sizeof(a->warning), "%s",
+		    json_string_value(json_array_get(renewed->warnings, 0)));
+}
+
+void
+on_revoked(void *arg, enum lease_revoke_state state, const struct leased_err *err)
+{
+	struct answer *a = arg;
+
+	a->count++;
+	a->state = state;
+	a->err = *err;
+}
+
+void
+on_job(void *arg, int code, const struct lease_job_status *status, const struct leased_err *err)
+{
+	struct answer *a = arg;
+
+	a->count++;
+	a->code = code;
+	if (status != NULL)
+		a->status = *status;
+	a->err = *err;
+}
+
+struct answer
+make(struct fix *f, int64_t ttl_s)
+{
+	struct answer a = {0};
+	struct lease_issue issue = issue_of(f, ttl_s);
+
+	lease_issue_start(f->leases, &issue, on_issued, &a);
+	assert_int_equal(a.count, 0);
+	settle(f);
+	assert_int_equal(a.count, 1);
+	if (a.code != 0)
+		fail_msg("%d: %s", a.code, a.err.text);
+	return (a);
+}
+
+struct answer
+renew(struct fix *f, int64_t row, int64_t increment_s)
+{
+	struct answer a = {0};
+	struct lease_renew request = {.row = row, .ttl = issue_of(f, 60).ttl, .cause = "req-2"};
+
+	request.ttl.increment_s = increment_s;
+	lease_renew_start(f->leases, &request, on_renewed, &a);
+	assert_int_equal(a.count, 0);
+	settle(f);
+	assert_int_equal(a.count, 1);
+	return (a);
+}
+
+struct answer
+revoke(struct fix *f, int64_t row)
+{
+	struct answer a = {0};
+
+	lease_revoke_start(f->leases, row, 10000, "req-3", on_revoked, &a);
+	assert_int_equal(a.count, 0);
+	settle(f);
+	if (a.count == 0)
+		later(f, 11000);
+	assert_int_equal(a.count, 1);
+	return (a);
+}
+
+/* ---- looking ---- */
+
+const struct store_lease *
+row_of(struct fix *f, int64_t id)
+{
+	static struct store_lease *row;
+	struct leased_err err = LEASED_ERR_INIT;
+	int r;
+
+	store_lease_free(row);
+	row = NULL;
+	if (id < 0)
+		return (NULL);
+	r = store_lease_get(store_db(f->store), id, &row, &err);
+	if (r != 0 && r != LEASED_ENOENT)
+		fail_msg("%s", err.text);
+	return (r == 0 ? row : NULL);
+}
+
+struct lease_data
+data_of(struct fix *f, int64_t id)
+{
+	const struct store_lease *row = row_of(f, id);
+	struct lease_data data;
+	struct leased_err err = LEASED_ERR_INIT;
+
+	assert_non_null(row);
+	if (lease_data_decode(row->data, &data, &err) != 0)
+		fail_msg("%s", err.text);
+	return (data);
+}
+
+bool
+row_is(struct fix *f, int64_t id, enum store_lease_state state)
+{
+	const struct store_lease *row = row_of(f, id);
+
+	return (row != NULL && row->state == state);
+}
+
+struct fake_account *
+account_of(struct fix *f, const struct answer *answer)
+{
+	return (fake_port_account(f->fake, answer->account));
+}
+
+int64_t
+counter(struct fix *f, const char *name)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	int64_t value = 0;
+	int r = store_counter_get(store_db(f->store), name, &value, &err);
+
+	if (r != 0 && r != LEASED_ENOENT)
+		fail_msg("%s", err.text);
+	return (value);
+}
+
+static size_t
+all_rows(struct fix *f, struct store_lease ***ret_rows)
+{
+	struct store_lease_query query = {.by = STORE_BY_ID, .limit = 100000};
+	struct leased_err err = LEASED_ERR_INIT;
+	size_t count = 0;
+
+	if (store_lease_page(store_db(f->store), &query, ret_rows, &count, &err) != 0)
+		fail_msg("%s", err.text);
+	return (count);
+}
+
+unsigned
+row_count(struct fix *f)
+{
+	struct store_lease **rows = NULL;
+	size_t count = all_rows(f, &rows);
+
+	store_lease_page_free(rows, count);
+	return ((unsigned)count);
+}
+
+void
+check_at_rest(struct fix *f)
+{
+	struct store_lease **rows = NULL;
+	size_t count = all_rows(f, &rows);
+	unsigned live = 0, held = 0, kept = 0, credentials = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct fake_account *account;
+
+		if (rows[i]->kind == STORE_LEASE_TOKEN)
+			continue;
+		credentials++;
+		account = fake_port_account(f->fake, rows[i]->account);
+		if (rows[i]->state == STORE_LEASE_LIVE && !rows[i]->revoke) {
+			assert_non_null(account);
+			assert_true(account->armed);
+			assert_true(rows[i]->next_at_ms > leases_now_ms(f->leases));
+			live++;
+			held++;
+		} else if (rows[i]->state == STORE_LEASE_DISARMED) {
+			assert_true(account == NULL || !account->armed);
+			kept += account != NULL;
+		} else {
+			assert_true(rows[i]->next_at_ms > leases_now_ms(f->leases));
+			held++;
+		}
+	}
+	store_lease_page_free(rows, count);
+	assert_int_equal(fake_port_account_count(f->fake), live + kept);
+	assert_int_equal(counter(f, "role:1"), held);
+	assert_int_equal(counter(f, "conn:1"), credentials);
+	assert_int_equal(fake_port_counts(f->fake).overlaps, 0);
+}
