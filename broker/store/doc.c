@@ -71,8 +71,8 @@ doc_from_row(
 	if (r == LEASED_ECORRUPT) {
 		store_quarantine_other(
 		    db, doc_table, place.key, "it does not open or does not agree");
-		return (leased_err_prefix(err, "%s %s does not open",
-		    store_sql_column_text(stmt, DOC_KIND), store_sql_column_text(stmt, DOC_NAME)));
+		leased_err_prefix(err, "%s %s does not open", store_sql_column_text(stmt, DOC_KIND),
+		    store_sql_column_text(stmt, DOC_NAME));
 	}
 	return (r);
 }
@@ -165,18 +165,25 @@ doc_seal(struct store *store, const struct store_doc *doc, const struct seal_pla
     uint8_t **ret_sealed, size_t *ret_len, struct leased_err *err)
 {
 	json_t *record = json_array();
-	int failed = record == NULL, r;
+	int r;
 
-	failed |= json_array_append_new(record, json_integer(DOC_FORMAT));
-	failed |= json_array_append_new(record, json_string(doc->kind));
-	failed |= json_array_append_new(record, json_string(doc->name));
-	failed |= json_array_append(record, doc->data);
-	if (failed != 0)
-		r = leased_err_set(err, LEASED_EINVAL,
-		    "the document cannot be written: its name is not UTF-8, or it has no data, or "
-		    "there is no memory");
-	else
-		r = store_record_seal(store, place, record, ret_sealed, ret_len, err);
+	if (doc->data == NULL) {
+		r = bug(err, "document %s %s has no data", doc->kind, doc->name);
+		goto out;
+	}
+	if (json_array_append_new(record, json_integer(DOC_FORMAT)) != 0) {
+		r = leased_err_set(err, LEASED_ENOMEM, "no memory to write a document");
+		goto out;
+	}
+	if ((r = store_record_append_text(record, doc->kind, err)) != 0 ||
+	    (r = store_record_append_text(record, doc->name, err)) != 0)
+		goto out;
+	if (json_array_append(record, doc->data) != 0) {
+		r = leased_err_set(err, LEASED_ENOMEM, "no memory to write a document");
+		goto out;
+	}
+	r = store_record_seal(store, place, record, ret_sealed, ret_len, err);
+out:
 	json_decref(record);
 	return (r);
 }

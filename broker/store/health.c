@@ -15,13 +15,13 @@ store_health_failed(struct store *store, int code, const struct leased_err *err)
 	first = store->health.code == 0;
 	store->health.code = code;
 	pthread_mutex_unlock(&store->mutex);
+	if (code == LEASED_ENOSPC && store->files.has_reserve)
+		store_files_reserve_release(store);
 	if (!first)
 		return;
 	log_error("the store cannot write; no credential is handed out until it can. Free disk "
 		  "space, or make the file system writable",
 	    LOG_ERR(err));
-	if (code == LEASED_ENOSPC)
-		store_files_reserve_release(store);
 }
 
 void

@@ -122,7 +122,7 @@ job_from_row(
 	json_decref(record);
 	if (r == LEASED_ECORRUPT) {
 		store_quarantine_other(db, job_table, place.key, "it does not open");
-		return (leased_err_prefix(err, "job %lld", (long long)place.key));
+		leased_err_prefix(err, "job %lld", (long long)place.key);
 	}
 	return (r);
 }

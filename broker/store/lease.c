@@ -170,7 +170,7 @@ store_lease_from_row(
 	json_decref(record);
 	if (r == LEASED_ECORRUPT) {
 		store_quarantine_lease(db, stmt, NULL, "its sealed content does not open");
-		return (leased_err_prefix(err, "lease number %lld", (long long)place.key));
+		leased_err_prefix(err, "lease number %lld", (long long)place.key);
 	}
 	if (r != 0)
 		return (r);

@@ -31,38 +31,36 @@ store_lease_flags(const struct store_lease *lease)
 	return ((lease->revoke ? FLAG_REVOKE : 0) | (lease->stuck ? FLAG_STUCK : 0));
 }
 
-static json_t *
-text_or_empty(const char *text)
-{
-	return (json_string(text != NULL ? text : ""));
-}
-
 int
 store_lease_encode(const struct store_lease *lease, json_t **ret_record, struct leased_err *err)
 {
-	json_t *record = json_array();
 	const int64_t numbers[] = {LEASE_FORMAT, lease->state, lease->kind, lease->connection,
 	    lease->mount, lease->next_at_ms, store_lease_flags(lease)};
-	int failed = record == NULL;
+	json_t *record = json_array();
+	int failed = record == NULL, r;
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		failed |= json_array_append_new(record, json_integer(numbers[i]));
-	failed |= json_array_append_new(record, json_string(lease->random));
-	failed |= json_array_append_new(record, text_or_empty(lease->place));
-	failed |= json_array_append_new(record, text_or_empty(lease->account));
-	failed |= json_array_append_new(record, text_or_empty(lease->owner));
-	if (lease->data != NULL)
-		failed |= json_array_append(record, lease->data);
-	else
-		failed |= json_array_append_new(record, json_object());
 	if (failed != 0) {
-		json_decref(record);
-		return (leased_err_set(err, LEASED_EINVAL,
-		    "the lease cannot be written: a text in it is not UTF-8, or there is no "
-		    "memory"));
+		r = leased_err_set(err, LEASED_ENOMEM, "no memory to write a lease");
+		goto out;
+	}
+	if ((r = store_record_append_text(record, lease->random, err)) != 0 ||
+	    (r = store_record_append_text(record, lease->place, err)) != 0 ||
+	    (r = store_record_append_text(record, lease->account, err)) != 0 ||
+	    (r = store_record_append_text(record, lease->owner, err)) != 0)
+		goto out;
+	failed = lease->data != NULL ? json_array_append(record, lease->data)
+				     : json_array_append_new(record, json_object());
+	if (failed != 0) {
+		r = leased_err_set(err, LEASED_ENOMEM, "no memory to write a lease");
+		goto out;
 	}
 	*ret_record = record;
-	return (0);
+	record = NULL;
+out:
+	json_decref(record);
+	return (r);
 }
 
 static bool

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/utf8.h"
 #include "seal/seal.h"
 #include "store/row.h"
 
@@ -61,17 +62,24 @@ store_record_open(struct store *store, const struct seal_place *place, sqlite3_s
 {
 	const uint8_t *sealed = sqlite3_column_blob(stmt, column);
 	size_t sealed_len = (size_t)sqlite3_column_bytes(stmt, column), len = 0;
-	json_error_t why;
+	unsigned long failures = leased_secret_alloc_failures();
 	json_t *record;
 	uint8_t *plain = NULL;
 	int r;
 
 	if ((r = seal_unwrap(store->seal, place, sealed, sealed_len, &plain, &len, err)) != 0)
 		return (r);
-	record = json_loadb((const char *)plain, len, 0, &why);
+	record = json_loadb((const char *)plain, len, 0, NULL);
 	seal_plain_free(plain, len);
-	if (record == NULL && json_error_code(&why) == json_error_out_of_memory)
+	/*
+	 * What the seal vouches for is JSON that we wrote: only memory can fail here, and jansson
+	 * calls that bad syntax, or leaves out characters. A good row must not be taken for a bad
+	 * one.
+	 */
+	if (record == NULL || leased_secret_alloc_failures() != failures) {
+		json_decref(record);
 		return (leased_err_set(err, LEASED_ENOMEM, "no memory to read a record"));
+	}
 	if (!json_is_array(record)) {
 		json_decref(record);
 		return (leased_err_set(err, LEASED_ECORRUPT, "the record is no JSON array"));
@@ -171,6 +179,19 @@ store_record_text(const json_t *record, size_t index, char **ret_text)
 		return (false);
 	*ret_text = strdup(json_string_value(value));
 	return (*ret_text != NULL);
+}
+
+int
+store_record_append_text(json_t *record, const char *text, struct leased_err *err)
+{
+	if (text == NULL)
+		text = "";
+	if (!utf8_is_valid(text, strlen(text)))
+		return (leased_err_set(
+		    err, LEASED_EINVAL, "a text that is not UTF-8 cannot be stored"));
+	if (json_array_append_new(record, json_string_nocheck(text)) != 0)
+		return (leased_err_set(err, LEASED_ENOMEM, "no memory to write a record"));
+	return (0);
 }
 
 int

@@ -23,6 +23,10 @@ bool store_record_column_is(sqlite3_stmt *stmt, int column, const char *text);
 bool store_record_int(const json_t *record, size_t index, int64_t *ret_number);
 bool store_record_text(const json_t *record, size_t index, char **ret_text);
 
+/* The record's next element. LEASED_EINVAL when text is not UTF-8; NULL is "". */
+int store_record_append_text(
+    json_t *record, const char *text, struct leased_err *err) LEASED_MUST_CHECK;
+
 /* The next AUTOINCREMENT number of a table. */
 int store_record_next_id(struct store_db *db, const char *table, int64_t *ret_id,
     struct leased_err *err) LEASED_MUST_CHECK;
@@ -79,8 +83,9 @@ int store_quarantine_load(struct store *store, struct leased_err *err) LEASED_MU
 
 /* ---- scrub.c ---- */
 struct store_scrub {
-	int64_t after;      /* lease id reached */
-	int64_t started_ms; /* boot time of this pass; 0: none is running */
+	int64_t after; /* lease id reached */
+	bool running;
+	int64_t started_ms; /* boot time of this pass */
 };
 /* Opens one page; *ret_wait_ms: how long to wait for the next. */
 int store_scrub_step(struct store_db *db, struct store_scrub *scrub, int64_t *ret_wait_ms,

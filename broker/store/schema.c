@@ -174,7 +174,7 @@ out:
 }
 
 static int
-birth_open(struct store *store, struct seal_root *root, struct leased_err *err)
+birth_try(struct store *store, struct seal_root *root, struct leased_err *err)
 {
 	struct store_db *db = store->writer_db;
 	int r;
@@ -196,6 +196,20 @@ out:
 	return (r);
 }
 
+/* On a full disk the reserve makes room for it: leased must come up to end leases. */
+static int
+birth_open(struct store *store, struct seal_root *root, struct leased_err *err)
+{
+	int r;
+
+	if ((r = birth_try(store, root, err)) != LEASED_ENOSPC || !store->files.has_reserve)
+		return (r);
+	store_health_failed(store, r, err);
+	seal_free(store->seal);
+	store->seal = NULL;
+	return (birth_try(store, root, err));
+}
+
 int
 store_schema_open(struct store *store, struct seal_root *root, struct leased_err *err)
 {
@@ -205,9 +219,11 @@ store_schema_open(struct store *store, struct seal_root *root, struct leased_err
 	if ((r = version_get(store, &version, err)) != 0)
 		return (r);
 	for (; version < VERSION_NEWEST; version++) {
-		if ((r = migrate(store, version, err)) != 0)
-			return (leased_err_prefix(
-			    err, "cannot bring the store to schema %lld", (long long)version + 1));
+		if ((r = migrate(store, version, err)) != 0) {
+			leased_err_prefix(
+			    err, "cannot bring the store to schema %lld", (long long)version + 1);
+			return (r);
+		}
 	}
 	return (birth_open(store, root, err));
 }

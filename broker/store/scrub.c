@@ -55,8 +55,8 @@ store_scrub_step(
 	bool row = false;
 	int r;
 
-	if (scrub->started_ms == 0)
-		*scrub = (struct store_scrub){.started_ms = now_ms};
+	if (!scrub->running)
+		*scrub = (struct store_scrub){.running = true, .started_ms = now_ms};
 	if ((r = page_size(db, &limit, err)) != 0)
 		return (r);
 	r = store_sql_start(db, LEASE_SELECT "WHERE id > ?1 ORDER BY id LIMIT ?2",

@@ -24,11 +24,49 @@ static const char connection_pragmas[] = "PRAGMA journal_mode=WAL;"
 					 "PRAGMA temp_store=MEMORY;"
 					 "PRAGMA trusted_schema=OFF;";
 
+static bool
+is_full(int number)
+{
+	return (number == ENOSPC || number == EDQUOT || number == EFBIG || number == EROFS);
+}
+
+static int
+file_errno(sqlite3 *sqlite, int which)
+{
+	sqlite3_file *file = NULL;
+	int number = 0;
+
+	if (sqlite3_file_control(sqlite, "main", which, &file) == SQLITE_OK && file != NULL &&
+	    file->pMethods != NULL)
+		(void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &number);
+	return (number);
+}
+
+/*
+ * An input or output error: was it want of room, or the disk? SQLite keeps errno by file, until the
+ * next error of that file; a failed fsync counts as the disk's whatever it says.
+ */
+static int
+io_error(struct store_db *db, int sqlite_code, struct leased_err *err)
+{
+	int database = file_errno(db->sqlite, SQLITE_FCNTL_FILE_POINTER);
+	int log = file_errno(db->sqlite, SQLITE_FCNTL_JOURNAL_POINTER);
+	int number = log != 0 ? log : database;
+
+	if (sqlite_code == SQLITE_IOERR_NOMEM)
+		return (leased_err_set(err, LEASED_ENOMEM, "the store has no memory"));
+	if (sqlite_code != SQLITE_IOERR_FSYNC && sqlite_code != SQLITE_IOERR_DIR_FSYNC &&
+	    is_full(number) && (database == 0 || is_full(database)))
+		return (leased_err_set(
+		    err, LEASED_ENOSPC, "the store cannot write: %s", strerror(number)));
+	return (leased_err_set(err, LEASED_EIO, "%s (%s, code %d)", sqlite3_errmsg(db->sqlite),
+	    strerror(number), sqlite_code));
+}
+
 int
 store_sql_error(struct store_db *db, int sqlite_code, struct leased_err *err)
 {
 	const char *why = sqlite3_errmsg(db->sqlite);
-	int os_error = sqlite3_system_errno(db->sqlite);
 
 	switch (sqlite_code & 0xff) {
 	case SQLITE_NOMEM:
@@ -37,14 +75,7 @@ store_sql_error(struct store_db *db, int sqlite_code, struct leased_err *err)
 	case SQLITE_READONLY:
 		return (leased_err_set(err, LEASED_ENOSPC, "the store cannot write: %s", why));
 	case SQLITE_IOERR:
-		if (os_error == ENOSPC || os_error == EDQUOT || os_error == EFBIG ||
-		    os_error == EROFS)
-			return (leased_err_set(
-			    err, LEASED_ENOSPC, "the store cannot write: %s", strerror(os_error)));
-		if (sqlite_code == SQLITE_IOERR_NOMEM)
-			return (leased_err_set(err, LEASED_ENOMEM, "the store has no memory"));
-		return (leased_err_set(err, LEASED_EIO, "the store's disk failed: %s (%s, code %d)",
-		    why, strerror(os_error), sqlite_code));
+		return (io_error(db, sqlite_code, err));
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 		return (
@@ -61,7 +92,7 @@ store_sql_error(struct store_db *db, int sqlite_code, struct leased_err *err)
 	case SQLITE_CANTOPEN:
 	case SQLITE_PERM:
 		return (leased_err_set(err, LEASED_EIO, "cannot open the store's file: %s (%s)",
-		    why, strerror(os_error)));
+		    why, strerror(sqlite3_system_errno(db->sqlite))));
 	default:
 		return (bug(err, "SQLite gave %d: %s", sqlite_code, why));
 	}

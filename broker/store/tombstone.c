@@ -112,7 +112,7 @@ tombstone_from_row(struct store_db *db, sqlite3_stmt *stmt, struct store_tombsto
 	if (r == LEASED_ECORRUPT) {
 		store_quarantine_other(
 		    db, tombstone_table, place.key, "it does not open or does not agree");
-		return (leased_err_prefix(err, "tombstone of lease %lld", (long long)place.key));
+		leased_err_prefix(err, "tombstone of lease %lld", (long long)place.key);
 	}
 	return (r);
 }
