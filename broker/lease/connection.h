@@ -1,0 +1,57 @@
+/*
+ * What lease/ keeps of a configured connection, and the fences against zombies on it.
+ */
+#ifndef LEASE_CONNECTION_H
+#define LEASE_CONNECTION_H
+
+#include "lease/object.h"
+
+struct lease_session {
+	char worker[64], session[160];
+	bool inherited; /* of an earlier run */
+	bool dead;      /* to be reaped */
+	bool reaping, stored;
+	TAILQ_ENTRY(lease_session) entry;
+};
+TAILQ_HEAD(lease_session_list, lease_session);
+
+struct lease_connection {
+	unsigned tag;
+	struct leases *leases;
+	int64_t id;
+	int64_t due_ms; /* when the sweep looks at the store again */
+	bool sweeping;  /* in the middle of the due rows: from_ms and after are the last seen */
+	int64_t from_ms, after;
+	struct lease_list disarming, removing; /* queues */
+	unsigned ending;                       /* leases of it that are ENDING or LOOKING */
+	uint64_t overdue, overdue_seen;        /* due rows: as of the last sweep, and of this one */
+	unsigned calls, mints;                 /* under way */
+	bool removed_last;
+	int64_t account_us; /* what ending one account takes, smoothed */
+	unsigned fails;     /* of the connection, in a row */
+	int64_t pause_ms;   /* lease time: no call of ours before */
+	bool sessions_read;
+	bool fence_all; /* memory was out for a fence: nobody passes before all dead are reaped */
+	struct lease_session_list sessions;
+	struct plugin_call *reap_call;
+	unsigned reap_fails;
+	int64_t reap_ms;
+	UT_hash_handle hh;
+};
+struct lease_connection *lease_connection_get(struct leases *leases, int64_t id);
+struct plugin_port *lease_connection_port(struct lease_connection *connection);
+void lease_connection_due(struct lease_connection *connection, int64_t at_ms);
+void lease_connections_due(struct leases *leases);
+void lease_connection_free(struct lease_connection *connection);
+/* 1 s, 2 s, .. 60 s by the count of failures, with jitter. */
+int64_t lease_back_off_ms(struct leases *leases, int64_t fails);
+
+/* ---- fences against zombies (session.c) ---- */
+/* A call on the lease's account was cut: its worker's sessions are reaped before it is disarmed. */
+void lease_fence(struct lease *lease, const struct plugin_outcome *outcome);
+bool lease_fenced(struct leases *leases, const struct store_lease *row, const char *run);
+void lease_fence_drop(struct leases *leases, int64_t id);
+void lease_sessions_step(struct lease_connection *connection, int64_t now_ms);
+void lease_sessions_clear(struct leases *leases);
+
+#endif

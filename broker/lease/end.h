@@ -1,0 +1,54 @@
+/*
+ * The way out of every lease (expiry.c finds, end.c does, end_write.c records), and who waits for
+ * it.
+ */
+#ifndef LEASE_END_H
+#define LEASE_END_H
+
+#include "lease/connection.h"
+
+#define LEASE_BATCH_MAX 64
+#define LEASE_ENDING_MAX 256 /* leases of one connection in memory on their way out */
+
+/* True when there is more to do at once. */
+bool lease_sweep(struct lease_connection *connection, int64_t now_ms);
+/* The row ends now, ahead of the others, unless something is under way on it (then after that). */
+void lease_end_kick(struct leases *leases, int64_t id);
+/* The operation in hand becomes its lease's end; it waits for a fence by the timer. */
+void lease_end_take(struct lease *lease);
+void lease_end_pump(struct lease_connection *connection);
+void lease_end_queue(struct lease *lease);
+void lease_end_disarmed(struct lease *lease, const json_t *result);
+void lease_end_removed(struct lease *lease);
+void lease_end_refused(struct lease *lease, const struct leased_err *why);
+void lease_end_parked(struct leases *leases, int64_t now_ms);
+void lease_end_clear(struct leases *leases);
+void lease_looks(struct leases *leases, int64_t now_ms);
+/* In a transaction: gives back what the lease holds of its caps; all, or all but the ceiling. */
+int lease_caps_give(
+    struct lease_data *data, struct store_txn *txn, bool all, struct leased_err *err);
+/* The mint's outcome is in the row from now on (mint.c). */
+void lease_mint_start(struct lease *lease);
+int lease_revoked_run(
+    struct lease *lease, const char *cause, struct store_txn *txn, struct leased_err *err);
+/* Deletes the row with its tombstone. */
+int lease_gone_run(struct lease *lease, struct store_txn *txn, struct leased_err *err);
+
+/* ---- marks and waiting (revoke.c, wait.c) ---- */
+void lease_mark(struct leases *leases, int64_t id, const char *cause);
+struct lease_waiter;
+typedef void (*lease_waited)(void *arg, enum lease_revoke_state state, const struct leased_err *);
+/* NULL: out of memory. on_refusal: also a refused disarm ends the waiting (preflight). */
+struct lease_waiter *lease_wait(struct leases *leases, int64_t id, int64_t until_ms,
+    bool on_refusal, lease_waited done, void *arg);
+void lease_wait_disarmed(struct leases *leases, int64_t id, bool recorded);
+void lease_wait_refused(
+    struct leases *leases, int64_t id, bool disarmed, const struct leased_err *why);
+/* Something failed that is tried again: for the reason in the answer, should the time run out. */
+void lease_wait_noted(struct leases *leases, int64_t id, const struct leased_err *why);
+void lease_wait_gone(struct leases *leases, int64_t id, const struct leased_err *unrecorded);
+void lease_wait_cancel(struct lease_waiter *waiter);
+int64_t lease_waits_step(struct leases *leases, int64_t now_ms); /* next deadline */
+void lease_waits_clear(struct leases *leases);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * Who asked for an issue, a preflight or a renewal; answered once, never before the start returns.
+ */
+#ifndef LEASE_REQUEST_H
+#define LEASE_REQUEST_H
+
+#include "lease/object.h"
+
+struct lease_request {
+	struct leases *leases;
+	lease_issue_done on_issued;
+	lease_done on_probed;
+	lease_renew_done on_renewed;
+	void *arg;
+	int code; /* a refusal that waits for the next tick */
+	struct leased_err err;
+	struct lease_ttl_input ttl;
+	int64_t ttl_s, expires_ms;
+	char warning[256];
+	char what[LEASE_CAPS_MAX][128];
+	int64_t limit[LEASE_CAPS_MAX];
+	char *template;
+	unsigned name_max;
+	char name_random[65], display[129];
+	const char *tag; /* the store's, fixed for its life */
+	int64_t unix_s;
+	struct leased_secret *password;
+	TAILQ_ENTRY(lease_request) entry;
+};
+TAILQ_HEAD(lease_request_list, lease_request);
+void lease_request_free(struct lease_request *request);
+/* Answers with a failure at the next tick, and frees. */
+void lease_request_refuse(struct lease_request *request, int code, const struct leased_err *err);
+void lease_request_answer(
+    struct lease_request *request, int code, const struct leased_err *err, struct lease *lease);
+/* Memory is out and there is no request: done is called at the next tick all the same. */
+struct lease_dones {
+	lease_issue_done on_issued;
+	lease_done on_probed;
+	lease_renew_done on_renewed;
+	lease_revoke_done on_revoked;
+	lease_job_done on_job;
+};
+void lease_nomem_add(struct leases *leases, struct lease_dones dones, void *arg);
+void lease_refusals_run(struct leases *leases);
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * Creates that land after the worker or the daemon that sent them has died.
+ */
+#include "unit/lease/fixture.h"
+
+static void
+create_that_lands_after_its_worker_died_leaves_nothing(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = {0}, b;
+	struct lease_issue issue = issue_of(f, 60);
+
+	fake_port_fault(f->fake, PLUGIN_OP_MINT, FAKE_FAULT_LATE, LEASED_ECRASHED, "died");
+	lease_issue_start(f->leases, &issue, on_issued, &a);
+	for (unsigned i = 0; i < 20 && a.count == 0; i++)
+		turn(f);
+	assert_int_equal(a.code, LEASED_ECRASHED);
+	settle(f);
+	assert_int_equal(fake_port_counts(f->fake).calls[PLUGIN_OP_REAP], 1);
+	assert_int_equal(row_count(f), 0);
+	fake_port_land(f->fake);
+	assert_int_equal(fake_port_account_count(f->fake), 0);
+	b = make(f, 60);
+	assert_int_equal(b.code, 0);
+	check_at_rest(f);
+}
+
+static void
+no_disarm_before_the_dead_workers_session_is_reaped(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = {0}, b = make(f, 5);
+	struct lease_issue issue = issue_of(f, 60);
+
+	for (unsigned i = 0; i < 3; i++)
+		fake_port_fault(
+		    f->fake, PLUGIN_OP_REAP, FAKE_FAULT_BEFORE, LEASED_EREFUSED, "no right");
+	fake_port_fault(f->fake, PLUGIN_OP_MINT, FAKE_FAULT_LATE, LEASED_ECRASHED, "died");
+	lease_issue_start(f->leases, &issue, on_issued, &a);
+	settle(f);
+	assert_int_equal(a.code, LEASED_ECRASHED);
+	assert_int_equal(fake_port_counts(f->fake).calls[PLUGIN_OP_DISARM], 0);
+	later(f, 5000); /* the other account goes on meanwhile */
+	assert_null(row_of(f, b.row));
+	later(f, 30000);
+	assert_int_equal(row_count(f), 0);
+	fake_port_land(f->fake);
+	assert_int_equal(fake_port_account_count(f->fake), 0);
+}
+
+static void
+zombie_of_a_dead_daemon_is_reaped_at_the_next_start(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = {0};
+	struct lease_issue issue = issue_of(f, 60);
+
+	fake_port_fault(f->fake, PLUGIN_OP_MINT, FAKE_FAULT_LATE, LEASED_ETIMEDOUT, "died");
+	lease_issue_start(f->leases, &issue, on_issued, &a);
+	while (fake_port_pending(f->fake, PLUGIN_OP_MINT) == 0)
+		turn(f);
+	fake_port_port(f->fake)->events.on_worker_gone = NULL;
+	while (fake_port_pending(f->fake, PLUGIN_OP_MINT) != 0)
+		(void)(store_pump(f->store) + fake_port_pump(f->fake));
+	fix_crash(f, false); /* the outcome was never written down */
+	assert_true(row_is(f, 1, STORE_LEASE_INTENT));
+	later(f, 15000);
+	assert_true(fake_port_counts(f->fake).calls[PLUGIN_OP_REAP] >= 1);
+	assert_int_equal(row_count(f), 0);
+	fake_port_land(f->fake);
+	assert_int_equal(fake_port_account_count(f->fake), 0);
+	check_at_rest(f);
+}
+
+static void
+account_of_a_cut_call_is_looked_for_once_more(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = {0};
+	struct lease_issue issue = issue_of(f, 60);
+	char name[256];
+
+	lease_issue_start(f->leases, &issue, on_issued, &a);
+	store_pump(f->store);
+	snprintf(name, sizeof(name), "%s", row_of(f, 1)->account);
+	fake_port_answer(f->fake, PLUGIN_OP_MINT, LEASED_ETIMEDOUT, NULL);
+	settle(f);
+	assert_int_equal(row_count(f), 0);
+	(void)fake_port_add_account(f->fake, name); /* it landed after all */
+	later(f, 560000);
+	assert_int_equal(fake_port_account_count(f->fake), 1);
+	later(f, 90000);
+	assert_int_equal(fake_port_account_count(f->fake), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(create_that_lands_after_its_worker_died_leaves_nothing),
+	    TEST(no_disarm_before_the_dead_workers_session_is_reaped),
+	    TEST(zombie_of_a_dead_daemon_is_reaped_at_the_next_start),
+	    TEST(account_of_a_cut_call_is_looked_for_once_more),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
