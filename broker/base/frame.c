@@ -165,12 +165,14 @@ frame_reader_clear(struct frame_reader *reader)
 int
 frame_encode(const json_t *object, uint8_t **ret_bytes, size_t *ret_len, struct leased_err *err)
 {
-	size_t length = json_dumpb(object, NULL, 0, JSON_COMPACT);
+	size_t length;
 	uint8_t *bytes;
 
-	if (!json_is_object(object) || length < FRAME_MIN)
+	if (!json_is_object(object))
 		return (
 		    leased_err_set(err, LEASED_EINVAL, "a frame is made of a JSON object only"));
+	if ((length = json_dumpb(object, NULL, 0, JSON_COMPACT)) < FRAME_MIN)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	if (length > FRAME_MAX)
 		return (leased_err_set(err, LEASED_ETOOBIG,
 		    "the message is %zu bytes long; a frame holds at most %u", length, FRAME_MAX));

@@ -213,7 +213,8 @@ visit_labels(const struct block_walk *walk, const json_t *labels, struct leased_
 			const json_t *body =
 			    json_is_array(value) ? json_array_get(value, i) : value;
 
-			if (!json_is_object(body))
+			/* An object without a place is the shell of a labeled block, not a body. */
+			if (!json_is_object(body) || find_mark(walk->doc, body, NULL) == NULL)
 				return (no_block(
 				    walk, hcl_key_position(walk->doc, labels, label), err));
 			if ((r = walk->visit(walk->arg, label, body, err)) != 0)

@@ -245,8 +245,11 @@ parse_block(struct parser *p, json_t *object, const struct item *item, struct le
 	if (body == NULL)
 		return (out_of_memory(err));
 	if (item->label != NULL) {
-		if ((element = json_object()) == NULL ||
-		    json_object_set_new(element, item->label, body) != 0) {
+		if ((element = json_object()) == NULL) {
+			json_decref(body);
+			return (out_of_memory(err));
+		}
+		if (json_object_set_new(element, item->label, body) != 0) {
 			json_decref(element);
 			return (out_of_memory(err));
 		}

@@ -13,7 +13,10 @@
 
 #include <cmocka.h>
 
+#include <leased/secret.h>
+
 #include "base/frame.h"
+#include "support/failalloc.h"
 
 /* Two frames, one behind the other; the caller frees with frame_free(). */
 static uint8_t *
@@ -218,6 +221,37 @@ an_end_in_the_middle_of_a_frame_is_a_broken_protocol(void **state)
 	frame_reader_clear(&reader);
 }
 
+static int
+encode_and_read(void *arg)
+{
+	struct frame_reader reader = {0};
+	uint8_t *bytes = NULL;
+	size_t len = 0;
+	json_t *got = NULL;
+	int r = frame_encode(arg, &bytes, &len, NULL);
+
+	if (r == 0)
+		r = frame_reader_feed(&reader, bytes, len, NULL);
+	if (r == 0)
+		r = frame_reader_next(&reader, &got, NULL);
+	frame_free(bytes, len);
+	frame_reader_clear(&reader);
+	json_decref(got);
+	return (r);
+}
+
+static void
+running_out_of_memory_is_told_at_every_place(void **state)
+{
+	json_t *object;
+
+	(void)state;
+	assert_int_equal(leased_secret_setup(NULL), 0); /* jansson's memory counts too */
+	object = json_pack("{s:s, s:[i, f]}", "op", "ping", "l", 1, 2.5);
+	assert_true(failalloc_each(encode_and_read, object) > 5);
+	json_decref(object);
+}
+
 int
 main(void)
 {
@@ -230,6 +264,7 @@ main(void)
 	    cmocka_unit_test(bytes_that_were_taken_out_are_wiped),
 	    cmocka_unit_test(blocking_calls_carry_frames_and_tell_the_end),
 	    cmocka_unit_test(an_end_in_the_middle_of_a_frame_is_a_broken_protocol),
+	    cmocka_unit_test(running_out_of_memory_is_told_at_every_place),
 	};
 
 	return (cmocka_run_group_tests_name("frame", tests, NULL, NULL));

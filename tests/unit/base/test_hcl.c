@@ -11,7 +11,10 @@
 
 #include <cmocka.h>
 
+#include <leased/secret.h>
+
 #include "base/hcl.h"
+#include "support/failalloc.h"
 
 static void
 assert_tree(const char *text, const char *json)
@@ -297,8 +300,8 @@ equal_forms_of_blocks_are_visited_alike(void **state)
 static void
 what_is_no_block_is_refused_and_a_visit_can_stop(void **state)
 {
-	static const char *const texts[] = {
-	    "path = 1", "path = \"x\"", "path = [1]", "path { a = 1 }", "{\"path\":{\"a\":[1]}}"};
+	static const char *const texts[] = {"path = 1", "path = \"x\"", "path = [1]",
+	    "path { a = 1 }", "path { p \"a\" {} }", "{\"path\":{\"a\":[1]}}"};
 	char seen[64] = "";
 	struct hcl_doc *doc;
 
@@ -319,6 +322,30 @@ what_is_no_block_is_refused_and_a_visit_can_stop(void **state)
 	hcl_free(doc);
 }
 
+static int
+parse_text(void *arg)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	struct hcl_doc *doc = NULL;
+	int r = hcl_parse(arg, strlen(arg), &doc, &err);
+
+	hcl_free(doc);
+	return (r);
+}
+
+static void
+running_out_of_memory_is_told_at_every_place(void **state)
+{
+	static char native[] =
+	    "a = [1, 2.5, true, \"x\"]\nb \"c\" { d = { e = <<E\nx\nE\n } }\nb \"f\" {}";
+	static char json[] = "{\"a\":[1,2.5,true,\"x\"],\"b\":{\"c\":{\"d\":null}}}";
+
+	(void)state;
+	assert_int_equal(leased_secret_setup(NULL), 0); /* jansson's memory counts too */
+	assert_true(failalloc_each(parse_text, native) > 20);
+	assert_true(failalloc_each(parse_text, json) > 20);
+}
+
 int
 main(void)
 {
@@ -333,6 +360,7 @@ main(void)
 	    cmocka_unit_test(mistakes_in_a_part_of_a_file_are_located_in_the_file),
 	    cmocka_unit_test(equal_forms_of_blocks_are_visited_alike),
 	    cmocka_unit_test(what_is_no_block_is_refused_and_a_visit_can_stop),
+	    cmocka_unit_test(running_out_of_memory_is_told_at_every_place),
 	};
 
 	return (cmocka_run_group_tests_name("hcl", tests, NULL, NULL));

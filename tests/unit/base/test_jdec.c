@@ -421,6 +421,33 @@ without_memory_nothing_else_is_parsed_than_what_stands_there(void **state)
 	assert_true(failalloc_each(parse_long_string, &err) > 3);
 }
 
+static int
+parse_and_decode(void *arg)
+{
+	static const char text[] =
+	    "{\"name\":\"n\",\"password\":\"p\",\"statements\":[\"a\"],\"policies\":\"x,y\","
+	    "\"meta\":[\"k=v\"],\"any\":{\"a\":[1.5]},\"what\":1}";
+	struct leased_err err = LEASED_ERR_INIT;
+	json_t *object = NULL, *unknown = NULL;
+	struct body body = {0};
+	int r = jdec_parse(text, strlen(text), NULL, &object, &err);
+
+	(void)arg;
+	if (r == 0)
+		r = jdec_decode(object, body_fields, &body, &unknown, &err);
+	jdec_clear(body_fields, &body);
+	json_decref(unknown);
+	json_decref(object);
+	return (r);
+}
+
+static void
+running_out_of_memory_is_told_at_every_place(void **state)
+{
+	(void)state;
+	assert_true(failalloc_each(parse_and_decode, NULL) > 20);
+}
+
 int
 main(void)
 {
@@ -443,6 +470,7 @@ main(void)
 	    cmocka_unit_test(a_negative_duration_says_so),
 	    cmocka_unit_test(the_nearest_name_is_named_only_when_near),
 	    cmocka_unit_test(without_memory_nothing_else_is_parsed_than_what_stands_there),
+	    cmocka_unit_test(running_out_of_memory_is_told_at_every_place),
 	};
 
 	if (leased_secret_setup(NULL) != 0)
