@@ -1,0 +1,254 @@
+/*
+ * leased.hcl from file to struct: the table of the top level, defaults, checks that need more than
+ * one setting, and the end of it all. Single values are value.c's, blocks blocks.c's and auth.c's.
+ * Called by main at start and by `leased check`.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/config_private.h"
+
+#define TEXT_MAX (1024u * 1024u)
+
+#define TTL_S_MIN 1
+#define TTL_S_MAX (INT64_C(10) * 366 * 86400)
+
+static const struct config_setting settings[] = {
+    {.name = "audit", .kind = CONFIG_LATER},
+    {.name = "auth", .kind = CONFIG_BLOCK},
+    {.name = "data_dir",
+	.kind = CONFIG_PATH,
+	.required = true,
+	.offset = offsetof(struct config, data_dir)},
+    {.name = "default_lease_ttl",
+	.kind = CONFIG_DURATION,
+	.offset = offsetof(struct config, default_lease_ttl_s),
+	.min = TTL_S_MIN,
+	.max = TTL_S_MAX},
+    {.name = "limits", .kind = CONFIG_BLOCK},
+    {.name = "listener", .kind = CONFIG_BLOCK, .required = true},
+    {.name = "log", .kind = CONFIG_BLOCK},
+    {.name = "max_lease_ttl",
+	.kind = CONFIG_DURATION,
+	.offset = offsetof(struct config, max_lease_ttl_s),
+	.min = TTL_S_MIN,
+	.max = TTL_S_MAX},
+    {.name = "plugin_dir", .kind = CONFIG_PATH, .offset = offsetof(struct config, plugin_dir)},
+    {.name = "policy", .kind = CONFIG_BLOCK},
+    {.name = "seal", .kind = CONFIG_BLOCK, .required = true},
+    {.name = NULL},
+};
+
+static struct config *
+new_with_defaults(void)
+{
+	struct config *config = calloc(1, sizeof(*config));
+
+	if (config == NULL)
+		return (NULL);
+	config->default_lease_ttl_s = 3600;
+	config->max_lease_ttl_s = 32 * 86400;
+	config->log_level = CONFIG_LOG_INFO;
+	config->log_format = CONFIG_LOG_JSON;
+	if ((config->plugin_dir = strdup("/usr/libexec/leased/plugins")) == NULL) {
+		free(config);
+		return (NULL);
+	}
+	return (config);
+}
+
+/* Is path in the directory dir? Both as the file has them. */
+static bool
+lies_in(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	while (len > 1 && dir[len - 1] == '/')
+		len--;
+	return (strncmp(path, dir, len) == 0 && (path[len] == '/' || len == 1));
+}
+
+static void
+check_together(struct config_reader *reader, const json_t *root)
+{
+	const struct config *config = reader->config;
+	const char *key = json_object_get(root, "default_lease_ttl") != NULL ? "default_lease_ttl"
+									     : "max_lease_ttl";
+
+	if (config->default_lease_ttl_s > config->max_lease_ttl_s)
+		config_refuse(reader, root, key,
+		    "default_lease_ttl is %llds, longer than max_lease_ttl, %llds",
+		    (long long)config->default_lease_ttl_s, (long long)config->max_lease_ttl_s);
+	if (config->data_dir != NULL && config->seal_path != NULL &&
+	    lies_in(config->seal_path, config->data_dir))
+		config_warn(reader, root, "seal",
+		    "the root key lies in data_dir: whoever copies the one has the other; keep it "
+		    "elsewhere");
+}
+
+static int
+compare_problems(const void *a, const void *b)
+{
+	const struct config_problem *x = a, *y = b;
+
+	if (x->line != y->line)
+		return (x->line < y->line ? -1 : 1);
+	if (x->column != y->column)
+		return (x->column < y->column ? -1 : 1);
+	return (strcmp(x->text, y->text));
+}
+
+static int
+finish(struct config_reader *reader, struct leased_err *err)
+{
+	struct config_problems *problems = reader->problems;
+	size_t mistakes = 0;
+
+	if (reader->out_of_memory)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	if (problems->count > 0)
+		qsort(
+		    problems->items, problems->count, sizeof(problems->items[0]), compare_problems);
+	for (size_t i = 0; i < problems->count; i++)
+		mistakes += !problems->items[i].warning;
+	if (mistakes > 0)
+		return (leased_err_set(err, LEASED_EINVAL, "%zu mistake%s in the configuration",
+		    mistakes, mistakes == 1 ? "" : "s"));
+	return (0);
+}
+
+int
+config_parse(const char *text, size_t len, struct config **ret_config,
+    struct config_problems *problems, struct leased_err *err)
+{
+	struct config_reader reader = {.text = text, .problems = problems};
+	struct leased_err why = LEASED_ERR_INIT;
+	struct hcl_doc *doc = NULL;
+	int r;
+
+	if ((reader.config = new_with_defaults()) == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	if ((r = hcl_parse(text, len, &doc, &why)) != 0) {
+		/* Behind a mistake in the grammar nothing is known for certain: it stands alone. */
+		if (r == LEASED_ENOMEM || config_problem_add(problems, why.text, NULL) != 0)
+			reader.out_of_memory = true;
+		r = finish(&reader, err);
+		goto out;
+	}
+	reader.doc = doc;
+	config_read_settings(&reader, hcl_root(doc), settings, reader.config, "the file");
+	config_read_blocks(&reader, hcl_root(doc));
+	config_read_auth(&reader, hcl_root(doc));
+	config_read_policies(&reader, hcl_root(doc));
+	check_together(&reader, hcl_root(doc));
+	if ((r = finish(&reader, err)) != 0)
+		goto out;
+	*ret_config = reader.config;
+	reader.config = NULL;
+out:
+	config_free(reader.config);
+	hcl_free(doc);
+	return (r);
+}
+
+/* The whole file, NUL-terminated. */
+static int
+read_file(const char *path, char **ret_text, size_t *ret_len, struct leased_err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), r = 0;
+	struct stat status;
+	char *text = NULL;
+	size_t len = 0;
+	ssize_t got;
+
+	if (fd < 0)
+		return (leased_err_set(err, errno == ENOENT ? LEASED_ENOENT : LEASED_EDENIED,
+		    "cannot open %s: %s", path, strerror(errno)));
+	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+		r = leased_err_set(err, LEASED_EINVAL, "%s is no regular file", path);
+		goto out;
+	}
+	if ((text = malloc(TEXT_MAX + 2)) == NULL) {
+		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
+		goto out;
+	}
+	while (len <= TEXT_MAX && (got = read(fd, text + len, TEXT_MAX + 1 - len)) != 0) {
+		if (got < 0 && errno != EINTR) {
+			r = leased_err_set(
+			    err, LEASED_EIO, "cannot read %s: %s", path, strerror(errno));
+			goto out;
+		}
+		len += got > 0 ? (size_t)got : 0;
+	}
+	text[len] = '\0';
+	*ret_text = text;
+	*ret_len = len;
+	text = NULL;
+out:
+	free(text);
+	(void)close(fd);
+	return (r);
+}
+
+int
+config_load(const char *path, struct config **ret_config, struct config_problems *problems,
+    struct leased_err *err)
+{
+	char *text = NULL;
+	size_t len = 0;
+	int r;
+
+	if ((r = read_file(path, &text, &len, err)) != 0)
+		return (r);
+	r = config_parse(text, len, ret_config, problems, err);
+	free(text);
+	return (r);
+}
+
+void
+config_free(struct config *config)
+{
+	if (config == NULL)
+		return;
+	for (size_t i = 0; i < config->listener_count; i++) {
+		free(config->listeners[i].path);
+		free(config->listeners[i].group);
+		free(config->listeners[i].address);
+	}
+	for (size_t i = 0; i < config->role_count; i++) {
+		free(config->roles[i].name);
+		json_decref(config->roles[i].body);
+	}
+	for (size_t i = 0; i < config->policy_count; i++) {
+		free(config->policies[i].name);
+		free(config->policies[i].text);
+	}
+	free(config->listeners);
+	free(config->roles);
+	free(config->policies);
+	free(config->data_dir);
+	free(config->seal_path);
+	free(config->plugin_dir);
+	free(config);
+}
+
+void
+config_problem_format(
+    const struct config_problem *problem, const char *path, char *ret_text, size_t size)
+{
+	const char *kind = problem->warning ? "warning: " : "";
+	int len;
+
+	if (problem->line > 0)
+		len = snprintf(ret_text, size, "%s:%u:%u: %s%s", path, problem->line,
+		    problem->column, kind, problem->text);
+	else
+		len = snprintf(ret_text, size, "%s: %s%s", path, kind, problem->text);
+	if (len >= 0 && (size_t)len >= size && size > 4)
+		memcpy(ret_text + size - 4, "...", 4);
+}
