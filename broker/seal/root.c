@@ -18,6 +18,9 @@
 #define ROOT_BASE64_LEN 44
 #define ROOT_FILE_LEN (ROOT_BASE64_LEN + 1)
 
+static const char base64_digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 static int
 root_check(int fd, const char *path, struct leased_err *err)
 {
@@ -56,9 +59,10 @@ root_decode(const char *path, struct leased_secret *text, struct leased_secret *
 		r = leased_err_set(err, LEASED_ENOMEM, "no memory for the root key");
 		goto out;
 	}
-	if (leased_secret_len(text) != ROOT_FILE_LEN || bytes[ROOT_BASE64_LEN] != '\n' ||
-	    bytes[ROOT_BASE64_LEN - 1] != '=' || bytes[ROOT_BASE64_LEN - 2] == '=' ||
-	    memchr(bytes, '\n', ROOT_BASE64_LEN) != NULL || memchr(bytes, ' ', ROOT_BASE64_LEN) ||
+	/* OpenSSL would take padding in the middle, and blanks around. */
+	if (leased_secret_len(text) != ROOT_FILE_LEN ||
+	    strspn(bytes, base64_digits) != ROOT_BASE64_LEN - 1 ||
+	    strcmp(bytes + ROOT_BASE64_LEN - 1, "=\n") != 0 ||
 	    EVP_DecodeBlock((uint8_t *)leased_secret_reveal_mutable(wide), (const uint8_t *)bytes,
 		ROOT_BASE64_LEN) != SEAL_KEY_SIZE + 1) {
 		r = leased_err_set(err, LEASED_EINVAL,
