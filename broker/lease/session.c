@@ -128,7 +128,7 @@ sessions_known(struct lease_connection *connection)
 	struct store_db *db = store_db(connection->leases->config.store);
 	struct store_session *sessions = NULL;
 	struct leased_err err = LEASED_ERR_INIT;
-	struct lease_session *added;
+	struct lease_session *added = NULL;
 	size_t count = 0;
 
 	if (connection->sessions_read)
