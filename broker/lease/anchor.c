@@ -76,6 +76,18 @@ anchor_decode(const char *text, struct anchor *ret_anchor, struct leased_err *er
 	return (0);
 }
 
+/* Into memory of malloc(3): what json_dumps() gives is of jansson's own, wiping allocator. */
+static char *
+anchor_dump(const json_t *object)
+{
+	size_t len = json_dumpb(object, NULL, 0, JSON_COMPACT);
+	char *text = calloc(1, len + 1);
+
+	if (text != NULL)
+		(void)json_dumpb(object, text, len, JSON_COMPACT);
+	return (text);
+}
+
 static char *
 anchor_encode(struct leases *leases)
 {
@@ -94,7 +106,7 @@ anchor_encode(struct leases *leases)
 			    (int)time->behind, "ref_lease_ms", (json_int_t)time->ref_lease_ms,
 			    "ref_wall_ms", (json_int_t)time->ref_wall_ms, "since_boot_ms",
 			    (json_int_t)time->since_boot_ms)) == 0)
-		text = json_dumps(object, JSON_COMPACT);
+		text = anchor_dump(object);
 	json_decref(object);
 	return (text);
 }
