@@ -86,8 +86,12 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def connect_as(path, uid, gid, groups=(), timeout=10):
-    """A socket that was connected by a process of that user: what the kernel then says of the peer. Needs root."""
+    """
+    A socket that was connected by a process of that user: what the kernel then says of the peer. Needs root, which opens
+    the way to the socket in a private directory; the socket's own mode is asked of the user.
+    """
     ours, theirs = socket.socketpair()
+    handle = os.open(path, os.O_PATH)
     child = os.fork()
     if child == 0:
         status = 1
@@ -98,7 +102,7 @@ def connect_as(path, uid, gid, groups=(), timeout=10):
             os.setresuid(uid, uid, uid)
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             sock.settimeout(timeout)
-            sock.connect(str(path))
+            sock.connect(f"/proc/self/fd/{handle}")
             fds = array.array("i", [sock.fileno()])
             theirs.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
             status = 0
@@ -107,6 +111,7 @@ def connect_as(path, uid, gid, groups=(), timeout=10):
         finally:
             os._exit(status)
     theirs.close()
+    os.close(handle)
     with ours:
         text, ancillary, _, _ = ours.recvmsg(512, socket.CMSG_SPACE(4))
     os.waitpid(child, 0)
