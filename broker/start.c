@@ -326,6 +326,7 @@ main_stop(struct main_daemon *daemon)
 	stop_drain(daemon);
 	leases_timer_stop(daemon->timer);
 	daemon->timer = NULL;
+	plugin_host_mute(daemon->host); /* workers end after lease/ is gone */
 	/* Calls in flight end with LEASED_ECANCELED; their requests are answered into the void. */
 	leases_free(daemon->leases);
 	stop_drain(daemon);

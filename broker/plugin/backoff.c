@@ -20,6 +20,14 @@ now_us(const struct pool *pool)
 	return (pool->host->clock->boot_us(pool->host->clock));
 }
 
+const struct plugin_port_events *
+plugin_pool_events(const struct pool *pool)
+{
+	static const struct plugin_port_events none;
+
+	return (pool->host->muted ? &none : &pool->port.events);
+}
+
 /* 1, 2, 4 .. 60 s, and up to a quarter more, so that connections of one dead server spread. */
 static int64_t
 delay_us(struct pool *pool)
@@ -112,7 +120,7 @@ plugin_pool_failed(struct pool *pool, const struct worker *worker, const struct 
 void
 plugin_pool_connected(struct pool *pool)
 {
-	const struct plugin_port_events *events = &pool->port.events;
+	const struct plugin_port_events *events = plugin_pool_events(pool);
 	bool recovered = pool->state == POOL_BACKOFF;
 
 	if (pool->state == POOL_CLOSED)

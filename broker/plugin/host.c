@@ -248,6 +248,13 @@ plugin_host_set_tag(struct plugin_host *host, const char *tag)
 	snprintf(host->store_tag, sizeof(host->store_tag), "%s", tag);
 }
 
+void
+plugin_host_mute(struct plugin_host *host)
+{
+	if (host != NULL)
+		host->muted = true;
+}
+
 /* It kills its children and ends when our end of the socket closes; it is our own child. */
 static void
 wait_for_spawner(pid_t pid)
@@ -279,10 +286,10 @@ plugin_host_free(struct plugin_host *host)
 	    plugin_packet_receive(host->fd, &packet, &err) == 0)
 		take_packet(host, &packet);
 	plugin_packet_clear(&packet);
+	host->muted = host->freeing = true;
 	close_spawner(host);
 	if (host->spawner != 0)
 		wait_for_spawner(host->spawner);
-	/* Every worker is dead now; what its owner is told is true. */
 	while ((pool = TAILQ_FIRST(&host->pools)) != NULL)
 		plugin_port_close(&pool->port);
 	while ((worker = TAILQ_FIRST(&host->workers)) != NULL)

@@ -27,6 +27,8 @@ struct plugin_host {
 	struct host_packets unsent;
 	pid_t spawner; /* 0 until it said hello */
 	char store_tag[32];
+	bool muted;   /* owners are told nothing any more */
+	bool freeing; /* not within a callback: what ends is freed at once */
 	char instance[ID_UUID_SIZE];
 	struct host_workers workers; /* from the start asked for to the reaping */
 	struct host_pools pools;     /* until freed */

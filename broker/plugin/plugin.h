@@ -123,7 +123,12 @@ struct plugin_host *plugin_host_new(
     struct event_base *loop, int spawner_fd, struct wclock *clock, struct id_source *ids);
 /* The store's tag, which names it to every backend (design.md section 2). Before the first port. */
 void plugin_host_set_tag(struct plugin_host *host, const char *tag);
-/* Kills all workers and the spawner, and waits for it. NULL is fine. */
+/*
+ * From now on no port tells its owner anything, but for the done of a call: so that what events.arg
+ * is may be freed before the host. Sessions are refused. NULL is fine.
+ */
+void plugin_host_mute(struct plugin_host *host);
+/* Mutes, closes every port, kills all workers and the spawner, and waits for it. NULL is fine. */
 void plugin_host_free(struct plugin_host *host);
 
 /* One row a plugin: the names that the API knows it by ("postgresql-database-plugin",

@@ -15,11 +15,6 @@
 #define POOL_TAG 0x9c700100u
 #define POOL_SIZE_MAX 64
 
-struct pool_ack {
-	struct plugin_session_ack head; /* first */
-	struct worker *worker;          /* NULL once it is gone */
-};
-
 struct pool *
 plugin_pool_from(void *arg)
 {
@@ -263,48 +258,6 @@ plugin_pool_on_worker_reply(struct worker *worker, const struct reply *reply)
 	plugin_pool_dispatch(pool);
 }
 
-static void
-on_ack(struct plugin_session_ack *head, int result)
-{
-	struct pool_ack *ack = (struct pool_ack *)head;
-
-	if (ack->worker != NULL) {
-		ack->worker->ack = NULL;
-		plugin_worker_answer_session(ack->worker, result);
-	}
-	ack->head.tag = 0;
-	free(ack);
-}
-
-void
-plugin_pool_on_worker_session(struct worker *worker, const char *session)
-{
-	const struct plugin_port_events *events = &worker->pool->port.events;
-	struct pool_ack *ack;
-
-	if (events->on_session == NULL) {
-		plugin_worker_answer_session(worker, 0);
-		return;
-	}
-	if ((ack = calloc(1, sizeof(*ack))) == NULL) {
-		plugin_worker_answer_session(worker, LEASED_ENOMEM);
-		return;
-	}
-	ack->head = (struct plugin_session_ack){PLUGIN_SESSION_ACK_TAG, on_ack};
-	ack->worker = worker;
-	worker->ack = &ack->head;
-	events->on_session(events->arg, &worker->pool->port, worker->id, session, &ack->head);
-}
-
-void
-plugin_pool_on_worker_session_end(struct worker *worker, const char *session)
-{
-	const struct plugin_port_events *events = &worker->pool->port.events;
-
-	if (events->on_session_end != NULL)
-		events->on_session_end(events->arg, &worker->pool->port, worker->id, session);
-}
-
 /* ---- the end of a worker, and of the pool ---- */
 
 static void
@@ -318,6 +271,17 @@ pool_free(void *arg)
 	json_decref(pool->port.opened);
 	pool->tag = 0;
 	free(pool);
+}
+
+static void
+free_when_empty(struct pool *pool)
+{
+	if (!TAILQ_EMPTY(&pool->workers))
+		return;
+	if (pool->host->freeing)
+		pool_free(pool);
+	else
+		defer_free(pool->host->loop, pool_free, pool);
 }
 
 /* The call that a dead worker had. False: there was none of a user's. */
@@ -349,14 +313,12 @@ void
 plugin_pool_on_worker_gone(struct worker *worker)
 {
 	struct pool *pool = worker->pool;
-	const struct plugin_port_events *events = &pool->port.events;
+	const struct plugin_port_events *events = plugin_pool_events(pool);
 	struct leased_err why = LEASED_ERR_INIT;
 	bool had_call;
 
 	TAILQ_REMOVE(&pool->workers, worker, in_pool);
-	if (worker->ack != NULL)
-		((struct pool_ack *)worker->ack)->worker = NULL;
-	worker->ack = NULL;
+	plugin_pool_drop_ack(worker);
 	if (!worker->accounted)
 		log_warn("a worker ended", LOG_S("plugin", worker->program),
 		    LOG_S("worker", worker->id), LOG_S("reason", worker->why));
@@ -364,8 +326,7 @@ plugin_pool_on_worker_gone(struct worker *worker)
 		events->on_worker_gone(events->arg, &pool->port, worker->id);
 	had_call = end_call_of(worker);
 	if (pool->state == POOL_CLOSED) {
-		if (TAILQ_EMPTY(&pool->workers))
-			defer_free(pool->host->loop, pool_free, pool);
+		free_when_empty(pool);
 		return;
 	}
 	if (!had_call && !worker->accounted) {
@@ -463,8 +424,7 @@ pool_close(struct plugin_port *port)
 	end_calls(&pool->mints);
 	end_calls(&pool->others);
 	end_calls(&pool->busy);
-	if (TAILQ_EMPTY(&pool->workers))
-		defer_free(pool->host->loop, pool_free, pool);
+	free_when_empty(pool);
 }
 
 static const struct plugin_port_ops pool_ops = {pool_call, pool_cancel, pool_ready, pool_close};

@@ -100,7 +100,13 @@ void plugin_pool_connected(struct pool *pool);
 void plugin_pool_on_retry(evutil_socket_t fd, short what, void *arg);
 void plugin_pool_schedule_retry(struct pool *pool);
 
+/* What the owner wants to be told; nothing while the host is mute. */
+const struct plugin_port_events *plugin_pool_events(const struct pool *pool);
+
 int plugin_pool_refuse(const struct pool *pool, struct leased_err *ret_why);
+
+/* pool_session.c: a worker that is gone waits for no answer any more. */
+void plugin_pool_drop_ack(struct worker *worker);
 
 /* pool.c: the one place where the state changes; a call of the pool's own; a process more. */
 void plugin_pool_enter(struct pool *pool, enum pool_state next);

@@ -309,7 +309,10 @@ plugin_worker_on_exited(struct worker *worker, const char *how)
 	plugin_worker_log_free(worker->log);
 	worker->log = NULL;
 	plugin_pool_on_worker_gone(worker);
-	defer_free(worker->host->loop, worker_free, worker);
+	if (worker->host->freeing)
+		worker_free(worker);
+	else
+		defer_free(worker->host->loop, worker_free, worker);
 }
 
 /* Nobody reaps it for us any more. It dies with its parent; the end of its stream shows it. */
