@@ -81,8 +81,23 @@ on_connection_lost(struct postgresql_session *session, enum postgresql_effect ef
 /* What came back for all statements of a query. */
 struct answer {
 	PGresult *rows, *command, *failure;
-	bool is_copy;
+	bool wanted_data; /* a COPY from the client: the server calls its refusal a cancel */
 };
+
+/* A statement that wants data from us, or sends some: refused, or read and forgotten, so that the
+ * rest goes its way. */
+static void
+pass_over_copy(PGconn *connection, ExecStatusType status)
+{
+	char *line = NULL;
+
+	if (status == PGRES_COPY_OUT) {
+		while (PQgetCopyData(connection, &line, 0) > 0)
+			PQfreemem(line);
+	} else if (PQputCopyEnd(connection, "a COPY from the client is not possible here") != 1) {
+		leased_plugin_log("a COPY could not be refused");
+	}
+}
 
 static void
 keep(PGresult **place, PGresult *result)
@@ -96,7 +111,7 @@ read_answer(PGconn *connection, struct answer *answer)
 {
 	PGresult *result;
 
-	while (!answer->is_copy && (result = PQgetResult(connection)) != NULL) {
+	while ((result = PQgetResult(connection)) != NULL) {
 		switch (PQresultStatus(result)) {
 		case PGRES_TUPLES_OK:
 		case PGRES_SINGLE_TUPLE:
@@ -109,7 +124,8 @@ read_answer(PGconn *connection, struct answer *answer)
 		case PGRES_COPY_IN:
 		case PGRES_COPY_OUT:
 		case PGRES_COPY_BOTH:
-			answer->is_copy = true;
+			answer->wanted_data |= PQresultStatus(result) != PGRES_COPY_OUT;
+			pass_over_copy(connection, PQresultStatus(result));
 			PQclear(result);
 			break;
 		case PGRES_BAD_RESPONSE:
@@ -175,15 +191,13 @@ postgresql_query(struct postgresql_session *session, const struct leased_call *c
 	session->sqlstate[0] = '\0';
 	if (PQsendQuery(session->connection, sql->text))
 		read_answer(session->connection, &answer);
-	if (answer.is_copy) { /* nobody will feed it: the server aborts it when the connection
-				 closes */
-		postgresql_session_close(session);
-		r = leased_err_set(
-		    err, LEASED_EREFUSED, "a statement is a COPY from or to the client");
-	} else if (PQstatus(session->connection) != CONNECTION_OK) {
+	if (PQstatus(session->connection) != CONNECTION_OK) {
 		r = on_connection_lost(session, effect, is_last_word(answer.failure), err);
 	} else if (answer.failure != NULL) {
 		r = server_error(session, answer.failure, sql, err);
+		if (answer.wanted_data)
+			r = leased_err_set(err, LEASED_EREFUSED,
+			    "a statement is a COPY from the client, which cannot work here");
 		roll_back(session->connection);
 	} else if (ret_result != NULL) {
 		*ret_result = answer.rows != NULL ? answer.rows : answer.command;

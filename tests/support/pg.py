@@ -247,7 +247,11 @@ class Postgres:
     def _make_roles(self):
         admin, group = quote_ident(self.admin_role), quote_ident(self.group_role)
         self.sql(f"CREATE ROLE {group} NOLOGIN")
-        self.sql(f"CREATE ROLE {admin} LOGIN CREATEROLE NOSUPERUSER PASSWORD {quote_literal(self.admin_password)}")
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SET log_statement = none")  # tests look for passwords in the log
+            cursor.execute(f"CREATE ROLE {admin} LOGIN CREATEROLE NOSUPERUSER "
+                           f"PASSWORD {quote_literal(self.admin_password)}")
+        connection.close()
         self.sql(f"GRANT pg_signal_backend TO {admin}")
         self.sql(f"GRANT {group} TO {admin} WITH ADMIN OPTION")
         self.sql(f"CREATE TABLE public.items (id int); GRANT SELECT ON public.items TO {group}; "
