@@ -220,8 +220,7 @@ postgresql_mint(void *ctx, struct leased_call *call, struct leased_err *err)
 	struct postgresql_account account = {0};
 	struct postgresql_slots slots = {0};
 	char verifier[POSTGRESQL_SCRAM_SIZE] = "", expiration[POSTGRESQL_EXPIRATION_SIZE];
-	const char *password = leased_get_string_optional(call->params, "password");
-	const char *expires = NULL;
+	const char *password = NULL, *expires = NULL;
 	const json_t *elements;
 	PGresult *rows = NULL;
 	int r;
@@ -230,10 +229,10 @@ postgresql_mint(void *ctx, struct leased_call *call, struct leased_err *err)
 		 json_object_get(call->params, "account"), &account, err)) != 0 ||
 	    (r = leased_get_string(call->params, "expires", &expires, err)) != 0)
 		goto out;
-	if (password == NULL || (r = postgresql_scram_verifier(password,
-				     plugin->config->scram_iterations, verifier, err)) != 0)
-		goto out;
-	if ((r = postgresql_session_ready(plugin, call, err)) != 0 ||
+	if ((r = leased_get_string(call->params, "password", &password, err)) != 0 ||
+	    (r = postgresql_session_ready(plugin, call, err)) != 0 ||
+	    (r = postgresql_scram_verifier(plugin->main.connection, password,
+		 plugin->config->scram_iterations, verifier, err)) != 0 ||
 	    (r = postgresql_expiration(plugin, expires, expiration, err)) != 0)
 		goto out;
 	slots.name = account.name;

@@ -60,10 +60,10 @@ postgresql_set_password(void *ctx, struct leased_call *call, struct leased_err *
 	if ((r = postgresql_account_read(json_object_get(call->params, "account"), account, err)) !=
 		0 ||
 	    (r = leased_get_string(call->params, "password", &password, err)) != 0 ||
-	    (r = postgresql_scram_verifier(
-		 password, plugin->config->scram_iterations, verifier, err)) != 0 ||
 	    (r = postgresql_session_ready(plugin, call, err)) != 0 ||
 	    (r = postgresql_account_on_server(plugin, account, err)) != 0 ||
+	    (r = postgresql_scram_verifier(plugin->main.connection, password,
+		 plugin->config->scram_iterations, verifier, err)) != 0 ||
 	    (r = postgresql_accounts_find(plugin, call, &accounts, err)) != 0)
 		goto out;
 	if (account->has_failed || account->oid == 0) {

@@ -24,7 +24,7 @@ is_plain(const char *password)
 	for (i = 0; password[i] != '\0'; i++)
 		if (password[i] < 0x20 || password[i] > 0x7e)
 			return (false);
-	return (i > 0);
+	return (true);
 }
 
 static bool
@@ -47,8 +47,25 @@ derive(const char *password, const unsigned char *salt, int iterations, unsigned
 	return (ok);
 }
 
+/* Passwords of people's own policies: libpq knows SASLprep, and one iteration count. */
+static int
+verifier_by_libpq(PGconn *connection, const char *password,
+    char ret_verifier[POSTGRESQL_SCRAM_SIZE], struct leased_err *err)
+{
+	char *verifier = PQencryptPasswordConn(connection, password, "", "scram-sha-256");
+	int r = 0;
+
+	if (verifier != NULL && strlen(verifier) < POSTGRESQL_SCRAM_SIZE)
+		memcpy(ret_verifier, verifier, strlen(verifier) + 1);
+	else
+		r = leased_err_set(
+		    err, LEASED_EINVAL, "libpq cannot make a verifier of this password");
+	PQfreemem(verifier);
+	return (r);
+}
+
 int
-postgresql_scram_verifier(const char *password, int iterations,
+postgresql_scram_verifier(PGconn *connection, const char *password, int iterations,
     char ret_verifier[POSTGRESQL_SCRAM_SIZE], struct leased_err *err)
 {
 	unsigned char salt[SALT_LEN], stored[KEY_LEN], server[KEY_LEN];
@@ -56,8 +73,7 @@ postgresql_scram_verifier(const char *password, int iterations,
 	int r = 0;
 
 	if (!is_plain(password))
-		return (leased_err_set(err, LEASED_EINVAL,
-		    "the password holds more than printable ASCII, or nothing"));
+		return (verifier_by_libpq(connection, password, ret_verifier, err));
 	if (RAND_bytes(salt, SALT_LEN) != 1 ||
 	    !derive(password, salt, iterations, stored, server)) {
 		r = leased_err_set(err, LEASED_EBUG, "OpenSSL cannot make a SCRAM verifier");

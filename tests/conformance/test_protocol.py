@@ -79,7 +79,10 @@ def test_open_names_the_server_and_works_once(plugin, backend):
     worker = plugin.worker(opened=False)
     result = plugin.open(worker)
     assert 1 <= len(result["server"].encode()) <= 127
-    assert set(result) <= {"server", "server_time"}
+    assert set(result) <= {"server", "server_time", "endpoint"}
+    assert set(result.get("endpoint", {})) <= {"scheme", "host", "port", "database"}
+    assert all(isinstance(value, str) for value in result.get("endpoint", {}).values())
+    assert not any(secret in str(result) for secret in backend.secrets())
     fails("invalid", plugin.open, worker)
     assert plugin.open(plugin.worker(opened=False))["server"] == result["server"]
     assert bool(worker.sessions) == backend.registers_sessions

@@ -1,14 +1,20 @@
-"""The PostgreSQL plugin under test: one worker, opened on a server, and short words for its calls."""
+"""
+The PostgreSQL plugin under test: one worker, opened on a server, and short words for its calls.
+
+A test module imports the fixtures that it uses by name: server, plugin, other_database, clean (which acts by itself).
+"""
 
 import pathlib
 import re
 import secrets
 import sys
 
+import pytest
+
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from daemon import BUILD  # noqa: E402
-from pg import in_seconds  # noqa: E402
+from pg import Postgres, in_seconds, quote_ident  # noqa: E402
 from plugin_driver import CallFailed, Worker  # noqa: E402
 
 PROGRAM = BUILD / "libexec" / "leased" / "plugins" / "postgresql"
@@ -121,4 +127,39 @@ def refusal(result, code):
     return result["error"]["text"]
 
 
-__all__ = ["Account", "CREATE", "CallFailed", "PROGRAM", "Plugin", "TAG", "Worker", "elements", "refusal", "statement"]
+# ---- fixtures ----
+
+
+@pytest.fixture(scope="session")
+def server():
+    with Postgres() as postgres:
+        yield postgres
+
+
+@pytest.fixture
+def plugin(server):
+    with Plugin(server) as one:
+        yield one
+
+
+@pytest.fixture
+def other_database(server):
+    """A second database, with a name that needs quotes."""
+    name = 'o"the\'r;--'
+    server.sql(f"CREATE DATABASE {quote_ident(name)}")
+    server.sql(f"GRANT CONNECT ON DATABASE {quote_ident(name)} TO leased")
+    yield name
+    server.sql(f"DROP DATABASE {quote_ident(name)} WITH (FORCE)")
+
+
+@pytest.fixture(autouse=True)
+def clean(request):
+    """Every case begins with no account of an earlier one."""
+    if "server" not in request.fixturenames:
+        return
+    postgres = request.getfixturevalue("server")
+    databases = postgres.sql("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate")
+    for name in postgres.role_names("l-"):
+        for (database,) in databases:
+            postgres.sql(f"DROP OWNED BY {quote_ident(name)} CASCADE", dbname=database)
+        postgres.sql(f"DROP ROLE {quote_ident(name)}")

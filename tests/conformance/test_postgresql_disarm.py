@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 
 from pg import quote_ident, wait_until
-from pg_plugin import CREATE, Account, CallFailed, Plugin, elements, refusal
+from pg_plugin import Account, CREATE, CallFailed, Plugin, clean, elements, plugin, refusal, server  # noqa: F401
 
 
 def is_cut(connection):

@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 
 from pg import quote_ident
-from pg_plugin import CREATE, Account, CallFailed, Plugin, elements, statement
+from pg_plugin import Account, CREATE, CallFailed, Plugin, clean, elements, plugin, server, statement  # noqa: F401
 
 
 def test_a_minted_account_logs_in_with_the_rights_of_its_groups_until_its_end(server, plugin):
@@ -187,8 +187,16 @@ def test_a_group_that_is_not_there_is_named(plugin):
 
 def test_a_role_without_statements_and_groups_is_invalid_and_sends_nothing(plugin):
     with pytest.raises(CallFailed) as failed:
-        plugin.mint(Account(role={}))
+        plugin.mint(Account(role={"owned_objects": "keep"}))
     assert failed.value.code == "invalid" and failed.value.sent is False and "grant_roles" in failed.value.text
+
+
+def test_an_empty_role_is_the_barest_account_that_can_log_in(server, plugin):
+    account = plugin.mint(Account(role={}))
+    plugin.check(account)
+    assert server.value("SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = %s",
+                        account.name) == 0
+    plugin.end(account)
 
 
 def test_an_admin_without_createrole_is_told_so(server):

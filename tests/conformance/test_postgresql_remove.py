@@ -3,7 +3,7 @@
 import pytest
 
 from pg import quote_ident
-from pg_plugin import CREATE, Account, elements, refusal
+from pg_plugin import Account, CREATE, clean, elements, other_database, plugin, refusal, server  # noqa: F401
 
 GRANT = "GRANT SELECT ON public.granted TO \"{{name}}\""
 
