@@ -7,12 +7,16 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "metrics/metrics.h"
 #include "plugin/pool.h"
 
 #define BACKOFF_MIN_US 1000000
 #define BACKOFF_MAX_US 60000000
 /* A connection that was up for so long starts its back-off from the shortest again. */
 #define STABLE_US 60000000
+
+METRICS_COUNTER(
+    backoffs, "leased_plugin_backoffs", "", "Starts, opens and pings of a back end that failed.");
 
 static int64_t
 now_us(const struct pool *pool)
@@ -103,6 +107,7 @@ plugin_pool_failed(struct pool *pool, const struct worker *worker, const struct 
 	if (pool->state == POOL_BACKOFF && now_us(pool) < pool->start_not_before_us)
 		return; /* another worker of the same outage */
 	pool->failures++;
+	metrics_add(&backoffs, 1);
 	pool->start_not_before_us = now_us(pool) + delay_us(pool);
 	pool->why = *why;
 	log_warn("a backend does not answer", LOG_I("connection", pool->port.connection),

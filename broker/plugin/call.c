@@ -7,7 +7,12 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "metrics/metrics.h"
 #include "plugin/pool.h"
+
+METRICS_HISTOGRAM(call_time, "leased_plugin_call_seconds", "",
+    "How long calls to plugins took, their time in the queue included.");
+METRICS_COUNTER(calls_failed, "leased_plugin_calls_failed", "", "Calls to plugins that failed.");
 
 static struct call *
 call_from(void *arg)
@@ -83,12 +88,23 @@ plugin_call_drop(struct call *call)
 }
 
 void
+plugin_call_observe(const struct call *call, int code)
+{
+	struct wclock *clock = call->pool->host->clock;
+
+	metrics_observe_us(&call_time, clock->boot_us(clock) - call->start_us);
+	if (code != 0)
+		metrics_add(&calls_failed, 1);
+}
+
+void
 plugin_call_finish(struct call *call, const struct plugin_outcome *outcome)
 {
 	struct plugin_outcome told = *outcome; /* it may be the call's own */
 	plugin_done done = call->done;
 	void *arg = call->arg;
 
+	plugin_call_observe(call, told.code);
 	plugin_call_drop(call);
 	done(arg, &told);
 }
@@ -176,7 +192,8 @@ plugin_call_new(struct pool *pool, enum plugin_op op, json_t *params, unsigned t
 	call->params = params;
 	call->count = (unsigned)(json_array_size(json_object_get(params, "accounts")) +
 				 json_array_size(json_object_get(params, "sessions")));
-	call->deadline_us = clock->boot_us(clock) + (int64_t)timeout_ms * 1000;
+	call->start_us = clock->boot_us(clock);
+	call->deadline_us = call->start_us + (int64_t)timeout_ms * 1000;
 	call->done = done;
 	call->arg = arg;
 	call->state = CALL_QUEUED;

@@ -244,6 +244,8 @@ plugin_pool_on_worker_reply(struct worker *worker, const struct reply *reply)
 	    .worker = worker->id,
 	    .err = reply->err};
 
+	if (!own)
+		plugin_call_observe(call, reply->code);
 	plugin_call_drop(call);
 	if (own) {
 		on_own_reply(pool, worker, op, reply);

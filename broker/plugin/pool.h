@@ -29,7 +29,7 @@ struct call {
 	enum call_state state;
 	json_t *params; /* owned; secrets */
 	unsigned count; /* accounts or sessions in it */
-	int64_t deadline_us;
+	int64_t start_us, deadline_us;
 	struct event *timer;
 	plugin_done done;
 	void *arg;
@@ -78,6 +78,9 @@ void plugin_call_finish(struct call *call, const struct plugin_outcome *outcome)
 /* Ends it at the loop's next turn, before which it may be canceled. Not for a running one. */
 void plugin_call_fail_later(
     struct call *call, int code, bool not_sent, const struct leased_err *why);
+
+/* Counts how it ended. */
+void plugin_call_observe(const struct call *call, int code);
 
 /* Takes it out of its list and frees it; no callback. */
 void plugin_call_drop(struct call *call);

@@ -12,7 +12,13 @@
 
 #include "base/defer.h"
 #include "base/log.h"
+#include "metrics/metrics.h"
 #include "plugin/worker.h"
+
+METRICS_COUNTER(
+    workers_started, "leased_plugin_workers_started", "", "Worker processes that were started.");
+METRICS_COUNTER(workers_died, "leased_plugin_workers_died", "",
+    "Worker processes that ended, or were killed, without being asked to.");
 
 #define WORKER_TAG 0x9c3077e2u
 /* More sessions than this in one call are a loop, not work. */
@@ -276,6 +282,7 @@ void
 plugin_worker_on_started(struct worker *worker, int stream_fd, int log_fd)
 {
 	worker->ran = true;
+	metrics_add(&workers_started, 1);
 	worker->log =
 	    plugin_worker_log_new(worker->host->loop, log_fd, worker->program, worker->id);
 	worker->stream =
@@ -303,6 +310,8 @@ plugin_worker_on_exited(struct worker *worker, const char *how)
 	if (worker->state != WORKER_DEAD)
 		enter(worker, WORKER_DEAD);
 	worker->waits_for_ack = false;
+	if (worker->ran && !worker->accounted)
+		metrics_add(&workers_died, 1);
 	if (worker->stream != NULL)
 		bufferevent_disable(worker->stream, EV_READ | EV_WRITE);
 	TAILQ_REMOVE(&worker->host->workers, worker, in_host);

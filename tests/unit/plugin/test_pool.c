@@ -370,6 +370,25 @@ without_the_spawner_calls_are_refused_and_nothing_hangs(void **state)
 }
 
 static void
+a_mute_host_tells_owners_nothing(void **state)
+{
+	struct fix *fix = *state;
+
+	fix_open(fix, "crash", 1);
+	fix_call(fix, PLUGIN_OP_PING, "{}", &fix->other);
+	fix_until(fix, &fix->other.count, 1);
+	plugin_host_mute(fix->host);
+	fix_mint(fix, 5000, &fix->out); /* whose worker dies */
+	fix_until(fix, &fix->out.count, 1);
+	assert_int_equal(fix->out.code, LEASED_ECRASHED);
+	fix_mint(fix, 5000, &fix->out); /* whose worker gets no session */
+	fix_until(fix, &fix->out.count, 2);
+	assert_int_equal(fix->out.code, LEASED_EUNAVAIL);
+	assert_int_equal(fix->gone, 0);
+	assert_int_equal(fix->sessions, 1);
+}
+
+static void
 a_catalog_name_is_found_and_a_slip_of_it_is_guessed(void **state)
 {
 	(void)state;
@@ -416,6 +435,7 @@ main(void)
 	    WITH_FIXTURE(closing_ends_calls_first_and_workers_then),
 	    WITH_FIXTURE(an_unknown_program_is_said_so),
 	    WITH_FIXTURE(without_the_spawner_calls_are_refused_and_nothing_hangs),
+	    WITH_FIXTURE(a_mute_host_tells_owners_nothing),
 	    cmocka_unit_test(a_catalog_name_is_found_and_a_slip_of_it_is_guessed),
 	};
 
