@@ -80,19 +80,26 @@ is_watched(const struct http_connection *connection)
 	return (http_delivery_pending(connection));
 }
 
+/* May bytes be taken off the socket? Not before those that were read already, nor for a request
+ * whose reply could not be watched. */
+static bool
+wants_bytes(struct http_connection *connection)
+{
+	if (connection->state == CONNECTION_IDLE)
+		return (connection->left_len == 0 && http_delivery_slot(connection) != NULL);
+	return (is_receiving(connection) || connection->state == CONNECTION_LINGER);
+}
+
 /*
  * Reading goes on while a request is handled until a byte comes: a client that sends one request
- * and waits costs no system call for it. Then it stops: what a client sends ahead stays in the
- * kernel.
+ * and waits costs no system call for it. Then on_readable() ends it: what a client sends ahead
+ * stays in the kernel.
  */
 static void
 arm_read(struct http_connection *connection)
 {
-	bool wanted = is_receiving(connection) || connection->state == CONNECTION_LINGER;
-
-	if (connection->state == CONNECTION_IDLE && http_delivery_slot(connection) == NULL)
-		wanted = false;
-	if (wanted && !connection->at_end && !event_pending(&connection->on_read, EV_READ, NULL))
+	if (wants_bytes(connection) && !connection->at_end &&
+	    !event_pending(&connection->on_read, EV_READ, NULL))
 		(void)event_add(&connection->on_read, NULL);
 }
 
@@ -381,7 +388,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	ssize_t n;
 
 	(void)what;
-	if (!is_receiving(connection) && connection->state != CONNECTION_LINGER) {
+	if (!wants_bytes(connection)) {
 		(void)event_del(&connection->on_read);
 		return;
 	}

@@ -79,6 +79,7 @@ answer(struct edge *edge, struct http_request *request)
 {
 	struct http_reply reply = {.status = 200};
 
+	edge->answered++;
 	reply.body = malloc(edge->reply_len + 1);
 	if (reply.body != NULL) {
 		memset(reply.body, 'x', edge->reply_len);

@@ -26,7 +26,7 @@ struct edge {
 	size_t reply_len; /* of the reply's body */
 	struct http_request *held[EDGE_HELD];
 	unsigned held_count;
-	unsigned handled;
+	unsigned handled, answered;
 	char last_path[256];
 	char last_body[256];
 	unsigned delivered, lost;

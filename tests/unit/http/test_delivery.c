@@ -226,6 +226,76 @@ pipelines_and_reads_nothing(struct edge *edge, connect_fn connect_to)
 	expect(edge, 0, 3, AT_ONCE_MS);
 }
 
+/* Its reset comes behind its end, and only SO_ERROR tells: recv() says end, the queue is empty. */
+static void
+half_closes_and_vanishes(struct edge *edge, connect_fn connect_to)
+{
+	int fd;
+
+	edge->hold = true;
+	start(edge);
+	fd = connect_to(edge);
+	edge_send(fd, MINT);
+	(void)shutdown(fd, SHUT_WR);
+	edge_until(edge, &edge->handled, 1);
+	edge_answer(edge);
+	(void)close(fd);
+	expect(edge, 0, 1, AT_ONCE_MS);
+}
+
+/* Its second request was sent before the first was answered: that it comes in proves nothing. */
+static void
+sends_ahead_and_vanishes(struct edge *edge, connect_fn connect_to)
+{
+	int fd;
+
+	edge->hold = true;
+	start(edge);
+	fd = connect_to(edge);
+	edge_send(fd, MINT);
+	edge_until(edge, &edge->handled, 1);
+	edge_send(fd, MINT);
+	edge_answer(edge);
+	edge_until(edge, &edge->handled, 2);
+	assert_int_equal(edge->delivered, 0);
+	(void)close(fd);
+	edge_answer(edge);
+	expect(edge, 0, 2, AT_ONCE_MS);
+}
+
+#define NUMBERED(n) "GET /v1/" n " HTTP/1.1\r\nHost: leased\r\n\r\n"
+
+/* With no place left to watch another reply, what came first and what comes later stay in order. */
+static void
+keeps_the_order_while_replies_are_watched(void **state)
+{
+	static const char *const paths[] = {
+	    "/v1/1", "/v1/2", "/v1/3", "/v1/4", "/v1/5", "/v1/6", "/v1/7", "/v1/8"};
+	struct edge *edge = *state;
+	const char *text, *at;
+	size_t i;
+	int fd;
+
+	start(edge);
+	fd = edge_connect_tcp(edge);
+	edge_send(fd,
+	    NUMBERED("1") NUMBERED("2") NUMBERED("3") NUMBERED("4") NUMBERED("5") NUMBERED("6"));
+	edge_until(edge, &edge->handled, 4);
+	edge_send(fd, NUMBERED("7"));
+	edge_run(edge, 20);
+	edge_send(fd, NUMBERED("8"));
+	edge_run(edge, 20);
+	assert_int_equal(edge->handled, 4);
+	text = edge_read(edge, fd, 8, 5000);
+	for (i = 0; i < 8; i++) {
+		at = strstr(text, paths[i]);
+		assert_non_null(at);
+		text = at;
+	}
+	(void)close(fd);
+	expect(edge, 8, 0, DELIVERY_MS + 1500);
+}
+
 static void
 is_still_watched_when_the_server_goes(struct edge *edge, connect_fn connect_to)
 {
@@ -297,6 +367,8 @@ BOTH(stays_and_never_reads_a_big_answer)
 BOTH(asks_for_a_close_and_reads)
 BOTH(pipelines_and_reads_all)
 BOTH(pipelines_and_reads_nothing)
+BOTH(half_closes_and_vanishes)
+BOTH(sends_ahead_and_vanishes)
 BOTH(is_still_watched_when_the_server_goes)
 BOTH(is_answered_after_the_server_went)
 
@@ -319,8 +391,11 @@ main(void)
 	    EDGE_BOTH(asks_for_a_close_and_reads),
 	    EDGE_BOTH(pipelines_and_reads_all),
 	    EDGE_BOTH(pipelines_and_reads_nothing),
+	    EDGE_BOTH(half_closes_and_vanishes),
+	    EDGE_BOTH(sends_ahead_and_vanishes),
 	    EDGE_BOTH(is_still_watched_when_the_server_goes),
 	    EDGE_BOTH(is_answered_after_the_server_went),
+	    EDGE_TEST(keeps_the_order_while_replies_are_watched),
 	    EDGE_TEST(unread_small_answer_on_a_unix_socket_is_lost_in_time),
 	};
 
