@@ -202,7 +202,7 @@ static int
 check_result(const json_t *result, const struct reply_expected *expected, struct leased_err *err)
 {
 	static const char *const known_none[] = {NULL};
-	static const char *const known_open[] = {"server", "server_time", NULL};
+	static const char *const known_open[] = {"server", "server_time", "endpoint", NULL};
 	static const char *const known_marks[] = {"handle", "server", NULL};
 
 	switch (expected->op) {
@@ -212,6 +212,9 @@ check_result(const json_t *result, const struct reply_expected *expected, struct
 		if (!is_text(json_object_get(result, "server"), REPLY_SERVER_MAX) ||
 		    !is_absent_or_text(json_object_get(result, "server_time"), REPLY_SERVER_MAX))
 			return (broken(err, "open must name the server"));
+		if (json_object_get(result, "endpoint") != NULL &&
+		    !json_is_object(json_object_get(result, "endpoint")))
+			return (broken(err, "the endpoint of open must be an object"));
 		return (only_known(result, known_open, err));
 	case PLUGIN_OP_MINT:
 	case PLUGIN_OP_SET_PASSWORD:
