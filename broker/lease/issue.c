@@ -83,9 +83,11 @@ on_intent(struct lease *lease, int result, const struct leased_err *err)
 	struct lease_connection *connection;
 
 	if (result != 0) {
+		struct leased_err why = *err; /* err is the lease's, which ends here */
+
 		lease->request = NULL;
 		lease_release(lease);
-		lease_request_answer(request, result, err, NULL);
+		lease_request_answer(request, result, &why, NULL);
 		return;
 	}
 	lease->id = lease->row->id;
