@@ -54,6 +54,8 @@ keyring_alloc(struct seal_root *root, struct seal **ret_seal, struct leased_err 
 {
 	struct seal *seal = calloc(1, sizeof(*seal));
 
+	if (seal != NULL)
+		pthread_mutex_init(&seal->mutex, NULL);
 	if (seal == NULL || (seal->root = leased_secret_copy(root->key)) == NULL ||
 	    (seal->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL)) == NULL) {
 		seal_free(seal);
@@ -74,6 +76,7 @@ seal_free(struct seal *seal)
 	leased_secret_free(seal->mac_root);
 	leased_secret_free(seal->root);
 	EVP_CIPHER_free(seal->cipher);
+	pthread_mutex_destroy(&seal->mutex);
 	free(seal);
 }
 

@@ -96,33 +96,73 @@ seal_mac_init(struct seal *seal, struct leased_err *err)
 void
 seal_mac_clear(struct seal *seal)
 {
-	for (unsigned i = 0; i < SEAL_PURPOSES; i++)
-		EVP_MAC_CTX_free(seal->purposes[i].mac);
+	for (unsigned i = 0; i < SEAL_PURPOSES; i++) {
+		struct seal_purpose *purpose = &seal->purposes[i];
+
+		while (purpose->idle_count > 0)
+			EVP_MAC_CTX_free(purpose->idle[--purpose->idle_count]);
+		EVP_MAC_CTX_free(purpose->mac);
+	}
 	EVP_MAC_free(seal->mac);
+}
+
+static struct seal_purpose *
+purpose_find(struct seal *seal, const char *name)
+{
+	for (unsigned i = 0; i < SEAL_PURPOSES; i++) {
+		if (strcmp(name, seal->purposes[i].name) == 0)
+			return (&seal->purposes[i]);
+	}
+	return (NULL);
+}
+
+/* A copy costs more than the hashing: those that are done with are kept for the next caller. */
+static EVP_MAC_CTX *
+mac_acquire(struct seal *seal, struct seal_purpose *purpose)
+{
+	EVP_MAC_CTX *mac = NULL;
+
+	pthread_mutex_lock(&seal->mutex);
+	if (purpose->idle_count > 0)
+		mac = purpose->idle[--purpose->idle_count];
+	pthread_mutex_unlock(&seal->mutex);
+	return (mac != NULL ? mac : EVP_MAC_CTX_dup(purpose->mac));
+}
+
+static void
+mac_release(struct seal *seal, struct seal_purpose *purpose, EVP_MAC_CTX *mac)
+{
+	/* Back to the state behind the key, which also forgets what was hashed. */
+	if (purpose != NULL && mac != NULL && EVP_MAC_init(mac, NULL, 0, NULL)) {
+		pthread_mutex_lock(&seal->mutex);
+		if (purpose->idle_count < SEAL_IDLE) {
+			purpose->idle[purpose->idle_count++] = mac;
+			mac = NULL;
+		}
+		pthread_mutex_unlock(&seal->mutex);
+	}
+	EVP_MAC_CTX_free(mac);
 }
 
 int
 seal_hmac(struct seal *seal, const char *purpose, const void *bytes, size_t len,
     uint8_t ret_mac[SEAL_HMAC_SIZE], struct leased_err *err)
 {
+	struct seal_purpose *known = purpose_find(seal, purpose);
 	EVP_MAC_CTX *mac = NULL;
 	uint8_t out[SEAL_HMAC_SIZE];
 	size_t out_len = 0;
-	bool known = false;
 	int r = 0;
 
-	for (unsigned i = 0; i < SEAL_PURPOSES && !known; i++) {
-		known = strcmp(purpose, seal->purposes[i].name) == 0;
-		if (known)
-			mac = EVP_MAC_CTX_dup(seal->purposes[i].mac);
-	}
-	if (!known && (r = mac_new(seal, purpose, &mac, err)) != 0)
+	if (known != NULL)
+		mac = mac_acquire(seal, known);
+	else if ((r = mac_new(seal, purpose, &mac, err)) != 0)
 		return (r);
 	if (mac == NULL || !EVP_MAC_update(mac, bytes, len) ||
 	    !EVP_MAC_final(mac, out, &out_len, sizeof(out)) || out_len != sizeof(out))
 		r = leased_err_set(err, LEASED_ENOMEM, "OpenSSL could not make an HMAC: no memory");
 	else
 		memcpy(ret_mac, out, sizeof(out));
-	EVP_MAC_CTX_free(mac);
+	mac_release(seal, known, mac);
 	return (r);
 }

@@ -4,6 +4,7 @@
 #ifndef SEAL_SEAL_PRIVATE_H
 #define SEAL_SEAL_PRIVATE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include <openssl/evp.h>
@@ -28,9 +29,12 @@ struct seal_key {
 	_Atomic uint64_t count; /* values sealed */
 };
 
+#define SEAL_IDLE 4
 struct seal_purpose {
 	const char *name;
-	EVP_MAC_CTX *mac; /* keyed and never updated: each call works on a copy */
+	EVP_MAC_CTX *mac; /* keyed and never updated: calls work on copies */
+	EVP_MAC_CTX *idle[SEAL_IDLE];
+	unsigned idle_count; /* with the mutex */
 };
 #define SEAL_PURPOSES 3
 
@@ -43,6 +47,7 @@ struct seal {
 	EVP_CIPHER *cipher;
 	EVP_MAC *mac;
 	struct seal_purpose purposes[SEAL_PURPOSES];
+	pthread_mutex_t mutex; /* idle contexts */
 };
 
 struct seal_bytes {

@@ -164,28 +164,13 @@ static int
 doc_seal(struct store *store, const struct store_doc *doc, const struct seal_place *place,
     uint8_t **ret_sealed, size_t *ret_len, struct leased_err *err)
 {
-	json_t *record = json_array();
-	int r;
+	struct store_json record = {0};
 
-	if (doc->data == NULL) {
-		r = bug(err, "document %s %s has no data", doc->kind, doc->name);
-		goto out;
-	}
-	if (json_array_append_new(record, json_integer(DOC_FORMAT)) != 0) {
-		r = leased_err_set(err, LEASED_ENOMEM, "no memory to write a document");
-		goto out;
-	}
-	if ((r = store_record_append_text(record, doc->kind, err)) != 0 ||
-	    (r = store_record_append_text(record, doc->name, err)) != 0)
-		goto out;
-	if (json_array_append(record, doc->data) != 0) {
-		r = leased_err_set(err, LEASED_ENOMEM, "no memory to write a document");
-		goto out;
-	}
-	r = store_record_seal(store, place, record, ret_sealed, ret_len, err);
-out:
-	json_decref(record);
-	return (r);
+	store_json_int(&record, DOC_FORMAT);
+	store_json_text(&record, doc->kind);
+	store_json_text(&record, doc->name);
+	store_json_value(&record, doc->data);
+	return (store_record_seal(store, place, &record, ret_sealed, ret_len, err));
 }
 
 static int

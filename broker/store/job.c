@@ -25,21 +25,14 @@ static int
 job_seal(struct store *store, const struct store_job *job, const struct seal_place *place,
     uint8_t **ret_sealed, size_t *ret_len, struct leased_err *err)
 {
-	json_t *record = json_array();
-	int failed = record == NULL, r;
+	struct store_json record = {0};
 
-	failed |= json_array_append_new(record, json_integer(JOB_FORMAT));
-	failed |= json_array_append_new(record, json_integer(job->high));
-	failed |= json_array_append_new(record, json_integer(job->cursor));
-	failed |= json_array_append_new(record, json_boolean(job->marked));
-	failed |= json_array_append(record, job->data);
-	if (failed != 0)
-		r = leased_err_set(
-		    err, LEASED_ENOMEM, "no memory to write a job, or it has no data");
-	else
-		r = store_record_seal(store, place, record, ret_sealed, ret_len, err);
-	json_decref(record);
-	return (r);
+	store_json_int(&record, JOB_FORMAT);
+	store_json_int(&record, job->high);
+	store_json_int(&record, job->cursor);
+	store_json_bool(&record, job->marked);
+	store_json_value(&record, job->data);
+	return (store_record_seal(store, place, &record, ret_sealed, ret_len, err));
 }
 
 int

@@ -32,7 +32,7 @@ row_make(struct store *store, const struct store_lease *lease, int64_t id, int64
     struct lease_row *ret_row, struct leased_err *err)
 {
 	struct seal_place place = {lease_table, id, version};
-	json_t *record = NULL;
+	struct store_json record = {0};
 	size_t sealed_len = 0;
 	int r;
 
@@ -50,10 +50,8 @@ row_make(struct store *store, const struct store_lease *lease, int64_t id, int64
 	if ((r = store_record_sum(
 		 store, lease_table, ret_row->columns, LEASE_SUM, ret_row->sum, err)) != 0)
 		return (r);
-	if ((r = store_lease_encode(lease, &record, err)) != 0)
-		return (r);
-	r = store_record_seal(store, &place, record, &ret_row->sealed, &sealed_len, err);
-	json_decref(record);
+	store_lease_encode(lease, &record);
+	r = store_record_seal(store, &place, &record, &ret_row->sealed, &sealed_len, err);
 	if (r != 0)
 		return (r);
 	ret_row->columns[LEASE_SUM] = store_sql_blob(ret_row->sum, sizeof(ret_row->sum));

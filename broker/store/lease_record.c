@@ -31,36 +31,21 @@ store_lease_flags(const struct store_lease *lease)
 	return ((lease->revoke ? FLAG_REVOKE : 0) | (lease->stuck ? FLAG_STUCK : 0));
 }
 
-int
-store_lease_encode(const struct store_lease *lease, json_t **ret_record, struct leased_err *err)
+void
+store_lease_encode(const struct store_lease *lease, struct store_json *record)
 {
-	const int64_t numbers[] = {LEASE_FORMAT, lease->state, lease->kind, lease->connection,
-	    lease->mount, lease->next_at_ms, store_lease_flags(lease)};
-	json_t *record = json_array();
-	int failed = record == NULL, r;
-
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		failed |= json_array_append_new(record, json_integer(numbers[i]));
-	if (failed != 0) {
-		r = leased_err_set(err, LEASED_ENOMEM, "no memory to write a lease");
-		goto out;
-	}
-	if ((r = store_record_append_text(record, lease->random, err)) != 0 ||
-	    (r = store_record_append_text(record, lease->place, err)) != 0 ||
-	    (r = store_record_append_text(record, lease->account, err)) != 0 ||
-	    (r = store_record_append_text(record, lease->owner, err)) != 0)
-		goto out;
-	failed = lease->data != NULL ? json_array_append(record, lease->data)
-				     : json_array_append_new(record, json_object());
-	if (failed != 0) {
-		r = leased_err_set(err, LEASED_ENOMEM, "no memory to write a lease");
-		goto out;
-	}
-	*ret_record = record;
-	record = NULL;
-out:
-	json_decref(record);
-	return (r);
+	store_json_int(record, LEASE_FORMAT);
+	store_json_int(record, lease->state);
+	store_json_int(record, lease->kind);
+	store_json_int(record, lease->connection);
+	store_json_int(record, lease->mount);
+	store_json_int(record, lease->next_at_ms);
+	store_json_int(record, store_lease_flags(lease));
+	store_json_text(record, lease->random);
+	store_json_text(record, lease->place);
+	store_json_text(record, lease->account);
+	store_json_text(record, lease->owner);
+	store_json_value(record, lease->data);
 }
 
 static bool

@@ -7,52 +7,19 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/utf8.h"
 #include "seal/seal.h"
 #include "store/row.h"
 
-/* Collects json_dump_callback()'s pieces; wiped, since records hold backend passwords. */
-struct dump {
-	uint8_t *bytes;
-	size_t len, size;
-};
-
-static int
-on_dump(const char *piece, size_t len, void *arg)
-{
-	struct dump *dump = arg;
-	uint8_t *larger;
-	size_t size;
-
-	if (dump->size - dump->len < len) {
-		size = dump->size * 2 > dump->len + len ? dump->size * 2 : dump->len + len;
-		if (size < 1024)
-			size = 1024;
-		if ((larger = malloc(size)) == NULL)
-			return (-1);
-		if (dump->len > 0)
-			memcpy(larger, dump->bytes, dump->len);
-		seal_plain_free(dump->bytes, dump->len);
-		dump->bytes = larger;
-		dump->size = size;
-	}
-	memcpy(dump->bytes + dump->len, piece, len);
-	dump->len += len;
-	return (0);
-}
-
 int
-store_record_seal(struct store *store, const struct seal_place *place, const json_t *record,
+store_record_seal(struct store *store, const struct seal_place *place, struct store_json *record,
     uint8_t **ret_sealed, size_t *ret_len, struct leased_err *err)
 {
-	struct dump dump = {0};
 	int r;
 
-	if (json_dump_callback(record, on_dump, &dump, JSON_COMPACT) != 0)
-		r = leased_err_set(err, LEASED_ENOMEM, "no memory to write a record");
-	else
-		r = seal_wrap(store->seal, place, dump.bytes, dump.len, ret_sealed, ret_len, err);
-	seal_plain_free(dump.bytes, dump.len);
+	if ((r = store_json_end(record, err)) == 0)
+		r = seal_wrap(
+		    store->seal, place, record->bytes, record->len, ret_sealed, ret_len, err);
+	store_json_clear(record);
 	return (r);
 }
 
@@ -89,19 +56,17 @@ store_record_open(struct store *store, const struct seal_place *place, sqlite3_s
 }
 
 /* Bytes of one column in the checksum: its kind, its length, itself. */
-static int
-sum_add(struct dump *dump, const struct store_sql_arg *column)
+static void
+sum_add(struct store_json *sum, const struct store_sql_arg *column)
 {
 	uint8_t head[9] = {(uint8_t)column->kind};
 	uint64_t number = column->kind == SQL_INT ? (uint64_t)column->number : column->len;
 
 	for (unsigned i = 0; i < 8; i++)
 		head[1 + i] = (uint8_t)(number >> (56 - 8 * i));
-	if (on_dump((const char *)head, sizeof(head), dump) != 0)
-		return (-1);
-	if (column->kind == SQL_INT || column->len == 0)
-		return (0);
-	return (on_dump(column->bytes, column->len, dump));
+	store_json_bytes(sum, head, sizeof(head));
+	if (column->kind != SQL_INT)
+		store_json_bytes(sum, column->bytes, column->len);
 }
 
 int
@@ -109,18 +74,18 @@ store_record_sum(struct store *store, const char *table, const struct store_sql_
     size_t count, uint8_t ret_sum[STORE_SUM_SIZE], struct leased_err *err)
 {
 	struct store_sql_arg table_arg = store_sql_text(table);
+	struct store_json sum = {0};
 	uint8_t mac[SEAL_HMAC_SIZE];
-	struct dump dump = {0};
-	int r, failed;
+	int r;
 
-	failed = sum_add(&dump, &table_arg);
-	for (size_t i = 0; i < count && failed == 0; i++)
-		failed = sum_add(&dump, &columns[i]);
-	if (failed != 0)
-		r = leased_err_set(err, LEASED_ENOMEM, "no memory to check a row");
-	else if ((r = seal_hmac(store->seal, "index", dump.bytes, dump.len, mac, err)) == 0)
+	sum_add(&sum, &table_arg);
+	for (size_t i = 0; i < count; i++)
+		sum_add(&sum, &columns[i]);
+	if (sum.failed != 0)
+		r = leased_err_set(err, sum.failed, "no memory to check a row");
+	else if ((r = seal_hmac(store->seal, "index", sum.bytes, sum.len, mac, err)) == 0)
 		memcpy(ret_sum, mac, STORE_SUM_SIZE);
-	free(dump.bytes);
+	store_json_clear(&sum);
 	return (r);
 }
 
@@ -179,19 +144,6 @@ store_record_text(const json_t *record, size_t index, char **ret_text)
 		return (false);
 	*ret_text = strdup(json_string_value(value));
 	return (*ret_text != NULL);
-}
-
-int
-store_record_append_text(json_t *record, const char *text, struct leased_err *err)
-{
-	if (text == NULL)
-		text = "";
-	if (!utf8_is_valid(text, strlen(text)))
-		return (leased_err_set(
-		    err, LEASED_EINVAL, "a text that is not UTF-8 cannot be stored"));
-	if (json_array_append_new(record, json_string_nocheck(text)) != 0)
-		return (leased_err_set(err, LEASED_ENOMEM, "no memory to write a record"));
-	return (0);
 }
 
 int

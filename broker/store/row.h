@@ -4,13 +4,16 @@
 #ifndef STORE_ROW_H
 #define STORE_ROW_H
 
+#include "store/json.h"
 #include "store/store_private.h"
 
 #define STORE_SUM_SIZE 16
 
 /* ---- record.c: sealed JSON, and checksums of index columns ---- */
-int store_record_seal(struct store *store, const struct seal_place *place, const json_t *record,
-    uint8_t **ret_sealed, size_t *ret_len, struct leased_err *err) LEASED_MUST_CHECK;
+/* Ends and clears record. */
+int store_record_seal(struct store *store, const struct seal_place *place,
+    struct store_json *record, uint8_t **ret_sealed, size_t *ret_len,
+    struct leased_err *err) LEASED_MUST_CHECK;
 int store_record_open(struct store *store, const struct seal_place *place, sqlite3_stmt *stmt,
     int column, json_t **ret_record, struct leased_err *err) LEASED_MUST_CHECK;
 int store_record_sum(struct store *store, const char *table, const struct store_sql_arg *columns,
@@ -23,17 +26,12 @@ bool store_record_column_is(sqlite3_stmt *stmt, int column, const char *text);
 bool store_record_int(const json_t *record, size_t index, int64_t *ret_number);
 bool store_record_text(const json_t *record, size_t index, char **ret_text);
 
-/* The record's next element. LEASED_EINVAL when text is not UTF-8; NULL is "". */
-int store_record_append_text(
-    json_t *record, const char *text, struct leased_err *err) LEASED_MUST_CHECK;
-
 /* The next AUTOINCREMENT number of a table. */
 int store_record_next_id(struct store_db *db, const char *table, int64_t *ret_id,
     struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- lease_record.c ---- */
-int store_lease_encode(
-    const struct store_lease *lease, json_t **ret_record, struct leased_err *err) LEASED_MUST_CHECK;
+void store_lease_encode(const struct store_lease *lease, struct store_json *record);
 int64_t store_lease_flags(const struct store_lease *lease); /* the column flags */
 /* LEASED_ECORRUPT for what store_lease_encode() cannot have made. id and version are not in it. */
 int store_lease_decode(

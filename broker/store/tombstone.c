@@ -37,23 +37,17 @@ store_tombstone_insert(struct store_txn *txn, const struct store_lease *lease, c
 {
 	struct seal_place place = {tombstone_table, lease->id, 1};
 	const char *account = lease->account != NULL ? lease->account : "";
-	json_t *record = json_array();
+	struct store_json record = {0};
 	uint8_t *sealed = NULL;
 	size_t len = 0;
-	int failed = record == NULL, r;
+	int r;
 
-	failed |= json_array_append_new(record, json_integer(TOMBSTONE_FORMAT));
-	failed |= json_array_append_new(record, json_integer(lease->connection));
-	failed |= json_array_append_new(record, json_string(account));
-	failed |= json_array_append_new(record, json_integer(now_ms));
-	failed |=
-	    json_array_append_new(record, data != NULL ? json_deep_copy(data) : json_object());
-	if (failed != 0) {
-		json_decref(record);
-		return (leased_err_set(err, LEASED_ENOMEM, "no memory to write a tombstone"));
-	}
-	r = store_record_seal(txn->db->store, &place, record, &sealed, &len, err);
-	json_decref(record);
+	store_json_int(&record, TOMBSTONE_FORMAT);
+	store_json_int(&record, lease->connection);
+	store_json_text(&record, account);
+	store_json_int(&record, now_ms);
+	store_json_value(&record, data);
+	r = store_record_seal(txn->db->store, &place, &record, &sealed, &len, err);
 	if (r != 0)
 		return (r);
 	r = store_sql_run(txn->db,

@@ -323,6 +323,8 @@ hmacs_differ_by_purpose_and_by_keyring(void **state)
 
 	for (size_t i = 0; i < 4; i++) {
 		assert_int_equal(seal_hmac(f->seal, purposes[i], "x", 1, macs[i], NULL), 0);
+		assert_int_equal(seal_hmac(f->seal, purposes[i], "yy", 2, again, NULL), 0);
+		assert_memory_not_equal(macs[i], again, 32);
 		assert_int_equal(seal_hmac(f->seal, purposes[i], "x", 1, again, NULL), 0);
 		assert_memory_equal(macs[i], again, 32);
 	}
