@@ -96,12 +96,13 @@ class Postgres:
             self._make_roles()
         return self
 
-    def _as_postgres(self, command):
-        """PostgreSQL refuses root: run as the user that Debian's package made for it."""
-        command = [str(word) for word in command]
-        if os.getuid() == 0:
-            return ["runuser", "-u", "postgres", "--"] + command
-        return command
+    @staticmethod
+    def _as_postgres():
+        """PostgreSQL refuses root: run as the user that Debian's package made for it. Arguments for subprocess."""
+        if os.getuid() != 0:
+            return {}
+        user = pwd.getpwnam("postgres")
+        return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": os.getgrouplist("postgres", user.pw_gid)}
 
     def _own(self, *paths):
         if os.getuid() == 0:
@@ -125,7 +126,7 @@ class Postgres:
         command = [BIN / "initdb", "-D", self.data, "-U", "postgres", "--auth=scram-sha-256",
                    f"--pwfile={password_file}", "--locale=C.UTF-8", "--encoding=UTF8", "--no-sync",
                    "--no-instructions"]
-        subprocess.run(self._as_postgres(command), check=True, stdout=subprocess.DEVNULL, cwd="/")
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", **self._as_postgres())
         password_file.unlink()
         if self.tls:
             self._make_certificates()
@@ -150,10 +151,10 @@ class Postgres:
             "local all all scram-sha-256\n" f"{kind} all all 127.0.0.1/32 scram-sha-256\n")
 
     def _launch(self):
-        command = self._as_postgres([BIN / "postgres", "-D", self.data])
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                            cwd="/", start_new_session=True)
+            self.process = subprocess.Popen([BIN / "postgres", "-D", self.data], stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL, cwd="/", start_new_session=True,
+                                            **self._as_postgres())
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             try:
@@ -166,15 +167,14 @@ class Postgres:
 
     @property
     def pid(self):
-        """The postmaster (runuser, when there is one, is only its parent)."""
-        return int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
+        """The postmaster."""
+        return self.process.pid
 
     def stop(self, how=signal.SIGINT):
         """SIGINT: a fast shutdown. SIGQUIT: an immediate one, as after a crash."""
         if self.process is None or self.process.poll() is not None:
             return
-        pid = self.pid
-        os.kill(pid, how)
+        os.kill(self.pid, how)
         self.process.wait(START_TIMEOUT_S)
 
     def kill(self):

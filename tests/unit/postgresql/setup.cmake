@@ -1,0 +1,7 @@
+# The plugin's own sources that need no server.
+pkg_check_modules(LIBPQ REQUIRED IMPORTED_TARGET libpq)
+target_sources(${target} PRIVATE
+	${CMAKE_SOURCE_DIR}/plugins/postgresql/config.c
+	${CMAKE_SOURCE_DIR}/plugins/postgresql/url.c)
+target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/plugins)
+target_link_libraries(${target} PRIVATE PkgConfig::LIBPQ)
