@@ -56,7 +56,7 @@ plugin_pool_schedule_retry(struct pool *pool)
 		us = 1000;
 	after = (struct timeval){(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
 	if (event_add(pool->retry, &after) != 0)
-		log_fatal("out of memory");
+		event_active(pool->retry, EV_TIMEOUT, 0); /* too early rather than never */
 }
 
 int

@@ -117,13 +117,12 @@ left_us(const struct call *call)
 	return (call->deadline_us - clock->boot_us(clock));
 }
 
-static void
+static int
 arm(struct call *call, int64_t us)
 {
 	const struct timeval after = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
 
-	if (event_add(call->timer, &after) != 0)
-		log_fatal("out of memory");
+	return (event_add(call->timer, &after));
 }
 
 void
@@ -131,7 +130,7 @@ plugin_call_fail_later(struct call *call, int code, bool not_sent, const struct 
 {
 	call->outcome = (struct plugin_outcome){.code = code, .not_sent = not_sent, .err = *why};
 	enter(call, CALL_ENDING);
-	arm(call, 1);
+	event_active(call->timer, EV_TIMEOUT, 0);
 }
 
 static void
@@ -167,10 +166,9 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (call->state == CALL_ENDING)
 		plugin_call_finish(call, &call->outcome);
-	else if (left_us(call) > 0)
-		arm(call, left_us(call)); /* the loop's clock and ours differ a little */
-	else
-		time_out(call);
+	else if (left_us(call) <= 0 || arm(call, left_us(call)) != 0)
+		time_out(
+		    call); /* the loop's clock and ours differ a little: hence the second look */
 }
 
 struct call *
@@ -181,7 +179,10 @@ plugin_call_new(struct pool *pool, enum plugin_op op, json_t *params, unsigned t
 	struct call *call = calloc(1, sizeof(*call));
 
 	if (call == NULL || params == NULL ||
-	    (call->timer = evtimer_new(pool->host->loop, on_timer, call)) == NULL) {
+	    (call->timer = evtimer_new(pool->host->loop, on_timer, call)) == NULL ||
+	    arm(call, (int64_t)timeout_ms * 1000) != 0) {
+		if (call != NULL && call->timer != NULL)
+			event_free(call->timer);
 		json_decref(params);
 		free(call);
 		return (NULL);
@@ -198,7 +199,6 @@ plugin_call_new(struct pool *pool, enum plugin_op op, json_t *params, unsigned t
 	call->arg = arg;
 	call->state = CALL_QUEUED;
 	TAILQ_INSERT_TAIL(list_of(call), call, entry);
-	arm(call, (int64_t)timeout_ms * 1000);
 	return (call);
 }
 

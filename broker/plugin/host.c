@@ -16,17 +16,11 @@
 
 #include "base/log.h"
 #include "plugin/host.h"
-#include "plugin/packet.h"
 #include "plugin/pool.h"
 #include "plugin/worker.h"
 
 #define HOST_TAG 0x9c705700u
 #define SPAWNER_END_MS 5000
-
-struct host_packet {
-	struct packet packet;
-	STAILQ_ENTRY(host_packet) entry;
-};
 
 static struct plugin_host *
 host_from(void *arg)
@@ -50,14 +44,14 @@ find_worker(struct plugin_host *host, const char *id)
 }
 
 static void
-drop_unsent(struct plugin_host *host)
+free_events(struct plugin_host *host)
 {
-	struct host_packet *unsent;
+	struct event **events[] = {&host->readable, &host->writable, &host->again};
 
-	while ((unsent = STAILQ_FIRST(&host->unsent)) != NULL) {
-		STAILQ_REMOVE_HEAD(&host->unsent, entry);
-		plugin_packet_clear(&unsent->packet);
-		free(unsent);
+	for (unsigned i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		if (*events[i] != NULL)
+			event_free(*events[i]);
+		*events[i] = NULL;
 	}
 }
 
@@ -66,12 +60,10 @@ close_spawner(struct plugin_host *host)
 {
 	if (host->fd < 0)
 		return;
-	event_free(host->readable);
-	event_free(host->writable);
-	host->readable = host->writable = NULL;
+	(void)event_del(host->readable);
+	(void)event_del(host->writable);
 	close(host->fd);
 	host->fd = -1;
-	drop_unsent(host);
 }
 
 /* Never called from within a call of pool.c or worker.c: it ends workers. */
@@ -91,70 +83,61 @@ lose_spawner(struct plugin_host *host, const char *why)
 
 /* ---- to the spawner ---- */
 
-static void
-on_writable(evutil_socket_t fd, short what, void *arg)
+static int
+ask(struct plugin_host *host, const char *op, const struct worker *worker, struct leased_err *err)
 {
-	struct plugin_host *host = host_from(arg);
-	struct leased_err err = LEASED_ERR_INIT;
-	struct host_packet *first;
+	struct packet packet = PACKET_INIT;
 	int r;
 
-	(void)what;
-	while ((first = STAILQ_FIRST(&host->unsent)) != NULL) {
-		if ((r = plugin_packet_send(fd, &first->packet, &err)) == LEASED_EUNAVAIL)
-			break;
-		if (r != 0) {
-			lose_spawner(host, err.text);
-			return;
-		}
-		STAILQ_REMOVE_HEAD(&host->unsent, entry);
-		plugin_packet_clear(&first->packet);
-		free(first);
+	packet.object =
+	    json_pack("{s:s,s:s,s:s}", "op", op, "id", worker->id, "program", worker->program);
+	if (packet.object == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	r = plugin_packet_send(host->fd, &packet, err);
+	plugin_packet_clear(&packet);
+	return (r);
+}
+
+/* In the order of the requests: a worker is killed after it was started. */
+static int
+ask_for(struct plugin_host *host, struct worker *worker, struct leased_err *err)
+{
+	int r;
+
+	if (worker->wants_start) {
+		if ((r = ask(host, "start", worker, err)) != 0)
+			return (r);
+		worker->wants_start = false;
 	}
-	if (!STAILQ_EMPTY(&host->unsent))
-		event_add(host->writable, NULL);
+	if (worker->wants_kill) {
+		if ((r = ask(host, "kill", worker, err)) != 0)
+			return (r);
+		worker->wants_kill = false;
+	}
+	return (0);
 }
 
-/* Sent from the loop, so that a failure is told from there. Without memory there is no way to keep
- * the promise that a worker ends. */
+/* With the spawner gone a worker that was to start never will. */
 static void
-queue_packet(struct plugin_host *host, json_t *object)
+end_unstarted(struct plugin_host *host)
 {
-	struct host_packet *unsent = calloc(1, sizeof(*unsent));
+	struct worker *worker, *next;
 
-	if (unsent == NULL || object == NULL)
-		log_fatal("out of memory");
-	unsent->packet = (struct packet)PACKET_INIT;
-	unsent->packet.object = object;
-	STAILQ_INSERT_TAIL(&host->unsent, unsent, entry);
-	event_active(host->writable, EV_WRITE, 0);
+	for (worker = TAILQ_FIRST(&host->workers); worker != NULL; worker = next) {
+		next = TAILQ_NEXT(worker, in_host);
+		if (worker->wants_start)
+			plugin_worker_on_exited(worker, "the spawner is lost: restart leased");
+	}
 }
 
-/* With the spawner gone the worker's end is told at the loop's next turn as well. */
+/* Memory was short. */
 static void
-on_never_started(evutil_socket_t fd, short what, void *arg)
+try_again(struct plugin_host *host)
 {
-	(void)fd;
-	(void)what;
-	plugin_worker_on_exited(arg, "the spawner is lost: restart leased");
-}
+	const struct timeval soon = {0, 10000};
 
-void
-plugin_host_start_worker(struct plugin_host *host, struct worker *worker)
-{
-	if (host->fd >= 0)
-		queue_packet(host, json_pack("{s:s,s:s,s:s}", "op", "start", "id", worker->id,
-				       "program", worker->program));
-	else if (event_base_once(host->loop, -1, EV_TIMEOUT, on_never_started, worker,
-		     &(struct timeval){0, 1}) != 0)
-		log_fatal("out of memory");
-}
-
-void
-plugin_host_kill_worker(struct plugin_host *host, const struct worker *worker)
-{
-	if (host->fd >= 0)
-		queue_packet(host, json_pack("{s:s,s:s}", "op", "kill", "id", worker->id));
+	if (event_add(host->again, &soon) != 0)
+		event_active(host->again, EV_TIMEOUT, 0);
 }
 
 /* ---- from the spawner ---- */
@@ -192,22 +175,76 @@ take_packet(struct plugin_host *host, struct packet *packet)
 		plugin_worker_on_exited(worker, how != NULL ? how : "it ended");
 }
 
+/* False: there is no memory for what came; it is kept. */
+static bool
+take_incoming(struct plugin_host *host)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	int r;
+
+	if (host->incoming.len == 0)
+		return (true);
+	if ((r = plugin_packet_decode(&host->incoming, &err)) == LEASED_ENOMEM)
+		return (false);
+	if (r == 0)
+		take_packet(host, &host->incoming);
+	plugin_packet_clear(&host->incoming);
+	if (r != 0)
+		lose_spawner(host, err.text);
+	return (true);
+}
+
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct plugin_host *host = host_from(arg);
-	struct packet packet = PACKET_INIT;
 	struct leased_err err = LEASED_ERR_INIT;
 	int r;
 
 	(void)what;
-	if ((r = plugin_packet_receive(fd, &packet, &err)) == LEASED_EUNAVAIL)
+	if (host->incoming.len == 0 &&
+	    (r = plugin_packet_receive(fd, &host->incoming, &err)) != 0) {
+		if (r != LEASED_EUNAVAIL)
+			lose_spawner(host, err.text);
 		return;
-	if (r != 0)
+	}
+	if (!take_incoming(host))
+		try_again(host);
+}
+
+/* ---- turns of its own ---- */
+
+static void
+on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	struct plugin_host *host = host_from(arg);
+	struct leased_err err = LEASED_ERR_INIT;
+	struct worker *worker;
+	int r = 0;
+
+	(void)fd;
+	(void)what;
+	if (!take_incoming(host))
+		r = LEASED_ENOMEM;
+	if (host->fd < 0) {
+		end_unstarted(host);
+		return;
+	}
+	TAILQ_FOREACH (worker, &host->workers, in_host)
+		if (r == 0)
+			r = ask_for(host, worker, &err);
+	if (r == LEASED_EIO)
 		lose_spawner(host, err.text);
-	else
-		take_packet(host, &packet);
-	plugin_packet_clear(&packet);
+	else if (r == LEASED_EUNAVAIL && event_add(host->writable, NULL) == 0)
+		return;
+	else if (r != 0)
+		try_again(host);
+}
+
+void
+plugin_host_wake(struct plugin_host *host)
+{
+	event_active(host->again, EV_TIMEOUT, 0);
 }
 
 struct plugin_host *
@@ -223,19 +260,17 @@ plugin_host_new(
 	host->clock = clock;
 	host->ids = ids;
 	host->fd = spawner_fd;
+	host->incoming = (struct packet)PACKET_INIT;
 	id_uuid(ids, host->instance);
-	STAILQ_INIT(&host->unsent);
 	TAILQ_INIT(&host->workers);
 	TAILQ_INIT(&host->pools);
 	host->readable = event_new(loop, spawner_fd, EV_READ | EV_PERSIST, on_readable, host);
-	host->writable = event_new(loop, spawner_fd, EV_WRITE, on_writable, host);
-	if (host->readable == NULL || host->writable == NULL ||
+	host->writable = event_new(loop, spawner_fd, EV_WRITE, on_wake, host);
+	host->again = evtimer_new(loop, on_wake, host);
+	if (host->readable == NULL || host->writable == NULL || host->again == NULL ||
 	    evutil_make_socket_nonblocking(spawner_fd) != 0 ||
 	    event_add(host->readable, NULL) != 0) {
-		if (host->readable != NULL)
-			event_free(host->readable);
-		if (host->writable != NULL)
-			event_free(host->writable);
+		free_events(host);
 		free(host);
 		return (NULL);
 	}
@@ -274,7 +309,6 @@ void
 plugin_host_free(struct plugin_host *host)
 {
 	struct leased_err err = LEASED_ERR_INIT;
-	struct packet packet = PACKET_INIT;
 	struct pollfd hello = {.events = POLLIN};
 	struct worker *worker;
 	struct pool *pool;
@@ -283,9 +317,8 @@ plugin_host_free(struct plugin_host *host)
 		return;
 	hello.fd = host->fd;
 	if (host->spawner == 0 && host->fd >= 0 && poll(&hello, 1, 1000) == 1 &&
-	    plugin_packet_receive(host->fd, &packet, &err) == 0)
-		take_packet(host, &packet);
-	plugin_packet_clear(&packet);
+	    plugin_packet_receive(host->fd, &host->incoming, &err) == 0)
+		(void)take_incoming(host);
 	host->muted = host->freeing = true;
 	close_spawner(host);
 	if (host->spawner != 0)
@@ -294,6 +327,8 @@ plugin_host_free(struct plugin_host *host)
 		plugin_port_close(&pool->port);
 	while ((worker = TAILQ_FIRST(&host->workers)) != NULL)
 		plugin_worker_on_exited(worker, "leased is stopping");
+	plugin_packet_clear(&host->incoming);
+	free_events(host);
 	host->tag = 0;
 	free(host);
 }

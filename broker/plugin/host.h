@@ -6,6 +6,7 @@
 
 #include <sys/queue.h>
 
+#include "plugin/packet.h"
 #include "plugin/plugin.h"
 
 struct worker;
@@ -14,17 +15,14 @@ struct pool;
 TAILQ_HEAD(host_workers, worker);
 TAILQ_HEAD(host_pools, pool);
 
-struct host_packet;
-STAILQ_HEAD(host_packets, host_packet);
-
 struct plugin_host {
 	unsigned tag;
 	struct event_base *loop;
 	struct wclock *clock;
 	struct id_source *ids;
 	int fd; /* the spawner's socket; -1 once it is lost */
-	struct event *readable, *writable;
-	struct host_packets unsent;
+	struct event *readable, *writable, *again;
+	struct packet incoming;
 	pid_t spawner; /* 0 until it said hello */
 	char store_tag[32];
 	bool muted;   /* owners are told nothing any more */
@@ -34,12 +32,11 @@ struct plugin_host {
 	struct host_pools pools;     /* until freed */
 };
 
-/* Asks for a process; plugin_worker_on_started() or worker_on_failed() follow, never before this
- * returns.
+/*
+ * Sees to what workers want of the spawner (wants_start, wants_kill), from the loop's next turn on
+ * until it is done: without memory or room in the socket it is tried again.
+ * plugin_worker_on_started() or _on_exited() follow.
  */
-void plugin_host_start_worker(struct plugin_host *host, struct worker *worker);
-
-/* Asks for SIGKILL; plugin_worker_on_exited() follows. */
-void plugin_host_kill_worker(struct plugin_host *host, const struct worker *worker);
+void plugin_host_wake(struct plugin_host *host);
 
 #endif

@@ -10,9 +10,6 @@
 #include "base/frame.h"
 #include "plugin/packet.h"
 
-/* Messages here hold names, pids and a line of text. */
-#define PACKET_MAX 4096
-
 union control {
 	struct cmsghdr header; /* for its alignment */
 	char bytes[CMSG_SPACE(PACKET_FDS_MAX * sizeof(int))];
@@ -25,7 +22,10 @@ plugin_packet_clear(struct packet *packet)
 	for (unsigned i = 0; i < PACKET_FDS_MAX; i++)
 		if (packet->fds[i] >= 0)
 			close(packet->fds[i]);
-	*packet = (struct packet)PACKET_INIT;
+	packet->object = NULL;
+	packet->len = 0;
+	for (unsigned i = 0; i < PACKET_FDS_MAX; i++)
+		packet->fds[i] = -1;
 }
 
 static void
@@ -84,33 +84,35 @@ take_fds(struct msghdr *message, struct packet *packet)
 			memcpy(packet->fds, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
 }
 
-static int
-read_frame(const uint8_t *bytes, size_t len, json_t **ret_object, struct leased_err *err)
+int
+plugin_packet_decode(struct packet *packet, struct leased_err *err)
 {
 	struct frame_reader reader = {0};
+	json_t *object = NULL;
 	int r;
 
-	if ((r = frame_reader_feed(&reader, bytes, len, err)) == 0)
-		r = frame_reader_next(&reader, ret_object, err);
-	if (r == 0 && *ret_object == NULL)
+	if ((r = frame_reader_feed(&reader, packet->bytes, packet->len, err)) == 0)
+		r = frame_reader_next(&reader, &object, err);
+	if (r == 0 && object == NULL)
 		r = leased_err_set(err, LEASED_EPROTO, "a packet holds no whole frame");
 	frame_reader_clear(&reader);
+	if (r == 0) {
+		packet->object = object;
+		packet->len = 0;
+	}
 	return (r);
 }
 
 int
-plugin_packet_receive(int fd, struct packet *ret_packet, struct leased_err *err)
+plugin_packet_receive(int fd, struct packet *packet, struct leased_err *err)
 {
-	struct packet packet = PACKET_INIT;
 	union control control;
-	uint8_t bytes[PACKET_MAX];
-	struct iovec piece = {bytes, sizeof(bytes)};
+	struct iovec piece = {packet->bytes, sizeof(packet->bytes)};
 	struct msghdr message = {.msg_iov = &piece,
 	    .msg_iovlen = 1,
 	    .msg_control = control.bytes,
 	    .msg_controllen = sizeof(control.bytes)};
 	ssize_t len;
-	int r;
 
 	do
 		len = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
@@ -119,15 +121,9 @@ plugin_packet_receive(int fd, struct packet *ret_packet, struct leased_err *err)
 		return (leased_err_set(err, LEASED_EUNAVAIL, "nothing is there"));
 	if (len <= 0)
 		return (leased_err_set(err, LEASED_ECANCELED, "the other side is gone"));
-	take_fds(&message, &packet);
-	if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
-		r = leased_err_set(err, LEASED_EPROTO, "a packet is too long");
-	else
-		r = read_frame(bytes, (size_t)len, &packet.object, err);
-	if (r != 0) {
-		plugin_packet_clear(&packet);
-		return (r);
-	}
-	*ret_packet = packet;
+	packet->len = (size_t)len;
+	/* MSG_CTRUNC: this process may have no more descriptors. What fits has come, the rest is
+	 * closed, and the message is whole without them. */
+	take_fds(&message, packet);
 	return (0);
 }

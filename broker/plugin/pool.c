@@ -113,8 +113,13 @@ plugin_pool_start_worker(struct pool *pool)
 {
 	struct worker *worker = plugin_worker_start(pool, pool->host, pool->row->program);
 
-	if (worker != NULL)
+	if (worker != NULL) {
 		TAILQ_INSERT_TAIL(&pool->workers, worker, in_pool);
+		return;
+	}
+	/* No memory now: the pool must not forget that it wants one. */
+	pool->start_not_before_us = pool->host->clock->boot_us(pool->host->clock) + 200000;
+	plugin_pool_schedule_retry(pool);
 }
 
 /* On demand, but one is always there. Workers that are not reaped yet count: they may still hold a

@@ -113,7 +113,8 @@ on_message(struct spawner *spawner)
 	const struct child *child;
 	const char *op, *id;
 
-	if (plugin_packet_receive(spawner->socket_fd, &packet, &err) != 0)
+	if (plugin_packet_receive(spawner->socket_fd, &packet, &err) != 0 ||
+	    plugin_packet_decode(&packet, &err) != 0)
 		end_spawner(spawner);
 	op = json_string_value(json_object_get(packet.object, "op"));
 	id = json_string_value(json_object_get(packet.object, "id"));

@@ -87,7 +87,8 @@ plugin_worker_start(struct pool *pool, struct plugin_host *host, const char *pro
 	id_base36(host->ids, sizeof(random) - 1, random);
 	snprintf(worker->id, sizeof(worker->id), "w-%s", random);
 	TAILQ_INSERT_TAIL(&host->workers, worker, in_host);
-	plugin_host_start_worker(host, worker);
+	worker->wants_start = true;
+	plugin_host_wake(host);
 	return (worker);
 }
 
@@ -113,7 +114,8 @@ plugin_worker_kill(struct worker *worker, const char *why)
 		return;
 	enter(worker, WORKER_DEAD);
 	worker->waits_for_ack = false;
-	plugin_host_kill_worker(worker->host, worker);
+	worker->wants_kill = true;
+	plugin_host_wake(worker->host);
 }
 
 /* ---- what it says ---- */

@@ -32,9 +32,10 @@ struct worker {
 	char id[SPAWNER_ID_SIZE];
 	const char *program;
 	enum worker_state state;
-	bool ran;       /* there was a process */
-	bool opened;    /* its open was good */
-	bool accounted; /* its death says nothing of the connection: we wanted it */
+	bool wants_start, wants_kill; /* of the spawner; host.c's to fulfill */
+	bool ran;                     /* there was a process */
+	bool opened;                  /* its open was good */
+	bool accounted;               /* its death says nothing of the connection: we wanted it */
 	struct bufferevent *stream;
 	struct worker_log *log;
 	struct frame_reader reader;

@@ -41,6 +41,9 @@ int fix_teardown(void **state);
 /* Opens the evil plugin in a mode, with a pool of size workers. */
 void fix_open(struct fix *fix, const char *mode, unsigned size);
 
+/* The same; false: out of memory. */
+bool fix_try_open(struct fix *fix, const char *mode, unsigned size);
+
 struct plugin_call *fix_mint(struct fix *fix, unsigned timeout_ms, struct outcomes *out);
 struct plugin_call *fix_call(
     struct fix *fix, enum plugin_op op, const char *params, struct outcomes *out);

@@ -99,6 +99,7 @@ receive(struct spawned *s)
 	plugin_packet_clear(&s->last);
 	assert_int_equal(poll(&ready, 1, 10000), 1);
 	assert_int_equal(plugin_packet_receive(s->fd, &s->last, &err), 0);
+	assert_int_equal(plugin_packet_decode(&s->last, &err), 0);
 }
 
 static void
