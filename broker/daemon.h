@@ -13,6 +13,7 @@
 
 #include "api/api.h"
 #include "auth/auth.h"
+#include "config/config.h"
 #include "engine/engine.h"
 #include "http/http.h"
 #include "lease/lease.h"
@@ -53,15 +54,19 @@ struct main_daemon {
 	bool stopping;
 };
 
+/* options.c: does not return from a mistake, --help or --version. */
+void main_options_parse(int argc, char **argv, struct main_options *ret_options);
+
 /* start.c */
 struct main_place {
 	const char *data_dir, *root_key;
 	bool dev;
 	int64_t default_ttl_s, max_ttl_s;
+	const struct http_limits *limits;
 };
 /* The spawner, before there is anything that it could inherit. */
-int main_start_spawner(struct main_daemon *daemon, const struct main_options *options,
-    struct leased_err *err) LEASED_MUST_CHECK;
+int main_start_spawner(
+    struct main_daemon *daemon, const char *plugin_dir, struct leased_err *err) LEASED_MUST_CHECK;
 /* Everything up to a server that listens nowhere yet. */
 int main_start_broker(struct main_daemon *daemon, const struct main_place *place,
     struct leased_err *err) LEASED_MUST_CHECK;
@@ -71,6 +76,13 @@ void main_stop(struct main_daemon *daemon); /* in any state */
 
 /* dev.c: leased --dev. */
 int main_dev_start(struct main_daemon *daemon, const struct main_options *options,
+    struct leased_err *err) LEASED_MUST_CHECK;
+
+/* serve.c: leased -config FILE. Both say on stderr what is wrong with the file, all of it. */
+int main_serve_load(
+    const char *path, struct config **ret_config, struct leased_err *err) LEASED_MUST_CHECK;
+int main_serve_check(const char *path); /* the exit status */
+int main_serve_start(struct main_daemon *daemon, const struct config *config,
     struct leased_err *err) LEASED_MUST_CHECK;
 
 #endif

@@ -40,15 +40,14 @@ plugin_dir_default(char *ret_dir, size_t size, struct leased_err *err)
 }
 
 int
-main_start_spawner(
-    struct main_daemon *daemon, const struct main_options *options, struct leased_err *err)
+main_start_spawner(struct main_daemon *daemon, const char *plugin_dir, struct leased_err *err)
 {
 	char dir[MAIN_PATH_MAX];
 	pid_t pid;
 	int r;
 
-	if (options->plugin_dir != NULL) {
-		if (strlcpy(dir, options->plugin_dir, sizeof(dir)) >= sizeof(dir))
+	if (plugin_dir != NULL) {
+		if (strlcpy(dir, plugin_dir, sizeof(dir)) >= sizeof(dir))
 			return (leased_err_set(err, LEASED_ETOOBIG, "-plugin-dir is too long"));
 	} else if ((r = plugin_dir_default(dir, sizeof(dir), err)) != 0) {
 		return (r);
@@ -160,8 +159,8 @@ start_api(struct main_daemon *daemon, const struct main_place *place, struct lea
 	api.auth = daemon->auth;
 	if ((r = api_new(&api, &daemon->api, err)) != 0)
 		return (r);
-	daemon->server =
-	    http_server_new(daemon->loop, &http_default_limits, api_handle, daemon->api);
+	daemon->server = http_server_new(daemon->loop,
+	    place->limits != NULL ? place->limits : &http_default_limits, api_handle, daemon->api);
 	if (daemon->server == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	return (0);

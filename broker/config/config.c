@@ -103,6 +103,18 @@ compare_problems(const void *a, const void *b)
 	return (strcmp(x->text, y->text));
 }
 
+static void
+check_policies(struct config_reader *reader)
+{
+	const struct config *config = reader->config;
+	struct leased_err why = LEASED_ERR_INIT;
+
+	for (size_t i = 0; reader->problems->check_policy != NULL && i < config->policy_count; i++)
+		if (reader->problems->check_policy(&config->policies[i], &why) != 0 &&
+		    config_problem_add(reader->problems, why.text, NULL) != 0)
+			reader->out_of_memory = true;
+}
+
 static int
 finish(struct config_reader *reader, struct leased_err *err)
 {
@@ -146,6 +158,7 @@ config_parse(const char *text, size_t len, struct config **ret_config,
 	config_read_auth(&reader, hcl_root(doc));
 	config_read_policies(&reader, hcl_root(doc));
 	check_together(&reader, hcl_root(doc));
+	check_policies(&reader);
 	if ((r = finish(&reader, err)) != 0)
 		goto out;
 	*ret_config = reader.config;

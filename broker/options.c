@@ -1,0 +1,139 @@
+/*
+ * The command line of leased. What is wrong with it ends the process here, with status 2; --help
+ * and the like end it with 0.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon.h"
+
+#include "base/failpoint.h"
+
+static const char usage_text[] =
+    "leased hands out credentials that die by themselves.\n"
+    "\n"
+    "  leased -config FILE            serve as FILE says\n"
+    "  leased check -config FILE      say everything that is wrong with FILE, and serve nothing\n"
+    "  leased --dev                   try it out: everything in one directory, on this machine "
+    "only\n"
+    "\n"
+    "With --dev:\n"
+    "  --dev-dir DIR                  keep everything in DIR (default: a fresh, private one)\n"
+    "  --dev-listen-address HOST:PORT plain HTTP there (default: " MAIN_TCP_DEFAULT
+    "; port 0: any)\n"
+    "  --dev-root-token-id TOKEN      the root token (default: a random one, in DIR/root-token)\n"
+    "\n"
+    "  -plugin-dir DIR                the programs that reach the back ends\n"
+    "                                 (default: ../libexec/leased/plugins beside the binary)\n"
+    "  --version, --help\n"
+    "\n"
+    "For example:\n"
+    "  leased --dev --dev-root-token-id secret &\n"
+    "  VAULT_ADDR=http://" MAIN_TCP_DEFAULT " VAULT_TOKEN=secret vault secrets list\n";
+
+enum option_id {
+	OPTION_DEV = 256,
+	OPTION_DEV_DIR,
+	OPTION_DEV_ADDRESS,
+	OPTION_DEV_TOKEN,
+	OPTION_CONFIG,
+	OPTION_PLUGIN_DIR,
+	OPTION_FAILPOINTS,
+	OPTION_VERSION,
+	OPTION_HELP,
+};
+
+static const struct option option_rows[] = {
+    {"dev", no_argument, NULL, OPTION_DEV},
+    {"dev-dir", required_argument, NULL, OPTION_DEV_DIR},
+    {"dev-listen-address", required_argument, NULL, OPTION_DEV_ADDRESS},
+    {"dev-root-token-id", required_argument, NULL, OPTION_DEV_TOKEN},
+    {"config", required_argument, NULL, OPTION_CONFIG},
+    {"plugin-dir", required_argument, NULL, OPTION_PLUGIN_DIR},
+#ifdef LEASED_FAILPOINTS
+    {"failpoints", no_argument, NULL, OPTION_FAILPOINTS},
+#endif
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+_Noreturn static void
+usage_exit(const char *why)
+{
+	(void)fprintf(stderr, "leased: %s\n`leased --help` shows how it is called\n", why);
+	exit(2);
+}
+
+_Noreturn static void
+print_failpoints(void)
+{
+#ifdef LEASED_FAILPOINTS
+	for (int i = 0; i < FAILPOINT_COUNT; i++)
+		(void)printf("%s\n", failpoint_name((enum failpoint_id)i));
+#endif
+	exit(0);
+}
+
+static void
+take_option(struct main_options *options, int id)
+{
+	switch (id) {
+	case OPTION_DEV:
+		options->dev = true;
+		break;
+	case OPTION_DEV_DIR:
+		options->dev_dir = optarg;
+		break;
+	case OPTION_DEV_ADDRESS:
+		options->dev_address = optarg;
+		break;
+	case OPTION_DEV_TOKEN:
+		options->dev_token = optarg;
+		break;
+	case OPTION_CONFIG:
+		options->config = optarg;
+		break;
+	case OPTION_PLUGIN_DIR:
+		options->plugin_dir = optarg;
+		break;
+	case OPTION_FAILPOINTS:
+		print_failpoints();
+	case OPTION_VERSION:
+		(void)printf("leased %s (API of Vault %s)\n", LEASED_VERSION, API_VERSION);
+		exit(0);
+	case OPTION_HELP:
+		(void)fputs(usage_text, stdout);
+		exit(0);
+	default:
+		(void)fputs("`leased --help` shows how it is called\n", stderr);
+		exit(2);
+	}
+}
+
+void
+main_options_parse(int argc, char **argv, struct main_options *ret_options)
+{
+	struct main_options options = {0};
+	int id;
+
+	while ((id = getopt_long_only(argc, argv, "", option_rows, NULL)) != -1)
+		take_option(&options, id);
+	if (optind < argc && strcmp(argv[optind], "check") == 0) {
+		options.check = true;
+		optind++;
+	}
+	if (optind < argc)
+		usage_exit("there is an argument too many");
+	if (options.dev == (options.config != NULL))
+		usage_exit(options.dev ? "--dev and -config exclude each other"
+				       : "either --dev or -config FILE must be given");
+	if (options.check && options.dev)
+		usage_exit("check needs -config FILE");
+	if (!options.dev &&
+	    (options.dev_dir != NULL || options.dev_address != NULL || options.dev_token != NULL))
+		usage_exit("the options --dev-.. need --dev");
+	*ret_options = options;
+}

@@ -1,0 +1,169 @@
+/*
+ * leased -config FILE, and leased check: from leased.hcl to a daemon that listens where the file
+ * says. What the file may say is config/'s; what a policy in it means, policy/'s. Called by main.c.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon.h"
+
+#include "base/log.h"
+#include "policy/policy.h"
+
+/* ---- reading it ---- */
+
+/* Policies are parsed where they stand, so that a mistake in one has its place in the file. */
+static int
+on_check_policy(const struct config_policy *config, struct leased_err *err)
+{
+	struct policy *policy = NULL;
+	int r;
+
+	r = policy_parse_at(
+	    config->text, strlen(config->text), config->line, config->column, &policy, err);
+	policy_free(policy);
+	return (r);
+}
+
+static void
+say_problems(const char *path, const struct config_problems *problems)
+{
+	char text[1024];
+
+	for (size_t i = 0; i < problems->count; i++) {
+		config_problem_format(&problems->items[i], path, text, sizeof(text));
+		(void)fprintf(stderr, "%s\n", text);
+	}
+}
+
+int
+main_serve_load(const char *path, struct config **ret_config, struct leased_err *err)
+{
+	struct config_problems problems = {.check_policy = on_check_policy};
+	int r;
+
+	r = config_load(path, ret_config, &problems, err);
+	say_problems(path, &problems);
+	config_problems_clear(&problems);
+	return (r);
+}
+
+int
+main_serve_check(const char *path)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	struct config *config = NULL;
+
+	if (main_serve_load(path, &config, &err) != 0) {
+		(void)fprintf(stderr, "leased: %s: %s\n", path, err.text);
+		return (1);
+	}
+	config_free(config);
+	(void)printf("%s: no mistakes\n", path);
+	return (0);
+}
+
+/* ---- serving ---- */
+
+static unsigned
+unsigned_or(int64_t value, unsigned otherwise)
+{
+	return (value > 0 ? (unsigned)value : otherwise);
+}
+
+static unsigned
+ms_or(int64_t seconds, unsigned otherwise_ms)
+{
+	return (seconds > 0 ? (unsigned)seconds * 1000 : otherwise_ms);
+}
+
+static struct http_limits
+limits_of(const struct config_limits *config)
+{
+	struct http_limits limits = http_default_limits;
+
+	limits.request_line = unsigned_or(config->request_line, limits.request_line);
+	limits.header_bytes = unsigned_or(config->header_bytes, limits.header_bytes);
+	limits.header_count = unsigned_or(config->header_count, limits.header_count);
+	if (config->body > 0)
+		limits.body = (size_t)config->body;
+	if (config->bodies > 0)
+		limits.bodies = (size_t)config->bodies;
+	limits.header_ms = ms_or(config->header_timeout_s, limits.header_ms);
+	limits.body_ms = ms_or(config->body_timeout_s, limits.body_ms);
+	limits.write_ms = ms_or(config->write_timeout_s, limits.write_ms);
+	limits.idle_ms = ms_or(config->idle_timeout_s, limits.idle_ms);
+	limits.delivery_ms = ms_or(config->delivery_timeout_s, limits.delivery_ms);
+	limits.connections = unsigned_or(config->connections, limits.connections);
+	limits.connections_per_peer =
+	    unsigned_or(config->connections_per_peer, limits.connections_per_peer);
+	limits.connections_reserved =
+	    unsigned_or(config->connections_reserved, limits.connections_reserved);
+	limits.pipelined = unsigned_or(config->pipelined, limits.pipelined);
+	return (limits);
+}
+
+/* What the file declares holds from the first request on, and is read-only over the API. */
+static int
+serve_declare(struct main_daemon *daemon, const struct config *config, struct leased_err *err)
+{
+	int r;
+
+	for (size_t i = 0; i < config->policy_count; i++) {
+		const struct config_policy *policy = &config->policies[i];
+
+		r = auth_policy_declare(daemon->auth, policy->name, policy->text, err);
+		if (r != 0)
+			return (leased_err_prefix(err, "policy \"%s\"", policy->name));
+	}
+	for (size_t i = 0; i < config->role_count; i++) {
+		const struct config_role *role = &config->roles[i];
+
+		r = auth_unix_role_declare(daemon->auth, role->name, role->body, err);
+		if (r != 0)
+			return (
+			    leased_err_prefix(err, "line %u: role \"%s\"", role->line, role->name));
+	}
+	return (0);
+}
+
+static int
+serve_listen(struct main_daemon *daemon, const struct config *config, struct leased_err *err)
+{
+	int r;
+
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+
+		if (listener->kind == CONFIG_LISTENER_UNIX)
+			r = http_server_listen_unix(daemon->server, listener->path,
+			    (mode_t)listener->mode, listener->group, err);
+		else
+			r = http_server_listen_tcp(daemon->server, listener->address, NULL, err);
+		if (r != 0)
+			return (leased_err_prefix(err, "line %u", listener->line));
+		log_info("listening",
+		    LOG_S("address", listener->kind == CONFIG_LISTENER_UNIX ? listener->path
+									    : listener->address));
+	}
+	return (0);
+}
+
+int
+main_serve_start(struct main_daemon *daemon, const struct config *config, struct leased_err *err)
+{
+	struct http_limits limits = limits_of(&config->limits);
+	struct main_place place = {.data_dir = config->data_dir,
+	    .root_key = config->seal_path,
+	    .default_ttl_s = config->default_lease_ttl_s,
+	    .max_ttl_s = config->max_lease_ttl_s,
+	    .limits = &limits};
+	int r;
+
+	if ((r = main_start_broker(daemon, &place, err)) != 0 ||
+	    (r = serve_declare(daemon, config, err)) != 0 ||
+	    (r = serve_listen(daemon, config, err)) != 0)
+		return (r);
+	return (main_start_serving(daemon, err));
+}

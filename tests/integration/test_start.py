@@ -1,0 +1,223 @@
+"""How leased starts, what it says, and how it ends: --dev, -config, check, signals, the service manager."""
+
+import os
+import pathlib
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+from daemon import BUILD, Leased, poll
+
+BINARY = BUILD / "bin" / "leased"
+CONFIG = """data_dir  = "{dir}/data"
+seal "file"      { path = "{dir}/root.key" }
+listener "unix"  { path = "{dir}/leased.sock"  mode = "0660" }
+plugin_dir = "%s"
+default_lease_ttl = "1h"
+max_lease_ttl     = "32d"
+log { level = "info"  format = "json" }
+auth "unix" {
+  role "shop" { bound_uids = [4321]  policies = ["shop"]  max_leases = 20 }
+}
+policy "shop" {
+  path "sys/mounts" { capabilities = ["read"] }
+}
+""" % (BUILD / "libexec" / "leased" / "plugins")
+
+
+def run(*args, **kwargs):
+    return subprocess.run([BINARY, *args], capture_output=True, text=True, timeout=30, **kwargs)
+
+
+@pytest.fixture
+def directory():
+    with tempfile.TemporaryDirectory(prefix="leased-start-", dir="/tmp") as path:
+        yield pathlib.Path(path)
+
+
+def check(directory, text):
+    path = directory / "leased.hcl"
+    path.write_text(text.replace("{dir}", str(directory)))
+    return run("check", "-config", str(path))
+
+
+# ---- the command line ----
+
+
+def test_help_and_version_answer():
+    assert run("--help").stdout.startswith("leased hands out credentials")
+    assert run("-help").returncode == 0
+    assert "leased" in run("--version").stdout
+
+
+@pytest.mark.parametrize("args", [[], ["--dev", "-config", "x"], ["check"], ["check", "--dev"], ["--dev", "more"],
+                                  ["-config", "x", "--dev-dir", "y"], ["--nothing"]])
+def test_a_wrong_call_is_2_and_points_to_the_help(args):
+    result = run(*args)
+    assert result.returncode == 2 and "leased --help" in result.stderr and result.stdout == ""
+
+
+def test_failpoints_are_listed():
+    names = run("--failpoints").stdout.split()
+    assert "auth_token_create" in names and len(names) == len(set(names)) > 20
+
+
+# ---- check ----
+
+
+def test_the_sample_has_no_mistakes(directory):
+    result = check(directory, CONFIG)
+    assert result.returncode == 0, result.stderr
+
+
+def test_check_names_every_mistake_with_its_place_and_the_nearest(directory):
+    text = CONFIG.replace("max_leases", "max_lease").replace('"read"', '"raed"').replace("log {", "lgo {")
+    result = check(directory, text)
+    assert result.returncode == 1
+    path = f"{directory}/leased.hcl"
+    assert f'{path}:7:1: unknown' in result.stderr and 'did you mean "log"' in result.stderr
+    assert f'{path}:9:' in result.stderr and 'did you mean "max_leases"' in result.stderr
+    assert f'{path}:12:' in result.stderr and 'did you mean "read"' in result.stderr
+
+
+def test_a_block_of_a_later_version_is_refused(directory):
+    result = check(directory, CONFIG + 'audit "file" { path = "/tmp/x" }\n')
+    assert result.returncode == 1 and "not available in this version" in result.stderr
+
+
+def test_a_file_with_mistakes_serves_nothing(directory):
+    path = directory / "leased.hcl"
+    path.write_text((CONFIG + "surprise = 1\n").replace("{dir}", str(directory)))
+    result = run("-config", str(path))
+    assert result.returncode == 1 and "surprise" in result.stderr
+    assert not (directory / "data").exists() and not (directory / "root.key").exists()
+
+
+# ---- -config ----
+
+
+def test_what_the_file_declares_holds_and_is_read_only_over_the_api():
+    with Leased(config=CONFIG) as leased:
+        shop = leased.request_as(4321, 0, "GET", "auth/token/lookup-self").data
+        assert shop["policies"] == ["default", "shop"]
+        assert leased.request_as(4321, 0, "GET", "sys/mounts").status == 200
+        assert leased.request_as(4322, 0, "GET", "sys/mounts").status == 403
+        assert leased.get("sys/mounts").status == 403  # outside --dev the daemon's own user is nobody special
+        assert stat.S_IMODE((leased.dir / "root.key").stat().st_mode) == 0o600
+        assert leased.stop() == 0
+
+
+# ---- --dev ----
+
+
+def test_dev_keeps_the_token_to_itself_and_everything_in_one_private_directory():
+    with Leased(args=["--dev-root-token-id", "chosen-root-token"]) as leased:
+        assert leased.root_token == "chosen-root-token"
+        assert leased.tcp_request("GET", "sys/mounts", token="chosen-root-token").status == 200
+        assert "chosen-root-token" not in leased.output()
+        command = pathlib.Path(f"/proc/{leased.pid}/cmdline").read_bytes()
+        assert b"chosen-root-token" not in command
+        for path in leased.dir.iterdir():
+            if path.name != "output":
+                allowed = 0o660 if path.is_socket() else 0o700
+                assert stat.S_IMODE(path.stat().st_mode) & ~allowed == 0, path
+        assert "for development only" in leased.output()
+        assert f"LEASE_ADDR=unix://{leased.socket_path}" in leased.output()
+
+
+def test_dev_without_a_directory_makes_one_and_serves_where_the_client_looks(directory):
+    runtime = directory / "run"
+    runtime.mkdir(mode=0o700)
+    process = subprocess.Popen([BINARY, "--dev", "--dev-listen-address", "127.0.0.1:0"], stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, env=dict(os.environ, XDG_RUNTIME_DIR=str(runtime)))
+    try:
+        path = runtime / "leased" / "leased.sock"
+        poll(path.exists, what="the socket")
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(str(path))
+        sock.sendall(b"GET /v1/sys/health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert sock.recv(4096).startswith(b"HTTP/1.1 200")
+        sock.close()
+        assert [child.name for child in runtime.iterdir() if child.name.startswith("leased-dev-")]
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+        process.stdout.close()
+
+
+def test_dev_speaks_plain_http_on_this_machine_only(directory):
+    result = run("--dev", "--dev-dir", str(directory / "d"), "--dev-listen-address", "0.0.0.0:0")
+    assert result.returncode == 1 and "of this machine" in result.stderr
+
+
+def test_dev_refuses_a_directory_that_others_may_write(directory):
+    directory.chmod(0o777)
+    result = run("--dev", "--dev-dir", str(directory), "--dev-listen-address", "127.0.0.1:0")
+    assert result.returncode == 1 and "chmod" in result.stderr
+
+
+def test_a_second_daemon_is_refused_and_told_whose_store_it_is():
+    with Leased() as leased:
+        result = run("--dev", "--dev-dir", str(leased.dir), "--dev-listen-address", "127.0.0.1:0")
+        assert result.returncode == 1 and str(leased.pid) in result.stderr
+        assert leased.get("sys/health").status == 200
+
+
+# ---- signals and the service manager ----
+
+
+def test_sighup_changes_nothing_and_sigterm_ends_with_0():
+    with Leased() as leased:
+        os.kill(leased.pid, signal.SIGHUP)
+        poll(lambda: "SIGHUP is ignored" in leased.output(), what="a word about SIGHUP")
+        assert leased.get("sys/health").status == 200
+        started = time.monotonic()
+        assert leased.stop() == 0
+        assert time.monotonic() - started < 5
+        assert not leased.socket_path.exists()
+
+
+def test_an_idle_connection_does_not_hold_up_the_end():
+    with Leased() as leased:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(str(leased.socket_path))
+        sock.sendall(b"GET /v1/sys/health HTTP/1.1\r\nHost: x\r\n\r\n")
+        sock.recv(4096)
+        started = time.monotonic()
+        assert leased.stop() == 0
+        assert time.monotonic() - started < 5
+        sock.close()
+
+
+def test_the_service_manager_is_told(directory):
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(directory / "notify"))
+    manager.settimeout(10)
+    env = {"NOTIFY_SOCKET": str(directory / "notify"), "WATCHDOG_USEC": "400000"}
+    with Leased(env=env) as leased:
+        assert b"READY=1" in manager.recv(4096)
+        assert manager.recv(4096) == b"WATCHDOG=1"
+        leased.stop()
+        messages = []
+        manager.setblocking(False)
+        try:
+            while True:
+                messages.append(manager.recv(4096))
+        except BlockingIOError:
+            pass
+        assert b"STOPPING=1" in messages
+    manager.close()
+
+
+def test_no_worker_or_spawner_outlives_the_daemon():
+    with Leased() as leased:
+        group = subprocess.run(["ps", "--ppid", str(leased.pid), "-o", "pid="], capture_output=True, text=True)
+        children = group.stdout.split()
+        assert children, "the spawner"
+        leased.kill()
+        poll(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in children), what="the end of the spawner")
