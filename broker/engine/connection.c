@@ -178,8 +178,13 @@ engine_connections_load(struct engines *engines, struct leased_err *err)
 void
 engine_connections_free(struct engines *engines)
 {
-	while (!LIST_EMPTY(&engines->connections))
-		engine_connection_close(LIST_FIRST(&engines->connections));
+	struct engine_connection *connection;
+
+	while ((connection = LIST_FIRST(&engines->connections)) != NULL) {
+		/* The leases are gone: what workers still say is for the next start, from disk. */
+		connection->port->events = (struct plugin_port_events){0};
+		engine_connection_close(connection);
+	}
 }
 
 /* ---- the sweep of candidates ---- */

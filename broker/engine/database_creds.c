@@ -74,7 +74,7 @@ on_issued(void *arg, const struct lease_issued *issued)
 	size_t i;
 
 	if (issued->code != 0) {
-		engine_fail_err(request, &issued->err);
+		engine_fail(request, issued->code, "%s", issued->err.text);
 		return;
 	}
 	request->reply.data = json_pack("{s:s, s:s%}", "username", issued->account, "password",
