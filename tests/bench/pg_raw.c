@@ -40,8 +40,9 @@ make_role(PGconn *connection, const struct run *run, int number)
 	struct leased_secret *password = id_password(id_source_system(), ID_PASSWORD_LEN);
 	PGresult *result;
 
-	if (password == NULL || postgresql_scram_verifier(leased_secret_reveal(password),
-				    run->iterations, verifier, NULL) != 0)
+	if (password == NULL ||
+	    postgresql_scram_verifier(
+		connection, leased_secret_reveal(password), run->iterations, verifier, NULL) != 0)
 		exit(1);
 	(void)snprintf(sql, sizeof(sql),
 	    "BEGIN;CREATE ROLE \"%s%d\" LOGIN PASSWORD '%s' VALID UNTIL '2099-01-01 00:00:00+0000' "
