@@ -148,6 +148,8 @@ lease_job_put(struct store_txn *txn, struct lease_job_scope *scope, int64_t now_
 			return (r);
 	} else {
 		high = store_next_lease_id(txn) - 1;
+		if (high == 0)
+			high = -1; /* none was given out; 0 would mean no bound */
 		if ((r = store_take(txn, JOBS_COUNTER, INT64_MAX, err)) != 0)
 			return (r);
 	}

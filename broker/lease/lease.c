@@ -102,18 +102,15 @@ operations_clear(struct leases *leases)
 {
 	struct leased_err err = LEASED_ERR_INIT;
 	struct lease *lease;
-	struct lease_request *request;
 
 	(void)leased_err_set(&err, LEASED_ECANCELED, "leased is stopping");
 	while ((lease = TAILQ_FIRST(&leases->all)) != NULL) {
 		if (lease->call != NULL)
 			plugin_call_cancel(lease->call);
 		lease->call = NULL;
-		request = lease->request;
-		lease->request = NULL;
-		lease_release(lease);
-		if (request != NULL)
-			lease_request_answer(request, LEASED_ECANCELED, &err, NULL);
+		if (lease->request != NULL)
+			lease_request_tell(lease->request, LEASED_ECANCELED, &err, NULL);
+		lease_release(lease); /* its transaction may still read the request */
 	}
 }
 

@@ -30,13 +30,17 @@ static void
 on_task_done(struct store_op *op, int result, const struct leased_err *err)
 {
 	struct lease_task *task = (struct lease_task *)op;
+	struct leased_err why = LEASED_ERR_INIT;
 
 	if (task->leases == NULL) {
 		task->drop(task);
 		return;
 	}
+	if (result != 0)
+		why = *err; /* it lies in the task, which done() may free before it reports */
+	why.code = result;
 	TAILQ_REMOVE(&task->leases->tasks, task, entry);
-	task->done(task, result, err);
+	task->done(task, result, &why);
 }
 
 void
@@ -69,6 +73,7 @@ lease_free(struct lease *lease)
 		return;
 	store_lease_free(lease->row);
 	json_decref(lease->role);
+	lease_request_free(lease->request);
 	lease->tag = 0;
 	free(lease);
 }

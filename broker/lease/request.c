@@ -71,7 +71,7 @@ answer_renew(struct lease_request *request, int code, const struct leased_err *e
 }
 
 void
-lease_request_answer(
+lease_request_tell(
     struct lease_request *request, int code, const struct leased_err *err, struct lease *lease)
 {
 	json_t *warnings = warnings_of(request);
@@ -84,6 +84,13 @@ lease_request_answer(
 	else
 		request->on_probed(request->arg, code, err != NULL ? err : &none);
 	json_decref(warnings);
+}
+
+void
+lease_request_answer(
+    struct lease_request *request, int code, const struct leased_err *err, struct lease *lease)
+{
+	lease_request_tell(request, code, err, lease);
 	lease_request_free(request);
 }
 

@@ -31,6 +31,9 @@ TAILQ_HEAD(lease_request_list, lease_request);
 void lease_request_free(struct lease_request *request);
 /* Answers with a failure at the next tick, and frees. */
 void lease_request_refuse(struct lease_request *request, int code, const struct leased_err *err);
+/* tell: without freeing, for a transaction may still read it. */
+void lease_request_tell(
+    struct lease_request *request, int code, const struct leased_err *err, struct lease *lease);
 void lease_request_answer(
     struct lease_request *request, int code, const struct leased_err *err, struct lease *lease);
 /* Memory is out and there is no request: done is called at the next tick all the same. */

@@ -14,6 +14,10 @@ fake_on_ack(struct plugin_session_ack *ack, int result)
 	struct fake_port *fake;
 
 	fake = (struct fake_port *)(void *)((char *)ack - offsetof(struct fake_port, ack));
+	if (fake->stale_acks > 0) { /* they come in order: this worker is no more */
+		fake->stale_acks--;
+		return;
+	}
 	assert(fake->session_state == SESSION_WAITING); /* exactly once */
 	fake->session_result = result;
 	fake->session_state = result == 0 ? SESSION_ACKED : SESSION_REFUSED;
@@ -81,6 +85,8 @@ reap(struct fake_port *fake, const json_t *params, json_t *result)
 		unsigned number = (unsigned)strtoul(json_string_value(session), NULL, 10);
 
 		fake->sessions_live[number % 256] = false;
+		if (number == fake->session && fake->session_state == SESSION_ACKED)
+			fake->session_state = SESSION_NONE; /* the worker connects again */
 		for (late = TAILQ_FIRST(&fake->late); late != NULL; late = next) {
 			next = TAILQ_NEXT(late, entry);
 			if (late->session == number)

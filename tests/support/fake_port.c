@@ -43,6 +43,7 @@ fake_worker_end(struct fake_port *fake)
 		return;
 	assert(fake->gone_count < 64);
 	fake->gone[fake->gone_count++] = fake->worker;
+	fake->stale_acks += fake->session_state == SESSION_WAITING;
 	fake->worker = 0;
 	fake->session_state = SESSION_NONE;
 }

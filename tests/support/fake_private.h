@@ -64,6 +64,7 @@ struct fake_port {
 	unsigned session; /* number of the present worker's session */
 	enum session_state session_state;
 	int session_result;
+	unsigned stale_acks;     /* still to come for workers that died waiting */
 	bool sessions_live[256]; /* by number modulo: neither reaped nor closed */
 	unsigned gone[64];       /* workers whose end is still to be told */
 	unsigned gone_count;

@@ -387,6 +387,29 @@ row_count(struct fix *f)
 	return ((unsigned)count);
 }
 
+static void
+print_accounts(struct fix *f)
+{
+	struct store_tombstone *tombstone;
+	struct store_lease *row;
+
+	for (int64_t id = 1; id < 4000; id++) {
+		tombstone = NULL;
+		row = NULL;
+		if (store_lease_get(store_db(f->store), id, &row, NULL) == 0)
+			print_message("row %lld: %s state %d\n", (long long)id, row->account,
+			    (int)row->state);
+		else if (store_tombstone_get(store_db(f->store), id, &tombstone, NULL) == 0 &&
+			 fake_port_account(f->fake, tombstone->account) != NULL)
+			print_message("left behind, lease %lld: look again %lld, now %lld, %s\n",
+			    (long long)id, (long long)tombstone->look_again_ms,
+			    (long long)leases_now_ms(f->leases),
+			    json_dumps(tombstone->data, JSON_COMPACT));
+		store_lease_free(row);
+		store_tombstone_free(tombstone);
+	}
+}
+
 void
 check_at_rest(struct fix *f)
 {
@@ -416,6 +439,8 @@ check_at_rest(struct fix *f)
 		}
 	}
 	store_lease_page_free(rows, count);
+	if (fake_port_account_count(f->fake) != live + kept && getenv("LEASE_SIM_SEED") != NULL)
+		print_accounts(f);
 	assert_int_equal(fake_port_account_count(f->fake), live + kept);
 	assert_int_equal(counter(f, "role:1"), held);
 	assert_int_equal(counter(f, "conn:1"), credentials);

@@ -75,6 +75,10 @@ struct fake_account *account_of(struct fix *f, const struct answer *answer);
 int64_t counter(struct fix *f, const char *name);
 unsigned row_count(struct fix *f);
 
+/* A token of parent (0: none) that ends in ttl_s (0: never); its id, or a code. */
+int64_t token_make(struct fix *f, int64_t parent, int64_t ttl_s);
+bool token_is_there(struct fix *f, int64_t id);
+
 /* The oracle of the crash matrix, at rest: accounts on the backend are LIVE leases, caps are exact.
  */
 void check_at_rest(struct fix *f);

@@ -1,0 +1,140 @@
+/*
+ * Lease time across jumps of the wall clock, restarts and reboots (design: Time).
+ */
+#include "unit/lease/fixture.h"
+
+#define MINUTE_US (INT64_C(60) * 1000000)
+#define HOUR_US (INT64_C(60) * MINUTE_US)
+
+static void
+wall_clock_jumps_move_nothing_while_it_runs(void **state)
+{
+	struct fix *f = *state;
+	int64_t start_ms = leases_now_ms(f->leases);
+	struct answer a = make(f, 60);
+
+	wclock_fake_jump(&f->clock, 24 * HOUR_US);
+	settle(f);
+	assert_int_equal(leases_now_ms(f->leases), start_ms);
+	assert_true(account_of(f, &a)->armed);
+	wclock_fake_jump(&f->clock, -48 * HOUR_US);
+	later(f, 59500);
+	assert_true(account_of(f, &a)->armed);
+	later(f, 1000);
+	assert_null(account_of(f, &a));
+	/* What people read follows the wall clock. */
+	assert_int_equal(
+	    leases_wall_ms(f->leases, leases_now_ms(f->leases)), wclock_wall_ms(&f->clock.clock));
+}
+
+static void
+restart_in_the_same_boot_trusts_boot_time_only(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 60);
+	int64_t now_ms;
+
+	later(f, 10000);
+	now_ms = leases_now_ms(f->leases);
+	wclock_fake_jump(&f->clock, -24 * HOUR_US);
+	fix_crash(f, false);
+	assert_int_equal(leases_now_ms(f->leases), now_ms);
+	wclock_fake_jump(&f->clock, 72 * HOUR_US);
+	fix_crash(f, false);
+	settle(f);
+	assert_int_equal(leases_now_ms(f->leases), now_ms);
+	assert_true(account_of(f, &a)->armed);
+}
+
+static void
+reboot_of_minutes_goes_on_by_the_wall_clock(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 600), b = make(f, 3600);
+	int64_t now_ms = leases_now_ms(f->leases);
+
+	wclock_fake_reboot(&f->clock, 20 * MINUTE_US);
+	fix_crash(f, false);
+	assert_int_equal(leases_now_ms(f->leases), now_ms + 1200000);
+	settle(f);
+	assert_null(account_of(f, &a));
+	assert_true(account_of(f, &b)->armed);
+	check_at_rest(f);
+}
+
+static void
+long_jump_over_a_reboot_waits_for_five_minutes_at_most(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600);
+	int64_t now_ms = leases_now_ms(f->leases);
+
+	f->clock.is_synchronized = false;
+	wclock_fake_reboot(&f->clock, 48 * HOUR_US);
+	fix_crash(f, false);
+	settle(f);
+	assert_int_equal(leases_now_ms(f->leases), now_ms);
+	later(f, 200000);
+	assert_true(account_of(f, &a)->armed);
+	fix_crash(f, false); /* a restart meanwhile forgets nothing and starts nothing afresh */
+	later(f, 99000);
+	assert_true(account_of(f, &a)->armed);
+	later(f, 2000);
+	assert_null(account_of(f, &a));
+	assert_in_range(leases_now_ms(f->leases) - now_ms, 48 * 3600000, 48 * 3600000 + 310000);
+}
+
+static void
+long_jump_is_taken_at_once_when_the_clock_is_confirmed(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600);
+
+	f->clock.is_synchronized = false;
+	wclock_fake_reboot(&f->clock, 48 * HOUR_US);
+	fix_crash(f, false);
+	later(f, 5000);
+	assert_true(account_of(f, &a)->armed);
+	f->clock.is_synchronized = true;
+	later(f, 1500);
+	assert_null(account_of(f, &a));
+}
+
+static void
+clock_that_stands_in_the_past_gives_nobody_extra_days(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600);
+	int64_t now_ms;
+
+	later(f, 40000);
+	now_ms = leases_now_ms(f->leases);
+	f->clock.is_synchronized = false;
+	wclock_fake_reboot(&f->clock, -8760 * HOUR_US); /* a dead clock */
+	fix_crash(f, false);
+	/* never below the last anchor, which is at most 30 s old */
+	assert_in_range(leases_now_ms(f->leases), (uintmax_t)(now_ms - 30000), (uintmax_t)now_ms);
+	later(f, 600000);
+	assert_true(account_of(f, &a)->armed);
+	wclock_fake_jump(&f->clock, 8784 * HOUR_US); /* the network is there: a day has passed */
+	f->clock.is_synchronized = true;
+	later(f, 1500);
+	assert_null(account_of(f, &a));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(wall_clock_jumps_move_nothing_while_it_runs),
+	    TEST(restart_in_the_same_boot_trusts_boot_time_only),
+	    TEST(reboot_of_minutes_goes_on_by_the_wall_clock),
+	    TEST(long_jump_over_a_reboot_waits_for_five_minutes_at_most),
+	    TEST(long_jump_is_taken_at_once_when_the_clock_is_confirmed),
+	    TEST(clock_that_stands_in_the_past_gives_nobody_extra_days),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
