@@ -240,6 +240,9 @@ store_lease_page(struct store_db *db, const struct store_lease_query *query,
 	int r = 0;
 
 	if (query->limit > 0 && (r = page_query(db, query, &page, err)) != 0) {
+		/* Bad rows are passed over: this is SQLite's own word on an index. */
+		if (r == LEASED_ECORRUPT)
+			store_quarantine_reindex(db->store);
 		store_list_clear(&page.leases, on_lease_free);
 		return (r);
 	}

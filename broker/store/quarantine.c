@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "store/row.h"
 
+#define REINDEX_PAUSE_MS (3600 * 1000)
+
 struct report_op {
 	struct store_op op; /* first */
 	struct store *store;
@@ -68,6 +70,40 @@ lease_remove(struct store_db *db, const struct report_op *report, struct leased_
 		return (r);
 	return (store_sql_run(db, text,
 	    SQL_ARGS(store_sql_int(report->key), store_sql_int(report->version)), NULL, err));
+}
+
+static int
+run_reindex(struct store_op *op, struct store_txn *txn, struct leased_err *err)
+{
+	(void)op;
+	return (store_sql_script(txn->db, "REINDEX lease", err));
+}
+
+static void
+on_reindexed(struct store_op *op, int result, const struct leased_err *err)
+{
+	if (result != 0)
+		log_error("the store's indexes could not be made anew: restore the store from a "
+			  "backup, then run reconcile",
+		    LOG_ERR(err));
+	free(op);
+}
+
+void
+store_quarantine_reindex(struct store *store)
+{
+	int64_t now_ms = wclock_boot_ms(store->clock), last_ms = store->reindexed_ms;
+	struct store_op *op;
+
+	if ((last_ms != 0 && now_ms - last_ms < REINDEX_PAUSE_MS) ||
+	    !atomic_compare_exchange_strong(
+		&store->reindexed_ms, &last_ms, now_ms != 0 ? now_ms : 1) ||
+	    (op = calloc(1, sizeof(*op))) == NULL)
+		return;
+	log_warn("the store's indexes of leases are damaged and are made anew");
+	op->run = run_reindex;
+	op->done = on_reindexed;
+	store_submit(store, op);
 }
 
 static int

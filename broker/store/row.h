@@ -77,6 +77,8 @@ void store_quarantine_other(
 int store_quarantine_or_absent(struct store_db *db, int64_t lease_id, struct leased_err *err);
 int store_quarantine_account_or_absent(
     struct store_db *db, const char *account, struct leased_err *err);
+/* The indexes of leases do not agree with the rows: makes them anew, once an hour at most. */
+void store_quarantine_reindex(struct store *store);
 int store_quarantine_load(struct store *store, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- scrub.c ---- */

@@ -27,6 +27,25 @@ page_size(struct store_db *db, unsigned *ret_rows, struct leased_err *err)
 	return (0);
 }
 
+/* The index that expiry goes by: a lease that is missing there would never end. */
+static int
+index_check(struct store_db *db, const struct store_lease *lease, struct leased_err *err)
+{
+	int64_t found;
+	int r;
+
+	r = store_sql_number(db,
+	    "SELECT 1 FROM lease INDEXED BY lease_due WHERE connection = ?1 AND next_at = ?2"
+	    " AND id = ?3",
+	    SQL_ARGS(store_sql_int(lease->connection), store_sql_int(lease->next_at_ms),
+		store_sql_int(lease->id)),
+	    &found, err);
+	if (r != LEASED_ENOENT && r != LEASED_ECORRUPT)
+		return (r);
+	store_quarantine_reindex(db->store);
+	return (0);
+}
+
 static int
 row_check(struct store_db *db, sqlite3_stmt *stmt, struct leased_err *err)
 {
@@ -36,11 +55,14 @@ row_check(struct store_db *db, sqlite3_stmt *stmt, struct leased_err *err)
 
 	if ((r = store_lease_from_row(db, stmt, &lease, err)) == LEASED_ECORRUPT)
 		return (0); /* reported */
-	if (r == 0 &&
-	    (r = store_record_sum_check(db->store, "lease", stmt, LEASE_SUM, &good, err)) == 0 &&
-	    !good)
+	if (r != 0)
+		return (r);
+	r = store_record_sum_check(db->store, "lease", stmt, LEASE_SUM, &good, err);
+	if (r == 0 && !good)
 		store_quarantine_lease(
 		    db, stmt, lease, "its index columns' checksum does not match");
+	else if (r == 0)
+		r = index_check(db, lease, err);
 	store_lease_free(lease);
 	return (r);
 }

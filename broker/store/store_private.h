@@ -63,6 +63,7 @@ struct store {
 	struct event *completed; /* completed_fd is readable when there is something to call back */
 	int completed_fd;
 	_Atomic int wal_pages;
+	_Atomic int64_t reindexed_ms; /* boot time; 0: not yet */
 };
 
 struct store_txn {

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/failpoint.h"
+#include "store/row.h"
 #include "support/child.h"
 
 struct place {
@@ -262,6 +263,53 @@ damaged_columns_and_damaged_indexes_of_the_file_hide_no_lease(void **state)
 	store_close(p->fix.store);
 }
 
+/* The index's definition, changed behind SQLite's back: with WHERE 0 it takes no entries. */
+static void
+index_define(const struct place *p, const char *condition)
+{
+	char path[128], text[256];
+	sqlite3 *sqlite = NULL;
+
+	path_in(p, "leased.db", path);
+	snprintf(text, sizeof(text),
+	    "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql ="
+	    " 'CREATE INDEX lease_due ON lease (connection, next_at)%s' WHERE name = 'lease_due'",
+	    condition);
+	assert_int_equal(sqlite3_open(path, &sqlite), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(sqlite, text, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(sqlite), SQLITE_OK);
+}
+
+static void
+a_lease_that_is_missing_from_the_index_of_expiry_is_found(void **state)
+{
+	struct place *p = *state;
+	struct store_lease_query due = {
+	    .by = STORE_BY_DUE, .number = 5, .until_ms = 5000, .limit = 9};
+	struct store_scrub scrub = {0};
+	struct store_lease **leases = NULL;
+	int64_t wait_ms = 0;
+	size_t count = 9;
+
+	fix_open(&p->fix, p->dir);
+	store_close(p->fix.store);
+	index_define(p, " WHERE 0");
+	fix_open(&p->fix, p->dir);
+	fix_add(&p->fix, 5, 1000, "account");
+	store_close(p->fix.store);
+	index_define(p, "");
+	fix_open(&p->fix, p->dir);
+	assert_int_equal(store_lease_page(p->fix.db, &due, &leases, &count, NULL), 0);
+	assert_int_equal(count, 0);
+	assert_int_equal(store_scrub_step(p->fix.db, &scrub, &wait_ms, NULL), 0);
+	store_pump(p->fix.store);
+	assert_int_equal(store_lease_page(p->fix.db, &due, &leases, &count, NULL), 0);
+	assert_int_equal(count, 1);
+	store_lease_page_free(leases, count);
+	assert_int_equal(fix_quarantined(&p->fix), 0);
+	store_close(p->fix.store);
+}
+
 /* ---- killed in the middle ---- */
 
 #ifdef LEASED_FAILPOINTS
@@ -388,6 +436,7 @@ main(void)
 	    PLACE_TEST(another_root_key_does_not_open_it_and_changes_nothing),
 	    PLACE_TEST(a_newer_schema_is_refused_with_what_to_do),
 	    PLACE_TEST(another_programs_database_is_refused),
+	    PLACE_TEST(a_lease_that_is_missing_from_the_index_of_expiry_is_found),
 	    PLACE_TEST(damaged_columns_and_damaged_indexes_of_the_file_hide_no_lease),
 #ifdef LEASED_FAILPOINTS
 	    PLACE_TEST(whatever_was_acknowledged_survives_a_kill_and_nothing_is_half),
