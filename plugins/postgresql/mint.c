@@ -82,13 +82,16 @@ add_default_statement(struct postgresql_sql *sql, const struct postgresql_accoun
 	return (0);
 }
 
-/* The query that reads the new role's OID and the server's clock within the last transaction. */
+/* The query that reads the new role's OID within the last transaction. */
 static int
 add_handle_query(struct postgresql_sql *sql, const char *name)
 {
-	postgresql_sql_add(sql, "SELECT oid FROM pg_catalog.pg_roles WHERE rolname = ");
-	postgresql_sql_literal(sql, name);
-	postgresql_sql_add(sql, ";");
+	char *quoted = PQescapeIdentifier(sql->connection, name, strlen(name));
+
+	postgresql_sql_add(sql, "SELECT pg_catalog.to_regrole(");
+	postgresql_sql_literal(sql, quoted != NULL ? quoted : "");
+	postgresql_sql_add(sql, ")::oid;");
+	PQfreemem(quoted);
 	return (sql->failed);
 }
 
@@ -244,7 +247,7 @@ postgresql_mint(void *ctx, struct leased_call *call, struct leased_err *err)
 		: create_by_default(plugin, call, &account, &slots, &rows, err);
 	if (r != 0) {
 		r = explain_failure(plugin, call, &account, err);
-	} else if (PQntuples(rows) != 1) {
+	} else if (PQntuples(rows) != 1 || PQgetisnull(rows, 0, 0)) {
 		r = leased_err_set(err, LEASED_EREFUSED,
 		    "creation_statements ran, but there is no role \"%s\": they must create "
 		    "{{name}}",

@@ -28,9 +28,10 @@ struct postgresql {
 	struct postgresql_config *config; /* NULL before open */
 	char *store_tag, *instance;
 	struct postgresql_session main;
-	char server[24];   /* the system identifier */
-	int version;       /* 150020 */
-	int64_t offset_us; /* the server's clock minus ours */
+	char server[24];                            /* the system identifier */
+	int version;                                /* 150020 */
+	int64_t offset_us;                          /* the server's clock minus ours .. */
+	int64_t measured_wall_us, measured_boot_us; /* .. as it was at that time */
 };
 /* Checks the tag of a handler's ctx. */
 struct postgresql *postgresql_from(void *ctx);

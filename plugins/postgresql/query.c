@@ -250,8 +250,8 @@ out:
 	return (r);
 }
 
-int
-postgresql_query_elements(struct postgresql_session *session, const struct leased_call *call,
+static int
+query_each_element(struct postgresql_session *session, const struct leased_call *call,
     const char *field, const json_t *elements, const struct postgresql_slots *slots,
     const char *last, PGresult **ret_result, struct leased_err *err)
 {
@@ -268,6 +268,35 @@ postgresql_query_elements(struct postgresql_session *session, const struct lease
 			return (leased_err_prefix(err, "%s, element %zu", field, i + 1));
 	}
 	return (0);
+}
+
+/* Statements of a role may SET ROLE, take locks, make temporary tables: none of it outlives the
+ * call. */
+static void
+forget_session_state(struct postgresql_session *session)
+{
+	PGresult *result;
+
+	if (session->connection == NULL)
+		return;
+	result = PQexec(session->connection, "DISCARD ALL");
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		postgresql_session_close(session);
+	PQclear(result);
+}
+
+int
+postgresql_query_elements(struct postgresql_session *session, const struct leased_call *call,
+    const char *field, const json_t *elements, const struct postgresql_slots *slots,
+    const char *last, PGresult **ret_result, struct leased_err *err)
+{
+	char sqlstate[sizeof(session->sqlstate)];
+	int r = query_each_element(session, call, field, elements, slots, last, ret_result, err);
+
+	memcpy(sqlstate, session->sqlstate, sizeof(sqlstate));
+	forget_session_state(session);
+	memcpy(session->sqlstate, sqlstate, sizeof(sqlstate));
+	return (r);
 }
 
 void

@@ -13,6 +13,8 @@
 
 #include "config.h"
 
+#define OFFSET_VALID_US 600000000
+#define OFFSET_JUMP_US 500000
 #define NO_FILE "/dev/null/none" /* where a default file of the user would be looked for */
 
 /* Per session: nothing of the database's or the role's own settings may change what our statements
@@ -156,12 +158,25 @@ connect_now(const struct postgresql_config *config, const struct leased_call *ca
 }
 
 static int64_t
-now_us(void)
+now_us(clockid_t clock)
 {
 	struct timespec now;
 
-	(void)clock_gettime(CLOCK_REALTIME, &now);
+	(void)clock_gettime(clock, &now);
 	return ((int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+}
+
+/* Must the offset to the server's clock be measured again: is it old, or was our clock set
+ * meanwhile? */
+static bool
+offset_is_stale(const struct postgresql *plugin)
+{
+	int64_t boot_us = now_us(CLOCK_BOOTTIME);
+	int64_t jump_us =
+	    now_us(CLOCK_REALTIME) - boot_us - plugin->measured_wall_us + plugin->measured_boot_us;
+
+	return (boot_us - plugin->measured_boot_us > OFFSET_VALID_US || jump_us > OFFSET_JUMP_US ||
+		jump_us < -OFFSET_JUMP_US);
 }
 
 /* Reads who answers. A read of our own row harms nobody, so that it may come before the
@@ -173,7 +188,7 @@ identify(struct postgresql *plugin, struct leased_call *call, struct postgresql_
 	const char *conforming =
 	    PQparameterStatus(session->connection, "standard_conforming_strings");
 	PGresult *rows = NULL;
-	int64_t before_us = now_us();
+	int64_t before_us = now_us(CLOCK_REALTIME), after_us;
 	int r;
 
 	r = postgresql_query_text(session, call,
@@ -203,8 +218,11 @@ identify(struct postgresql *plugin, struct leased_call *call, struct postgresql_
 		    PQgetvalue(rows, 0, 1));
 		(void)snprintf(
 		    plugin->server, sizeof(plugin->server), "%s", PQgetvalue(rows, 0, 2));
+		after_us = now_us(CLOCK_REALTIME);
 		plugin->offset_us = strtoll(PQgetvalue(rows, 0, 3), NULL, 10) -
-				    (before_us + (now_us() - before_us) / 2);
+				    (before_us + (after_us - before_us) / 2);
+		plugin->measured_wall_us = after_us;
+		plugin->measured_boot_us = now_us(CLOCK_BOOTTIME);
 		plugin->version = PQserverVersion(session->connection);
 	}
 	PQclear(rows);
@@ -272,11 +290,16 @@ int
 postgresql_session_ready(
     struct postgresql *plugin, struct leased_call *call, struct leased_err *err)
 {
-	if (plugin->main.connection != NULL) {
-		if (is_alive(plugin->main.connection))
+	int r;
+
+	if (plugin->main.connection != NULL && is_alive(plugin->main.connection)) {
+		if (!offset_is_stale(plugin))
 			return (0);
-		postgresql_session_close(&plugin->main);
+		r = identify(plugin, call, &plugin->main, err);
+		if (r == 0 || plugin->main.connection != NULL)
+			return (r);
 	}
+	postgresql_session_close(&plugin->main);
 	return (postgresql_session_open(plugin, call, &plugin->main, NULL, err));
 }
 

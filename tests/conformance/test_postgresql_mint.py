@@ -102,6 +102,22 @@ def test_an_element_that_fails_is_rolled_back_whole_and_the_earlier_ones_stay(se
     assert server.role_names() == []
 
 
+def test_what_statements_set_does_not_outlive_their_call(server, plugin):
+    role = {"creation_statements": elements(
+        [CREATE, "SET ROLE app", "SET search_path = public", "SELECT pg_advisory_lock(4711)", "CREATE TEMP TABLE scratch (id int)"])}
+    first = plugin.mint(Account(role=role))
+    assert server.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+    probe = "SELECT 1 / (CASE WHEN current_user = 'leased' AND current_setting('search_path') = '' AND to_regclass('scratch') IS NULL THEN 1 ELSE 0 END)"
+    second = plugin.mint(Account(role={"creation_statements": elements([CREATE, probe])}))
+    failing = {"creation_statements": elements([CREATE, "SET ROLE app"], ["SELECT 1/0"])}
+    with pytest.raises(CallFailed) as failed:
+        plugin.mint(third := Account(role=failing))
+    assert failed.value.code == "refused"
+    for account in (first, second, third):
+        plugin.end(account)
+    assert server.role_names() == []
+
+
 def test_statements_that_make_no_role_are_refused(plugin):
     with pytest.raises(CallFailed) as failed:
         plugin.mint(Account(role={"creation_statements": elements(["SELECT 1"])}))
