@@ -90,6 +90,7 @@ engine_connection_open(struct engines *engines, const struct store_doc *doc,
 	} else
 		plugin_port_close(connection->port);
 	connection->port = port;
+	connection->ceiling = json_integer_value(json_object_get(doc->data, "max_leases"));
 	leases_port_opened(engines->leases, port);
 	if (ret_connection != NULL)
 		*ret_connection = connection;

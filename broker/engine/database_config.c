@@ -122,12 +122,13 @@ config_read(struct engine_request_copy *request)
 	connection = engine_connection_find(request->engines, doc->id);
 	if (connection != NULL)
 		description = plugin_port_description(connection->port);
-	request->reply.data = json_pack("{s:O, s:s, s:O, s:O, s:s, s:o, s:O}", "plugin_name",
+	request->reply.data = json_pack("{s:O, s:s, s:O, s:O, s:s, s:o, s:O, s:I}", "plugin_name",
 	    json_object_get(doc->data, "plugin_name"), "plugin_version", "", "allowed_roles",
 	    json_object_get(doc->data, "allowed_roles"), "root_credentials_rotate_statements",
 	    json_object_get(doc->data, "root_rotation_statements"), "password_policy", "",
 	    "connection_details", details_shown(json_object_get(doc->data, "details"), description),
-	    "uuid", json_object_get(doc->data, "uuid"));
+	    "uuid", json_object_get(doc->data, "uuid"), "max_leases",
+	    json_integer_value(json_object_get(doc->data, "max_leases")));
 	store_doc_free(doc);
 	engine_finish(request);
 }

@@ -41,6 +41,8 @@ engine_issue_fill(struct engine_request_copy *request, const struct engine_role 
 	    .entity = request->entity,
 	    .cause = request->request_id};
 	const struct engine_mount *mount = engine_mount_find(request->engines, request->mount_id);
+	const struct engine_connection *opened =
+	    engine_connection_find(request->engines, connection);
 
 	issue.ttl.role_ttl_s = role->ttl_s;
 	issue.ttl.role_max_s = role->max_ttl_s;
@@ -50,8 +52,10 @@ engine_issue_fill(struct engine_request_copy *request, const struct engine_role 
 		    request->engines, mount, &issue.ttl.mount_default_s, &issue.ttl.mount_max_s);
 	(void)snprintf(issue.caps[0].counter, sizeof(issue.caps[0].counter), "conn:%lld",
 	    (long long)connection);
-	issue.caps[0].limit = request->engines->config.connection_ceiling;
-	issue.caps[0].what = "the connection's ceiling of leases";
+	issue.caps[0].limit = opened != NULL && opened->ceiling > 0
+				  ? opened->ceiling
+				  : request->engines->config.connection_ceiling;
+	issue.caps[0].what = "max_leases of the connection";
 	(void)snprintf(
 	    issue.caps[1].counter, sizeof(issue.caps[1].counter), "role:%lld", (long long)role->id);
 	issue.caps[1].limit = role->max_leases;

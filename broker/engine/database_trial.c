@@ -13,7 +13,7 @@
 struct config_body {
 	char *plugin_name, *password_policy;
 	bool verify_connection, confirm_move;
-	int64_t max_open_connections;
+	int64_t max_open_connections, max_leases;
 	struct jdec_list allowed_roles, root_rotation_statements;
 };
 static const struct jdec_field config_fields[] = {
@@ -22,6 +22,7 @@ static const struct jdec_field config_fields[] = {
     JDEC_FIELD(struct config_body, verify_connection, JDEC_BOOL),
     JDEC_FIELD(struct config_body, confirm_move, JDEC_BOOL),
     JDEC_FIELD(struct config_body, max_open_connections, JDEC_INT),
+    JDEC_FIELD(struct config_body, max_leases, JDEC_INT),
     JDEC_FIELD(struct config_body, allowed_roles, JDEC_COMMA_LIST),
     JDEC_FIELD(struct config_body, root_rotation_statements, JDEC_STRING_LIST),
     {"plugin_version", JDEC_IGNORED, 0, JDEC_NO_PRESENT},
@@ -83,8 +84,8 @@ details_merge(json_t *details, const json_t *body)
 static int
 config_decode(struct config_write *write, const struct store_doc *current, struct leased_err *err)
 {
-	static const char *const kept[] = {
-	    "plugin_name", "allowed_roles", "root_rotation_statements", "max_open_connections"};
+	static const char *const kept[] = {"plugin_name", "allowed_roles",
+	    "root_rotation_statements", "max_open_connections", "max_leases"};
 	json_t *merged = json_copy(write->request->body);
 	size_t i;
 	int r;
@@ -124,6 +125,10 @@ config_check(const struct config_body *body, struct leased_err *err)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "max_open_connections must be between 1 and %d, or 0 for the plugin's own",
 		    POOL_MAX));
+	if (body->max_leases < 0)
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "max_leases must be the most leases that this connection may have, or 0 for "
+		    "the default"));
 	return (0);
 }
 
@@ -143,11 +148,12 @@ config_build(struct config_write *write, struct store_doc *current, struct lease
 	uuid_json = current != NULL ? json_incref(json_object_get(current->data, "uuid"))
 				    : json_string(uuid);
 	write->doc = engine_doc_new("connection", request->mount_id, request->name,
-	    json_pack("{s:s, s:o, s:o, s:I, s:I, s:o, s:o}", "plugin_name", body->plugin_name,
+	    json_pack("{s:s, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "plugin_name", body->plugin_name,
 		"allowed_roles", engine_list_json(&body->allowed_roles), "root_rotation_statements",
 		engine_list_json(&body->root_rotation_statements), "max_open_connections",
 		(json_int_t)body->max_open_connections, "pool",
-		(json_int_t)body->max_open_connections, "uuid", uuid_json, "details", details));
+		(json_int_t)body->max_open_connections, "max_leases", (json_int_t)body->max_leases,
+		"uuid", uuid_json, "details", details));
 	if (write->doc != NULL && current != NULL) {
 		write->doc->id = current->id;
 		write->doc->version = current->version;

@@ -25,8 +25,9 @@ struct engine_connection {
 	int64_t id, mount;
 	char *name;
 	bool candidate;
-	bool tried;   /* a candidate whose trial has ended: swept once it has no leases */
-	bool closing; /* a delete is under way */
+	int64_t ceiling; /* of its leases; 0: the default */
+	bool tried;      /* a candidate whose trial has ended: swept once it has no leases */
+	bool closing;    /* a delete is under way */
 	struct plugin_port *port;
 };
 
