@@ -183,8 +183,10 @@ lookup_self(struct api_request *request)
 
 	if (request->identity->token == 0) {
 		data = auth_identity_describe(auth, request->identity);
-		if (data != NULL)
-			(void)json_object_set_new(data, "id", json_string(""));
+		if (data != NULL && json_object_set_new(data, "id", json_string("")) != 0) {
+			json_decref(data);
+			data = NULL;
+		}
 		api_reply_data(request, data);
 		return;
 	}

@@ -65,30 +65,6 @@ names_run(struct store_read *read, struct store_db *db, struct leased_err *err)
 	return (r);
 }
 
-static int
-compare(const void *a, const void *b)
-{
-	return (strcmp(*(const char *const *)a, *(const char *const *)b));
-}
-
-static json_t *
-sorted_unique(const json_t *names)
-{
-	size_t count = json_array_size(names);
-	const char **items = calloc(count + 1, sizeof(*items));
-	json_t *sorted = json_array();
-
-	for (size_t i = 0; items != NULL && i < count; i++)
-		items[i] = json_string_value(json_array_get(names, i));
-	if (items != NULL)
-		qsort(items, count, sizeof(*items), compare);
-	for (size_t i = 0; items != NULL && i < count; i++)
-		if (i == 0 || strcmp(items[i], items[i - 1]) != 0)
-			(void)json_array_append_new(sorted, json_string(items[i]));
-	free(items);
-	return (sorted);
-}
-
 static void
 on_names_read(struct store_read *read, int result, const struct leased_err *err)
 {
@@ -102,7 +78,7 @@ on_names_read(struct store_read *read, int result, const struct leased_err *err)
 		if (names->cut)
 			api_request_warn(
 			    request, "there are more than the first %d names", NAMES_MAX);
-		keys = sorted_unique(names->names);
+		keys = auth_names_sort(names->names);
 		if (names->with_policies)
 			api_reply_data(
 			    request, json_pack("{s:O, s:o}", "policies", keys, "keys", keys));

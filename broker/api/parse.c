@@ -178,7 +178,7 @@ parse_body(struct api_request *request, int *ret_status, struct leased_err *err)
 	}
 	if ((r = jdec_parse(body, len, NULL, &value, err)) != 0) {
 		/* Too deep or too many is malformed here: 413 is for bytes. */
-		*ret_status = 400;
+		*ret_status = r == LEASED_ETOOBIG ? 400 : 0;
 		return (leased_err_prefix(err, "failed to parse JSON input"));
 	}
 	if (json_is_object(value)) {

@@ -156,13 +156,12 @@ rows_answer(struct api_scan *scan)
 static void on_rows_turn(evutil_socket_t fd, short what, void *arg);
 
 /* Lists name two fields otherwise than lookup does. */
-static void
+static int
 row_alias(json_t *text, const char *alias, const char *field)
 {
 	json_t *value = json_object_get(text, field);
 
-	if (value != NULL)
-		(void)json_object_set(text, alias, value);
+	return (value != NULL ? json_object_set(text, alias, value) : 0);
 }
 
 /* Out of memory while describing: the row is said to be missing. */
@@ -178,8 +177,11 @@ api_scan_rows_turn(struct api_scan *scan)
 		const struct store_lease *row = scan->rows[scan->described++];
 		json_t *text = lease_describe(api->config.leases, row);
 
-		row_alias(text, "lease_id", "id");
-		row_alias(text, "error", "revoke_error");
+		if (text == NULL || row_alias(text, "lease_id", "id") != 0 ||
+		    row_alias(text, "error", "revoke_error") != 0) {
+			json_decref(text);
+			text = NULL;
+		}
 		if (text == NULL || json_array_append_new(scan->answer, text) != 0)
 			api_request_warn(scan->request, "a lease is missing: out of memory");
 	}

@@ -63,6 +63,7 @@ count_finish(struct api_scan *scan)
 	struct engines *engines = scan->request->api->config.engines;
 	json_t *counts = json_object(), *mounts = engines_mounts(engines);
 	const char *path, *accessor;
+	int r = counts == NULL || mounts == NULL || scan->counts == NULL;
 
 	for (size_t i = 0; i < scan->count_count; i++) {
 		path = engines_mount_path(engines, scan->counts[i].mount);
@@ -71,13 +72,18 @@ count_finish(struct api_scan *scan)
 					      json_object_get(mounts, path), "accessor"));
 		if (accessor == NULL)
 			accessor = "unknown";
-		(void)json_object_set_new(counts, accessor,
+		r |= json_object_set_new(counts, accessor,
 		    json_integer(json_integer_value(json_object_get(counts, accessor)) +
 				 scan->counts[i].count));
 	}
 	json_decref(mounts);
-	api_reply_data(scan->request, json_pack("{s:I, s:o}", "lease_count",
-					  (json_int_t)scan->counts_total, "counts", counts));
+	if (r == 0)
+		api_reply_data(
+		    scan->request, json_pack("{s:I, s:O}", "lease_count",
+				       (json_int_t)scan->counts_total, "counts", counts));
+	else
+		api_reply_data(scan->request, NULL);
+	json_decref(counts);
 	api_scan_free(scan);
 }
 

@@ -62,27 +62,18 @@ list_collect(struct api_scan *scan, struct store_db *db, struct leased_err *err)
 	return (0);
 }
 
-static int
-compare(const void *a, const void *b)
-{
-	return (strcmp(*(const char *const *)a, *(const char *const *)b));
-}
-
 static void
 list_finish(struct api_scan *scan)
 {
-	size_t count = json_object_size(scan->keys), i = 0;
-	const char **names = calloc(count + 1, sizeof(*names));
-	json_t *keys = json_array(), *value;
+	json_t *names = json_array(), *keys = NULL, *value;
 	const char *key;
+	int r = names == NULL;
 
-	if (names != NULL) {
-		json_object_foreach(scan->keys, key, value) names[i++] = key;
-		qsort(names, count, sizeof(*names), compare);
-		for (i = 0; i < count; i++)
-			(void)json_array_append_new(keys, json_string(names[i]));
-	}
-	free(names);
+	json_object_foreach(scan->keys, key, value) r |=
+	    json_array_append_new(names, json_string(key));
+	if (r == 0)
+		keys = auth_names_sort(names);
+	json_decref(names);
 	api_reply_keys(scan->request, keys);
 	api_scan_free(scan);
 }
@@ -93,9 +84,14 @@ list_mounts(struct api_request *request)
 {
 	json_t *mounts = engines_mounts(request->api->config.engines), *info, *keys = json_array();
 	const char *key;
+	int r = mounts == NULL;
 
-	json_object_foreach(mounts, key, info)(void) json_array_append_new(keys, json_string(key));
+	json_object_foreach(mounts, key, info) r |= json_array_append_new(keys, json_string(key));
 	json_decref(mounts);
+	if (r != 0) {
+		json_decref(keys);
+		keys = NULL;
+	}
 	api_reply_keys(request, keys);
 }
 

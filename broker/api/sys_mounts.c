@@ -175,6 +175,7 @@ visible(const struct api_request *request, const json_t *table, const char *pref
 	const char *key;
 	json_t *info;
 	char path[300];
+	int r = table == NULL;
 
 	if (kept == NULL || request->identity == NULL)
 		return (kept);
@@ -182,9 +183,12 @@ visible(const struct api_request *request, const json_t *table, const char *pref
 	{
 		(void)snprintf(path, sizeof(path), "%s%s", prefix, key);
 		if (policy_acl_any_below(request->identity->acl, path))
-			(void)json_object_set(kept, key, info);
+			r |= json_object_set(kept, key, info);
 	}
-	return (kept);
+	if (r == 0)
+		return (kept);
+	json_decref(kept);
+	return (NULL);
 }
 
 void

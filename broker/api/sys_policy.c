@@ -146,10 +146,14 @@ capabilities_of(const struct policy_acl *acl, const char *path)
 	const char *names[POLICY_CAPABILITY_COUNT];
 	size_t count = policy_acl_capabilities(acl, path, names);
 	json_t *list = json_array();
+	int r = 0;
 
 	for (size_t i = 0; i < count; i++)
-		(void)json_array_append_new(list, json_string(names[i]));
-	return (list);
+		r |= json_array_append_new(list, json_string(names[i]));
+	if (r == 0)
+		return (list);
+	json_decref(list);
+	return (NULL);
 }
 
 static void
@@ -158,6 +162,7 @@ capabilities_reply(
 {
 	const struct jdec_list *paths = body->paths.count > 0 ? &body->paths : &body->path;
 	json_t *data = json_object();
+	int r = 0;
 
 	if (paths->count == 0 || paths->count > CAPABILITY_PATHS_MAX) {
 		json_decref(data);
@@ -166,11 +171,15 @@ capabilities_reply(
 		return;
 	}
 	for (size_t i = 0; i < paths->count; i++)
-		(void)json_object_set_new(
+		r |= json_object_set_new(
 		    data, paths->items[i], capabilities_of(acl, paths->items[i]));
 	if (paths->count == 1)
-		(void)json_object_set_new(
+		r |= json_object_set_new(
 		    data, "capabilities", capabilities_of(acl, paths->items[0]));
+	if (r != 0) {
+		json_decref(data);
+		data = NULL;
+	}
 	api_reply_data(request, data);
 }
 

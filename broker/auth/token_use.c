@@ -195,7 +195,9 @@ auth_token_identity(struct auth *auth, const struct auth_token *token,
 	(void)snprintf(
 	    identity->entity, sizeof(identity->entity), "%s", entity != NULL ? entity : "");
 	(void)snprintf(identity->accessor, sizeof(identity->accessor), "%s", token->index.accessor);
-	if (identity->display_name == NULL || !json_is_array(identity->policies))
+	if (identity->display_name == NULL)
+		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
+	else if (!json_is_array(identity->policies))
 		r = leased_err_set(err, LEASED_ECORRUPT, "the token's record lacks its policies");
 	else
 		r = auth_acl_attach(auth, identity, err);

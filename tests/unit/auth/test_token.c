@@ -1,0 +1,380 @@
+/*
+ * Tokens: their rules, their families, their uses; and that memory may run out anywhere.
+ */
+#include "unit/auth/fixture.h"
+
+static struct auth_identity *
+as(struct fix *f, const struct token_answer *token)
+{
+	struct auth_identity *identity = login(f, token->text, NULL);
+
+	assert_non_null(identity);
+	return (identity);
+}
+
+static void
+a_token_gives_its_policies_and_is_kept_as_a_mac_only(void **state)
+{
+	struct fix *f = *state;
+	struct token_answer token = make(f, NULL, true, "app", 3600);
+	struct auth_identity *identity = as(f, &token);
+
+	assert_int_equal(token.code, 0);
+	assert_int_equal(token.ttl_s, 3600);
+	assert_false(identity->root);
+	assert_int_equal(json_array_size(identity->policies), 2); /* and default */
+	assert_null(strstr(json_string_value(json_object_get(token.data, "path")), token.text));
+	assert_true(auth_identity_left_s(f->auth, identity) == 3600);
+	auth_identity_release(identity);
+	token_answer_clear(&token);
+}
+
+static void
+a_wrong_token_is_denied_like_one_that_ended(void **state)
+{
+	struct fix *f = *state;
+	struct token_answer token = make(f, NULL, true, "app", 10);
+	struct leased_err wrong, ended;
+	char long_text[600];
+
+	memset(long_text, 'a', sizeof(long_text) - 1);
+	long_text[sizeof(long_text) - 1] = '\0';
+	assert_null(login(f, "hvs.wrong", &wrong));
+	later(f, 10500);
+	assert_null(login(f, token.text, &ended));
+	assert_int_equal(wrong.code, LEASED_EDENIED);
+	assert_string_equal(wrong.text, ended.text);
+	assert_null(login(f, long_text, &ended));
+	assert_string_equal(wrong.text, ended.text);
+	token_answer_clear(&token);
+}
+
+static void
+a_token_ends_at_its_time_and_not_before(void **state)
+{
+	struct fix *f = *state;
+	struct token_answer token = make(f, NULL, true, "app", 60);
+
+	wclock_fake_advance(&f->clock, INT64_C(59999) * 1000);
+	assert_true(passes(f, token.text));
+	wclock_fake_advance(&f->clock, 1000);
+	assert_false(passes(f, token.text)); /* before any timer has run */
+	token_answer_clear(&token);
+}
+
+static void
+a_wall_clock_that_jumps_ends_no_token(void **state)
+{
+	struct fix *f = *state;
+	struct token_answer token = make(f, NULL, true, "app", 60);
+
+	wclock_fake_jump(&f->clock, INT64_C(86400) * 1000000);
+	assert_true(passes(f, token.text));
+	wclock_fake_jump(&f->clock, INT64_C(-2) * 86400 * 1000000);
+	wclock_fake_advance(&f->clock, INT64_C(61) * 1000000);
+	assert_false(passes(f, token.text));
+	token_answer_clear(&token);
+}
+
+static void
+revoking_holds_at_once_for_the_whole_family(void **state)
+{
+	struct fix *f = *state;
+	struct token_answer token[4];
+	struct auth_identity *identity;
+	int64_t lease;
+	char owner[64];
+
+	token[0] = make(f, NULL, true, "app", 3600);
+	for (int i = 1; i < 4; i++) {
+		identity = as(f, &token[i - 1]);
+		token[i] = make(f, identity, false, NULL, 0);
+		assert_int_equal(token[i].code, 0);
+		auth_identity_release(identity);
+	}
+	(void)snprintf(owner, sizeof(owner), "token:%lld", (long long)token[3].id);
+	lease = put_lease(f, owner, "");
+	revoke(f, token[0].id);
+	for (int i = 0; i < 4; i++) {
+		assert_false(passes(f, token[i].text));
+		token_answer_clear(&token[i]);
+	}
+	later(f, 2000);
+	assert_true(lease_is_marked(f, lease));
+}
+
+/* Between the parent's mark and the job that comes for the children. */
+static void
+a_child_of_a_marked_parent_is_denied_before_any_job_has_run(void **state)
+{
+	struct fix *f = *state;
+	struct token_answer parent = make(f, NULL, true, "app", 5), child;
+	struct auth_identity *identity = as(f, &parent);
+	struct auth_token_params params = {.renewable = true, .no_parent = false};
+
+	child = make_with(f, identity, true, &params, "app");
+	assert_true(child.ttl_s <= 5); /* the truth: it ends with its parent */
+	assert_true(json_array_size(child.warnings) >= 1);
+	wclock_fake_advance(&f->clock, INT64_C(5000) * 1000);
+	assert_false(passes(f, child.text));
+	auth_identity_release(identity);
+	token_answer_clear(&parent);
+	token_answer_clear(&child);
+}
+
+static void
+a_token_that_was_just_revoked_makes_no_child(void **state)
+{
+	struct fix *f = *state;
+	struct token_answer parent = make(f, NULL, true, "app", 3600), child;
+	struct auth_identity *identity = as(f, &parent);
+
+	revoke(f, parent.id);
+	child = make(f, identity, false, NULL, 0); /* authenticated before */
+	assert_true(child.code != 0);
+	auth_identity_release(identity);
+	token_answer_clear(&parent);
+	token_answer_clear(&child);
+}
+
+static void
+generations_are_bounded(void **state)
+{
+	struct fix *f = *state;
+	struct token_answer token = make(f, NULL, true, "app", 3600), child;
+	struct auth_identity *identity;
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		identity = as(f, &token);
+		child = make(f, identity, false, NULL, 0);
+		auth_identity_release(identity);
+		token_answer_clear(&token);
+		token = child;
+		if (child.code != 0)
+			break;
+	}
+	assert_int_equal(child.code, LEASED_EINVAL);
+	assert_non_null(strstr(child.err.text, "generation"));
+	assert_true(i > 5 && i < 50);
+	token_answer_clear(&token);
+}
+
+static void
+uses_are_taken_exactly_once_each(void **state)
+{
+	struct fix *f = *state;
+	struct auth_token_params params = {.num_uses = 2};
+	struct token_answer token = make_with(f, NULL, true, &params, "app");
+	struct auth_identity *first, *second;
+
+	first = as(f, &token);
+	assert_false(first->last_use);
+	second = as(f, &token);
+	assert_true(second->last_use);
+	assert_false(passes(f, token.text));
+	auth_identity_release(first);
+	auth_identity_release(second);
+	fix_reopen_auth(f);
+	assert_false(passes(f, token.text));
+	token_answer_clear(&token);
+}
+
+static void
+rights_never_grow(void **state)
+{
+	struct fix *f = *state;
+	struct token_answer token = make(f, NULL, true, "app", 3600), child;
+	struct auth_identity *identity = as(f, &token);
+	struct auth_token_params params = {.period_s = 5};
+
+	child = make(f, identity, false, "other", 0);
+	assert_int_equal(child.code, LEASED_EINVAL);
+	assert_non_null(strstr(child.err.text, "child policies must be subset of parent"));
+	child = make(f, identity, false, "root", 0);
+	assert_int_equal(child.code, LEASED_EINVAL);
+	child = make(f, identity, true, "root", 0); /* sudo is not root */
+	assert_int_equal(child.code, LEASED_EINVAL);
+	child = make_with(f, identity, false, &params, NULL);
+	assert_int_equal(child.code, LEASED_EINVAL);
+	auth_identity_release(identity);
+	token_answer_clear(&token);
+}
+
+static void
+nothing_that_looks_like_root_is_root(void **state)
+{
+	static const char *const names[] = {"Root", "ROOT", " root", "root ", "rOOt", "root\t",
+	    "r\xd0\xbe\xd0\xbet", "root\xe2\x80\x8b", "\xef\xbd\x92oot", "root/", "\"root\""};
+	struct fix *f = *state;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct token_answer token = make(f, NULL, true, names[i], 60);
+		struct auth_identity *identity;
+
+		if (token.code == 0) {
+			identity = as(f, &token);
+			assert_false(identity->root);
+			assert_false(policy_acl_is_root(identity->acl));
+			auth_identity_release(identity);
+		}
+		token_answer_clear(&token);
+	}
+}
+
+static void
+root_is_a_flag_and_no_policy_of_that_name_can_be_written(void **state)
+{
+	struct fix *f = *state;
+	struct token_answer token = make(f, NULL, true, "root", 60);
+	struct auth_identity *identity = as(f, &token);
+
+	assert_true(identity->root);
+	assert_int_equal(json_array_size(identity->policies), 1);
+	assert_int_equal(
+	    put_policy(f, "root", "path \"a\" { capabilities = [\"deny\"] }"), LEASED_EINVAL);
+	auth_identity_release(identity);
+	token_answer_clear(&token);
+}
+
+static void
+renewing_counts_from_now_and_stops_at_the_maximum(void **state)
+{
+	struct fix *f = *state;
+	struct auth_token_params params = {
+	    .renewable = true, .ttl_s = 600, .explicit_max_ttl_s = 1200};
+	struct token_answer token = make_with(f, NULL, true, &params, "app"), renewed;
+
+	later(f, 100000);
+	renewed = renew(f, token.id, 900);
+	assert_int_equal(renewed.code, 0);
+	assert_int_equal(renewed.ttl_s, 900);
+	token_answer_clear(&renewed);
+	renewed = renew(f, token.id, 3600);
+	assert_int_equal(renewed.ttl_s, 1100);
+	assert_int_equal(json_array_size(renewed.warnings), 1);
+	token_answer_clear(&renewed);
+	wclock_fake_advance(&f->clock, INT64_C(1100) * 1000000);
+	assert_false(passes(f, token.text));
+	assert_true(renew(f, token.id, 60).code != 0); /* the dead stay dead */
+	assert_false(passes(f, token.text));
+	token_answer_clear(&token);
+}
+
+static void
+a_revocation_beats_a_renewal(void **state)
+{
+	struct fix *f = *state;
+	struct token_answer token = make(f, NULL, true, "app", 600), renewed;
+
+	revoke(f, token.id);
+	renewed = renew(f, token.id, 900);
+	assert_true(renewed.code != 0);
+	later(f, 3000);
+	assert_false(passes(f, token.text));
+	token_answer_clear(&token);
+	token_answer_clear(&renewed);
+}
+
+static void
+an_accessor_finds_the_token_and_kin_is_told_from_strangers(void **state)
+{
+	struct fix *f = *state;
+	struct token_answer parent = make(f, NULL, true, "app", 600), child, stranger;
+	struct auth_identity *mine, *theirs;
+	struct auth_token found = {0};
+	struct leased_err err;
+	struct auth_token_params orphan = {.renewable = true, .no_parent = true};
+
+	mine = as(f, &parent);
+	child = make(f, mine, false, NULL, 0);
+	/* Both come from one entity here, so that the stranger is a user of its own. */
+	stranger = make_with(f, NULL, true, &orphan, "app");
+	theirs = as(f, &stranger);
+	theirs->entity[0] = mine->entity[0] = '\0';
+	assert_int_equal(auth_token_find_accessor(f->auth, child.accessor, &found, &err), 0);
+	assert_int_equal(found.index.id, child.id);
+	assert_int_equal(json_object_set_new(found.row->data, "entity", json_string("")), 0);
+	assert_true(auth_token_is_kin(f->auth, mine, &found));
+	assert_false(auth_token_is_kin(f->auth, theirs, &found));
+	auth_token_clear(&found);
+	assert_int_equal(
+	    auth_token_find_accessor(f->auth, "AAAAAAAAAAAAAAAAAAAAAAAA", &found, &err),
+	    LEASED_ENOENT);
+	auth_identity_release(mine);
+	auth_identity_release(theirs);
+	token_answer_clear(&parent);
+	token_answer_clear(&child);
+	token_answer_clear(&stranger);
+}
+
+static void
+a_wished_id_is_taken_once(void **state)
+{
+	struct fix *f = *state;
+	char id[] = "wished";
+	struct auth_token_params params = {.id = id};
+	struct token_answer token = make_with(f, NULL, true, &params, "app"), again;
+
+	assert_string_equal(token.text, "wished");
+	again = make_with(f, NULL, true, &params, "app");
+	assert_int_equal(again.code, LEASED_EINVAL);
+	assert_true(passes(f, "wished"));
+	token_answer_clear(&token);
+}
+
+static int
+make_without_memory(void *arg)
+{
+	struct fix *f = arg;
+	struct token_answer answer = {0};
+	struct auth_token_params params = {.renewable = true, .ttl_s = 60};
+	char name[] = "app", *items[] = {name};
+	struct auth_identity *identity;
+	int code;
+
+	params.policies.items = items;
+	params.policies.count = 1;
+	answer = make_with(f, NULL, true, &params, NULL);
+	code = answer.code;
+	if (code == 0) {
+		identity = login(f, answer.text, &answer.err);
+		code = identity != NULL ? 0 : answer.err.code;
+		auth_identity_release(identity);
+	}
+	token_answer_clear(&answer);
+	return (code);
+}
+
+static void
+running_out_of_memory_makes_no_half_token(void **state)
+{
+	assert_true(failalloc_each(make_without_memory, *state) > 10);
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
+	const struct CMUnitTest tests[] = {
+	    T(a_token_gives_its_policies_and_is_kept_as_a_mac_only),
+	    T(a_wrong_token_is_denied_like_one_that_ended),
+	    T(a_token_ends_at_its_time_and_not_before),
+	    T(a_wall_clock_that_jumps_ends_no_token),
+	    T(revoking_holds_at_once_for_the_whole_family),
+	    T(a_child_of_a_marked_parent_is_denied_before_any_job_has_run),
+	    T(a_token_that_was_just_revoked_makes_no_child),
+	    T(generations_are_bounded),
+	    T(uses_are_taken_exactly_once_each),
+	    T(rights_never_grow),
+	    T(nothing_that_looks_like_root_is_root),
+	    T(root_is_a_flag_and_no_policy_of_that_name_can_be_written),
+	    T(renewing_counts_from_now_and_stops_at_the_maximum),
+	    T(a_revocation_beats_a_renewal),
+	    T(an_accessor_finds_the_token_and_kin_is_told_from_strangers),
+	    T(a_wished_id_is_taken_once),
+	    T(running_out_of_memory_makes_no_half_token),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
