@@ -13,8 +13,8 @@
 #include "config.h"
 #include "sql.h"
 
-#define SESSIONS_MAX 512
-#define SUSPECTS_MAX 64
+#define SESSIONS_MAX 4096
+#define SUSPECTS_MAX 4096
 #define SUSPECT_AFTER_MS 100 /* a starting backend or worker is listed well before that */
 #define PATIENCE_MS 1000     /* how long sessions are waited for */
 #define ANSWER_MARGIN_MS 300 /* what is left of the call's deadline for the answer */
@@ -35,6 +35,7 @@ struct look {
 	size_t session_count;
 	int suspects[SUSPECTS_MAX];
 	size_t suspect_count;
+	bool is_cut; /* there were more: nothing can be said of anybody */
 };
 
 static int64_t
@@ -69,6 +70,12 @@ nologin_one(struct postgresql *plugin, struct leased_call *call, struct postgres
 	const char *admin = plugin->config->username;
 	int r;
 
+	if (leased_call_remaining_ms(call) < ANSWER_MARGIN_MS) {
+		(void)leased_err_set(&account->err, LEASED_ETIMEDOUT,
+		    "the call had no time left for it; it is tried again");
+		postgresql_account_fail(account);
+		return;
+	}
 	postgresql_sql_begin(&sql, &plugin->main, call);
 	add_nologin(&sql, account);
 	r = postgresql_query(&plugin->main, call, POSTGRESQL_READS, &sql, NULL, &account->err);
@@ -175,6 +182,7 @@ look_now(struct postgresql *plugin, struct leased_call *call,
 	postgresql_sql_add(&sql, ")");
 	r = postgresql_query(&plugin->main, call, POSTGRESQL_READS, &sql, &rows, err);
 	look->session_count = look->suspect_count = 0;
+	look->is_cut = false;
 	for (row = 0; r == 0 && row < PQntuples(rows); row++) {
 		uint32_t role = (uint32_t)strtoul(PQgetvalue(rows, row, 1), NULL, 10);
 
@@ -183,6 +191,8 @@ look_now(struct postgresql *plugin, struct leased_call *call,
 			look->sessions[look->session_count++] = (struct session){pid, role};
 		else if (role == 0 && look->suspect_count < SUSPECTS_MAX)
 			look->suspects[look->suspect_count++] = pid;
+		else
+			look->is_cut = true;
 	}
 	PQclear(rows);
 	postgresql_sql_clear(&sql);
@@ -305,7 +315,12 @@ fail_unfinished(struct postgresql *plugin, struct postgresql_accounts *accounts,
 		account = &accounts->items[i];
 		if (!is_watched(account))
 			continue;
-		if (has_session(account, look, &pid)) {
+		if (look->is_cut || first->is_cut) {
+			(void)leased_err_set(&account->err, LEASED_EREFUSED,
+			    "the server has more sessions than can be followed at once; it is "
+			    "tried again");
+			postgresql_account_fail(account);
+		} else if (has_session(account, look, &pid)) {
 			if (account->err.code == 0)
 				(void)leased_err_set(&account->err, LEASED_EREFUSED,
 				    "session %d did not end within %d s; it is tried again", pid,
@@ -322,6 +337,13 @@ fail_unfinished(struct postgresql *plugin, struct postgresql_accounts *accounts,
 	}
 }
 
+static bool
+is_clean(const struct look *first, const struct look *look)
+{
+	return (look->session_count == 0 && first->suspect_count == 0 && !look->is_cut &&
+		!first->is_cut);
+}
+
 /* Looks, ends, looks again, until two looks in a row show nothing. */
 static int
 end_all_sessions(struct postgresql *plugin, struct leased_call *call,
@@ -335,8 +357,7 @@ end_all_sessions(struct postgresql *plugin, struct leased_call *call,
 		return (r);
 	*look = *first;
 	for (;;) {
-		clean_looks =
-		    look->session_count == 0 && first->suspect_count == 0 ? clean_looks + 1 : 0;
+		clean_looks = is_clean(first, look) ? clean_looks + 1 : 0;
 		if (clean_looks == 2)
 			return (0);
 		if (clean_looks == 0) {

@@ -304,7 +304,7 @@ postgresql_renew(void *ctx, struct leased_call *call, struct leased_err *err)
 		*err = account->err;
 		return (err->code);
 	}
-	if (account->oid == 0)
+	if (account->oid == 0 || (account->handle != 0 && account->handle != account->oid))
 		return (
 		    leased_err_set(err, LEASED_ENOENT, "there is no role \"%s\"", account->name));
 	slots.name = account->name;

@@ -13,7 +13,6 @@
 #include "config.h"
 #include "sql.h"
 
-#define DATABASES_MAX 128
 #define NAMED_MAX 3 /* objects that an error names */
 
 /* Rows of pg_shdepend that are about the role, as far as they can be seen from here. */
@@ -105,8 +104,8 @@ each_database(struct release *release, database_work work, struct leased_err *er
 	postgresql_sql_format(&sql,
 	    "SELECT d.datname FROM pg_catalog.pg_database d WHERE d.datname = "
 	    "pg_catalog.current_database() OR "
-	    "d.oid IN (SELECT s.dbid " DEPENDENCIES ") ORDER BY d.datname LIMIT %d",
-	    (unsigned)release->account->oid, DATABASES_MAX);
+	    "d.oid IN (SELECT s.dbid " DEPENDENCIES ") ORDER BY d.datname",
+	    (unsigned)release->account->oid);
 	r = postgresql_query(main, release->call, POSTGRESQL_READS, &sql, &rows, err);
 	for (row = 0; r == 0 && row < PQntuples(rows); row++)
 		r = in_database(release, PQgetvalue(rows, row, 0), work, err);
@@ -410,6 +409,9 @@ postgresql_owned_explain(struct postgresql *plugin, struct leased_call *call,
 
 	if ((r = each_database(&release, name_objects, err)) != 0)
 		return (r);
+	if (release.named[0] == '\0')
+		return (leased_err_set(
+		    err, LEASED_EREFUSED, "something depended on the role; it is tried again"));
 	return (leased_err_set(err, LEASED_EREFUSED,
 	    "objects depend on the role: %.380s; drop or reassign them (role option "
 	    "owned_objects), or let their "

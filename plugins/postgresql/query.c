@@ -181,14 +181,17 @@ postgresql_query(struct postgresql_session *session, const struct leased_call *c
 	struct answer answer = {NULL, NULL, NULL, false};
 	int r;
 
-	if ((r = check_sql(sql, err)) != 0)
-		return (r);
-	if (leased_call_remaining_ms(call) == 0)
-		return (leased_err_set(err, LEASED_ETIMEDOUT, "the call's deadline has passed"));
 	if (session->connection == NULL)
 		return (
 		    leased_err_set(err, LEASED_EUNAVAIL, "there is no connection to the database"));
 	session->sqlstate[0] = '\0';
+	r = check_sql(sql, err);
+	if (r == 0 && leased_call_remaining_ms(call) == 0)
+		r = leased_err_set(err, LEASED_ETIMEDOUT, "the call's deadline has passed");
+	if (r != 0) {
+		roll_back(session->connection);
+		return (r);
+	}
 	if (PQsendQuery(session->connection, sql->text))
 		read_answer(session->connection, &answer);
 	if (PQstatus(session->connection) != CONNECTION_OK) {
@@ -199,6 +202,9 @@ postgresql_query(struct postgresql_session *session, const struct leased_call *c
 			r = leased_err_set(err, LEASED_EREFUSED,
 			    "a statement is a COPY from the client, which cannot work here");
 		roll_back(session->connection);
+	} else if (answer.rows == NULL && answer.command == NULL) {
+		roll_back(session->connection);
+		r = leased_err_set(err, LEASED_EUNAVAIL, "libpq did not send a query");
 	} else if (ret_result != NULL) {
 		*ret_result = answer.rows != NULL ? answer.rows : answer.command;
 		*(answer.rows != NULL ? &answer.rows : &answer.command) = NULL;

@@ -242,6 +242,16 @@ def test_a_renewal_of_an_account_that_is_gone_is_not_found(plugin):
     assert failed.value.code == "not_found"
 
 
+def test_a_role_that_somebody_made_anew_under_the_name_is_not_renewed(server, plugin):
+    account = plugin.mint()
+    server.sql(f"DROP ROLE {quote_ident(account.name)}; CREATE ROLE {quote_ident(account.name)} LOGIN VALID UNTIL '2001-01-01'")
+    with pytest.raises(CallFailed) as failed:
+        plugin.renew(account, 60)
+    assert failed.value.code == "not_found"
+    assert server.value("SELECT rolvaliduntil < now() FROM pg_roles WHERE rolname = %s", account.name) is True
+    plugin.end(account)
+
+
 def test_a_renewal_may_be_repeated_and_go_either_way(server, plugin):
     account = plugin.mint()
     for seconds in (7200, 60, 7200, 7200):
