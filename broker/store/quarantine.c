@@ -147,6 +147,9 @@ on_report_done(struct store_op *op, int result, const struct leased_err *err)
 		log_error("a row of the store is damaged and in quarantine",
 		    LOG_S("table", report->table), LOG_I("row", report->key),
 		    LOG_S("reason", report->reason), LOG_S("account", report->account));
+	} else if (result == 0 && report->account != NULL) {
+		/* The lease was written anew meanwhile; should that be bad too, it is news. */
+		reports_remove(report->store, report->table, report->key);
 	} else if (result != 0) {
 		/* It will be met again, and reported again. */
 		reports_remove(report->store, report->table, report->key);

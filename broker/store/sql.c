@@ -4,6 +4,7 @@
  * it; a connection belongs to one thread.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -91,11 +92,19 @@ store_sql_error(struct store_db *db, int sqlite_code, struct leased_err *err)
 		return (leased_err_set(err, LEASED_ETOOBIG, "too big for the store"));
 	case SQLITE_CANTOPEN:
 	case SQLITE_PERM:
-		return (leased_err_set(err, LEASED_EIO, "cannot open the store's file: %s (%s)",
-		    why, strerror(sqlite3_system_errno(db->sqlite))));
+		return (
+		    leased_err_set(err, LEASED_EUNAVAIL, "cannot open the store's file: %s (%s)",
+			why, strerror(sqlite3_system_errno(db->sqlite))));
 	default:
 		return (bug(err, "SQLite gave %d: %s", sqlite_code, why));
 	}
+}
+
+/* SQLite's count of its memory is one lock for all threads, and nobody reads it. */
+static void
+configure(void)
+{
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
 int
@@ -104,8 +113,10 @@ store_sql_open(struct store *store, const char *path, enum store_sql_role role,
 {
 	struct store_db *db = calloc(1, sizeof(*db));
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	int rc, r = 0;
 
+	pthread_once(&once, configure);
 	if (db == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "no memory to open the store"));
 	db->store = store;

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/log.h"
 #include "store/queue.h"
 #include "store/sql.h"
 #include "store/store.h"
@@ -43,6 +44,7 @@ struct store {
 	struct seal *seal;
 	char tag[STORE_TAG_LEN + 1], cluster_id[ID_UUID_SIZE];
 	int64_t epoch;
+	struct log_limit failed_log; /* writer */
 	uint64_t seals_kept; /* writer: the count of seals that is on disk, ahead of the true one */
 	struct store_files files;
 	/* Inline: one database, all three the same. */

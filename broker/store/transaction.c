@@ -61,8 +61,8 @@ op_run(struct store *store, struct store_txn *txn, struct store_op *op, struct l
 	op->result = op->run(op, txn, &op->err);
 	/* SQLite rolls the whole back by itself on a full or failed disk. */
 	if (sqlite3_get_autocommit(store->writer_db->sqlite) != 0)
-		return (op->result != 0 ? leased_err_set(err, op->result, "%s", op->err.text)
-					: leased_err_set(err, LEASED_EIO, "the transaction ended"));
+		return (leased_err_set(err, op->result != 0 ? op->result : LEASED_EUNAVAIL, "%s",
+		    op->result != 0 ? op->err.text : "SQLite ended the transaction"));
 	if (op->result != 0) {
 		txn->next_lease_id = 0;
 		if ((r = store_sql_run(txn->db, "ROLLBACK TO op", SQL_NO_ARGS, NULL, err)) != 0)
@@ -141,12 +141,15 @@ commit(struct store *store, struct leased_err *err)
 static void
 failed(struct store *store, struct store_op_queue *batch, int code, const struct leased_err *err)
 {
+	uint64_t left_out = 0;
+
 	if (code == LEASED_EIO)
 		store_fail_stop(store, err);
 	if (code == LEASED_ENOSPC)
 		store_health_failed(store, code, err);
-	else
-		log_error("a transaction of the store failed", LOG_ERR(err));
+	else if (log_limited(&store->failed_log, &left_out))
+		log_error(
+		    "a transaction of the store failed", LOG_ERR(err), LOG_I("left_out", left_out));
 	for (struct store_op *op = batch->first; op != NULL; op = op->next) {
 		if (op->result != 0)
 			continue;
