@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/defer.h"
@@ -212,17 +213,33 @@ on_stream_end(struct bufferevent *stream, short what, void *arg)
 
 /* ---- what it is told ---- */
 
+/* As much as the socket takes at once: no copy, and no turn of the loop. */
+static size_t
+write_now(struct worker *worker, const uint8_t *bytes, size_t len)
+{
+	ssize_t sent;
+
+	if (evbuffer_get_length(bufferevent_get_output(worker->stream)) > 0)
+		return (0);
+	sent = send(bufferevent_getfd(worker->stream), bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return (sent > 0 ? (size_t)sent : 0); /* an error is told by the stream's own event */
+}
+
 static int
 write_message(struct worker *worker, const json_t *message, struct leased_err *err)
 {
 	uint8_t *bytes = NULL;
-	size_t len = 0;
+	size_t len = 0, sent;
 	int r;
 
 	if ((r = frame_encode(message, &bytes, &len, err)) != 0)
 		return (r);
-	if (bufferevent_write(worker->stream, bytes, len) != 0)
+	sent = write_now(worker, bytes, len);
+	if (sent < len && bufferevent_write(worker->stream, bytes + sent, len - sent) != 0) {
 		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
+		if (sent > 0)
+			plugin_worker_kill(worker, err->text); /* it has half a frame */
+	}
 	frame_free(bytes, len);
 	return (r);
 }
