@@ -41,7 +41,11 @@ struct plugin_port;
 struct plugin_call;
 struct plugin_session_ack;
 
-/* How a call ended. result is borrowed for the callback and NULL unless code is 0. */
+/*
+ * How a call ended. result is borrowed for the callback and NULL unless code is 0. In back-off code
+ * is EUNAVAIL, and err keeps the code and words of what the backend said when it was opened. A call
+ * that found no free worker in time is ETIMEDOUT with not_sent.
+ */
 struct plugin_outcome {
 	int code; /* 0 or a leased_code: what the worker said, or ETIMEDOUT, ECRASHED, EUNAVAIL,
 		     ECANCELED of our own */
@@ -91,7 +95,8 @@ struct plugin_port {
 /*
  * Starts a call; takes params. timeout_ms 0: the operation's own (design.md section 4). done comes
  * exactly once, never before this returns. Mints go first and have a slot of their own; calls wait
- * their turn in the pool, the time in the queue counts. NULL: out of memory (params are freed).
+ * their turn in the pool, the time in the queue counts. NULL: out of memory, or the port was closed
+ * (params are freed).
  */
 struct plugin_call *plugin_call_start(struct plugin_port *port, enum plugin_op op, json_t *params,
     unsigned timeout_ms, plugin_done done, void *arg);
