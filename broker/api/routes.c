@@ -26,7 +26,7 @@ const struct api_route api_routes[] = {
 
     /* mounts */
     ROUTE("sys/mounts", API_READ, API_INJECT, api_sys_mounts),
-    ROUTE("sys/mounts/:path/tune", API_READ, API_INJECT, api_sys_mount_tune),
+    ROUTE("sys/mounts/:path/tune", API_READ | API_WRITE, API_INJECT, api_sys_mount_tune),
     ROUTE("sys/mounts/*", API_READ | API_WRITE | API_DELETE, API_INJECT, api_sys_mount),
     ROUTE("sys/auth", API_READ, API_INJECT, api_sys_auth),
     ROUTE("sys/auth/*", API_READ, API_INJECT | API_SUDO, api_sys_auth_mount),

@@ -219,7 +219,7 @@ lease_revoke_row(struct api_request *request, const struct store_lease *row, boo
 static bool
 lease_was_mine(const struct api_request *request, const char *lease_id)
 {
-	const char *last = strrchr(lease_id, '/'), *owner, *entity;
+	const char *last = strrchr(lease_id, '/'), *owner, *entity, *random;
 	struct store_tombstone *tombstone = NULL;
 	const struct auth_identity *identity = request->identity;
 	struct leased_err err;
@@ -232,6 +232,9 @@ lease_was_mine(const struct api_request *request, const char *lease_id)
 		return (false);
 	if (store_tombstone_get(store_db(request->api->config.store), id, &tombstone, &err) != 0)
 		return (false);
+	random = json_string_value(json_object_get(tombstone->data, "random"));
+	if (random == NULL || strcmp(random, last + 1 + 8) != 0)
+		goto out;
 	owner = json_string_value(json_object_get(tombstone->data, "owner"));
 	entity = json_string_value(json_object_get(tombstone->data, "entity"));
 	(void)snprintf(mine, sizeof(mine), "token:%lld", (long long)identity->token);
@@ -242,6 +245,7 @@ lease_was_mine(const struct api_request *request, const char *lease_id)
 	    ((owner != NULL && strcmp(owner, mine) == 0) ||
 		(entity != NULL && strcmp(entity, identity->entity) == 0)))
 		own = true;
+out:
 	store_tombstone_free(tombstone);
 	return (own);
 }

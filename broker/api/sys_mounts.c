@@ -143,10 +143,18 @@ void
 api_sys_mount_tune(struct api_request *request)
 {
 	const struct api_config *config = &request->api->config;
-	json_t *mounts = all_mounts(request->api), *info, *tune;
-	char *key = mount_key(request->captures[0]);
+	json_t *mounts, *info, *tune;
 	int64_t ttl_s, max_s;
+	char *key;
 
+	if (request->operation == API_WRITE) {
+		api_reply_refuse(request, LEASED_EINVAL,
+		    "tuning a mount is not available in this version: give its roles their own "
+		    "default_ttl and max_ttl");
+		return;
+	}
+	mounts = all_mounts(request->api);
+	key = mount_key(request->captures[0]);
 	info = json_object_get(mounts, key != NULL ? key : "");
 	if (info == NULL) {
 		api_reply_refuse(

@@ -1,0 +1,126 @@
+"""Whose lease it is: users of the machine and tokens mint, see, renew and end their own, on a real server."""
+
+import os
+
+import pytest
+
+from daemon import poll
+from job import Credential, Job, gone
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="acting as another user needs root")
+ALICE, BOB = 4321, 4322
+POLICY = 'path "database/creds/app" { capabilities = ["read"] }'
+
+
+@pytest.fixture(scope="module")
+def job(server):
+    with Job(server) as running:
+        running.set_up()
+        assert running.leased.put("sys/policies/acl/shop", {"policy": POLICY}).status == 204
+        assert running.leased.post("auth/unix/role/shop", {"bound_uids": [ALICE, BOB], "policies": ["shop"],
+                                                           "max_leases": 2}).status == 204
+        yield running
+
+
+def ask(job, uid, method, path, body=None, **kwargs):
+    return job.leased.request_as(uid, 0, method, path, body, **kwargs)
+
+
+def mint(job, uid):
+    answer = ask(job, uid, "GET", "database/creds/app")
+    assert answer.status == 200, answer
+    return Credential(answer)
+
+
+def mine(job, uid):
+    return [lease["lease_id"] for lease in ask(job, uid, "GET", "sys/leases/mine").data["leases"]]
+
+
+def test_a_user_without_a_token_has_its_login_and_ends_it(job, server):
+    credential = mint(job, ALICE)
+    assert server.can_login(credential.user, credential.password)
+    assert mine(job, ALICE) == [credential.lease_id] and mine(job, BOB) == []
+    looked = ask(job, ALICE, "PUT", "sys/leases/lookup", {"lease_id": credential.lease_id})
+    assert looked.data["state"] == "live" and looked.data["owner"].startswith("entity:")
+    renewed = ask(job, ALICE, "PUT", "sys/leases/renew", {"lease_id": credential.lease_id})
+    assert renewed.status == 200 and renewed.json["data"] is None and renewed.json["lease_duration"] > 3000
+    assert ask(job, ALICE, "PUT", "sys/leases/revoke", {"lease_id": credential.lease_id}).status == 204
+    assert gone(job, credential) and mine(job, ALICE) == []
+    again = ask(job, ALICE, "PUT", "sys/leases/revoke", {"lease_id": credential.lease_id})
+    assert again.status == 204  # it was hers, and is gone
+
+
+def test_nobody_else_can_touch_it(job, server):
+    credential = mint(job, ALICE)
+    body = {"lease_id": credential.lease_id}
+    assert ask(job, BOB, "PUT", "sys/leases/lookup", body).status == 400
+    assert ask(job, BOB, "PUT", "sys/leases/renew", body).status == 400
+    answer = ask(job, BOB, "PUT", "sys/leases/revoke", body)
+    assert answer.status == 200 and "nothing was revoked" in answer.warnings[0]
+    assert server.can_login(credential.user, credential.password)
+    assert job.leased.put("sys/leases/revoke", body).status == 204  # root may
+    assert gone(job, credential)
+
+
+def test_the_cap_of_an_identity_is_exact(job):
+    credentials = [mint(job, ALICE), mint(job, ALICE)]
+    answer = ask(job, ALICE, "GET", "database/creds/app")
+    assert answer.status == 429 and "max_leases" in answer.error
+    mint_of_bob = mint(job, BOB)
+    for uid, credential in ((ALICE, credentials[0]), (ALICE, credentials[1]), (BOB, mint_of_bob)):
+        assert ask(job, uid, "PUT", "sys/leases/revoke", {"lease_id": credential.lease_id}).status == 204
+    assert job.revoke(mint_again := mint(job, ALICE)).status == 204 and mint_again
+
+
+def test_what_a_token_made_ends_with_it(job, server):
+    leased = job.leased
+    made = leased.post("auth/token/create", {"policies": ["shop", "default"], "ttl": "1h"}).auth["client_token"]
+    credential = Credential(leased.get("database/creds/app", token=made))
+    child = leased.post("auth/token/create", {"policies": ["shop"], "ttl": "2s", "no_parent": True}).auth["client_token"]
+    short = leased.get("database/creds/app", token=child)
+    assert short.json["lease_duration"] <= 2 and short.warnings  # the truth: the token ends first
+    assert leased.post("auth/token/revoke-self", token=made).status == 204
+    poll(lambda: gone(job, credential), 10, what="the end of the token's login")
+    poll(lambda: gone(job, Credential(short)), 10, what="the end of the short token's login")
+
+
+def test_the_last_use_of_a_token_gets_no_login(job, server):
+    made = job.leased.post("auth/token/create", {"policies": ["shop"], "num_uses": 1}).auth["client_token"]
+    answer = job.leased.get("database/creds/app", token=made)
+    assert answer.status == 400 and "one use left" in answer.error and answer.data is None
+    poll(lambda: job.accounts() == [], 10, what="the end of what was made")
+
+
+def test_lists_and_counts(job):
+    credentials = [mint(job, ALICE), mint(job, BOB)]
+    leased = job.leased
+    assert leased.list("sys/leases/lookup/database").data["keys"] == ["creds/"]
+    keys = leased.list("sys/leases/lookup/database/creds/app").data["keys"]
+    assert sorted(f"database/creds/app/{key}" for key in keys) == sorted(c.lease_id for c in credentials)
+    counts = leased.get("sys/leases/count").data
+    assert counts["lease_count"] == 2 and list(counts["counts"].values()) == [2]
+    assert leased.put("sys/leases/revoke-prefix/database/creds/app").status == 204
+    assert all(gone(job, credential) for credential in credentials)
+    assert leased.list("sys/leases/lookup/database/creds/app").status == 404
+
+
+def test_head_never_mints(job):
+    answer = job.leased.request("HEAD", "database/creds/app")
+    assert answer.status == 405 and answer.body == b""
+    assert job.accounts() == []
+
+
+def test_no_secret_is_in_logs_or_command_lines(job):
+    credential = mint(job, ALICE)
+    token = job.leased.root_token
+    output = job.leased.output()
+    assert credential.password not in output and token not in output
+    for pid in os.listdir("/proc"):
+        if pid.isdigit():
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    command = file.read()
+            except OSError:
+                continue
+            assert credential.password.encode() not in command and token.encode() not in command
+    assert job.revoke(credential).status == 204
