@@ -10,7 +10,8 @@ struct lease_session {
 	char worker[64], session[160];
 	bool inherited; /* of an earlier run */
 	bool dead;      /* to be reaped */
-	bool reaping, stored;
+	bool reaping;
+	bool unrecorded; /* in use all the same: the disk is full */
 	TAILQ_ENTRY(lease_session) entry;
 };
 TAILQ_HEAD(lease_session_list, lease_session);
@@ -35,7 +36,7 @@ struct lease_connection {
 	struct lease_session_list sessions;
 	struct plugin_call *reap_call;
 	unsigned reap_fails;
-	int64_t reap_ms;
+	int64_t reap_ms, record_ms;
 	UT_hash_handle hh;
 };
 struct lease_connection *lease_connection_get(struct leases *leases, int64_t id);
@@ -51,6 +52,14 @@ int64_t lease_back_off_ms(struct leases *leases, int64_t fails);
 void lease_fence(struct lease *lease, const struct plugin_outcome *outcome);
 bool lease_fenced(struct leases *leases, const struct store_lease *row, const char *run);
 void lease_fence_drop(struct leases *leases, int64_t id);
+void lease_fences_clear(struct leases *leases);
+/* Those of earlier runs are read once for each connection; false: not known yet, nobody may pass.
+ */
+bool lease_sessions_known(struct lease_connection *connection);
+/* A worker's sessions of now are to be reaped. */
+void lease_sessions_die(struct lease_connection *connection, const char *worker);
+/* False: mints must wait. */
+bool lease_sessions_recorded(const struct lease_connection *connection);
 void lease_sessions_step(struct lease_connection *connection, int64_t now_ms);
 void lease_sessions_clear(struct leases *leases);
 

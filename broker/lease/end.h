@@ -23,6 +23,8 @@ void lease_end_removed(struct lease *lease);
 void lease_end_refused(struct lease *lease, const struct leased_err *why);
 void lease_end_parked(struct leases *leases, int64_t now_ms);
 void lease_end_clear(struct leases *leases);
+/* Its disarm or remove came to an end; failure says how. */
+void lease_look_over(struct lease *lease);
 void lease_looks(struct leases *leases, int64_t now_ms);
 /* In a transaction: gives back what the lease holds of its caps; all, or all but the ceiling. */
 int lease_caps_give(

@@ -15,8 +15,6 @@
 #define PARKED_MAX 4096
 #define PARK_MS 1000
 #define LOOK_AGAIN_MS (INT64_C(600) * 1000)
-#define LOOK_EVERY_MS 30000
-#define LOOK_MAX 64
 
 int
 lease_caps_give(struct lease_data *data, struct store_txn *txn, bool all, struct leased_err *err)
@@ -128,28 +126,12 @@ lease_end_parked(struct leases *leases, int64_t now_ms)
 	}
 }
 
-/* ---- a second look at an account that is gone ---- */
-
-static int
-looked_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
-{
-	return (store_tombstone_looked(txn, lease->id, err));
-}
-
-static void
-on_looked(struct lease *lease, int result, const struct leased_err *err)
-{
-	if (result != 0 && result != LEASED_ENOENT)
-		log_warn("a second look could not be written down", LOG_ERR(err));
-	lease_release(lease);
-}
-
 void
 lease_end_removed(struct lease *lease)
 {
 	FAILPOINT(lease_expire_before_gone);
 	if (lease->doing == LEASE_LOOKING)
-		lease_write(lease, looked_run, on_looked);
+		lease_look_over(lease);
 	else
 		lease_write(lease, lease_gone_run, on_gone);
 }
@@ -209,6 +191,10 @@ lease_end_disarmed(struct lease *lease, const json_t *result)
 		lease_end_queue(lease);
 		return;
 	}
+	if (lease->doing == LEASE_QUARANTINED) {
+		lease_look_over(lease);
+		return;
+	}
 	lease_write(lease, disarmed_run, on_disarmed);
 }
 
@@ -265,8 +251,9 @@ lease_end_refused(struct lease *lease, const struct leased_err *why)
 		    LOG_I("row", lease->id), LOG_S("account", lease->row->account),
 		    LOG_I("connection", lease->connection), LOG_ERR(why),
 		    LOG_I("left_out", left_out));
-	if (lease->doing == LEASE_LOOKING) {
-		lease_release(lease);
+	if (lease->doing == LEASE_LOOKING || lease->doing == LEASE_QUARANTINED) {
+		lease->failure = *why;
+		lease_look_over(lease);
 		return;
 	}
 	if (disarmed)
@@ -275,57 +262,4 @@ lease_end_refused(struct lease *lease, const struct leased_err *why)
 	lease->failure = *why;
 	lease->retry_ms = leases_now_ms(leases) + lease_back_off_ms(leases, lease->data.fails + 1);
 	lease_write(lease, refused_run, on_refused);
-}
-
-/* ---- looks: tombstones whose call was cut ---- */
-
-static struct lease *
-look_new(struct leases *leases, const struct store_tombstone *tombstone)
-{
-	struct lease *lease = lease_new(leases, LEASE_LOOKING);
-	struct store_lease *row = calloc(1, sizeof(*row));
-	struct leased_err err = LEASED_ERR_INIT;
-
-	if (lease == NULL || row == NULL || (row->account = strdup(tombstone->account)) == NULL) {
-		free(row);
-		goto failed;
-	}
-	lease->row = row;
-	lease->id = row->id = tombstone->id;
-	lease->connection = row->connection = tombstone->connection;
-	lease->data.role_version =
-	    json_integer_value(json_object_get(tombstone->data, "role_version"));
-	lease->data.failed_mint = json_is_true(json_object_get(tombstone->data, "failed_mint"));
-	lease->state = LEASE_INTENT;
-	if (lease_role_load(lease, &err) == 0 && lease_busy_add(lease))
-		return (lease);
-failed:
-	if (lease != NULL)
-		lease_release(lease);
-	return (NULL);
-}
-
-void
-lease_looks(struct leases *leases, int64_t now_ms)
-{
-	struct store_tombstone **tombstones = NULL;
-	struct leased_err err = LEASED_ERR_INIT;
-	struct lease *lease;
-	size_t count = 0;
-
-	if (now_ms < leases->look_ms)
-		return;
-	leases->look_ms = now_ms + LOOK_EVERY_MS;
-	if (store_tombstone_due(
-		store_db(leases->config.store), now_ms, LOOK_MAX, &tombstones, &count, &err) != 0) {
-		log_warn("tombstones cannot be read; it is tried again", LOG_ERR(&err));
-		return;
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (lease_busy(leases, tombstones[i]->id) == NULL &&
-		    (lease = look_new(leases, tombstones[i])) != NULL)
-			lease_end_queue(lease);
-		store_tombstone_free(tombstones[i]);
-	}
-	free(tombstones);
 }

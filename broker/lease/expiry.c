@@ -3,6 +3,9 @@
  * time, and starts its end. Holds no list of leases. A row that is busy or fenced is passed over
  * and looked at again soon. A connection whose port is not ready is skipped whole, without a write.
  */
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "lease/private.h"
@@ -37,11 +40,8 @@ row_end(struct leases *leases, struct store_lease *row, bool urgent)
 
 	if (lease_busy(leases, row->id) != NULL)
 		goto no;
-	if (lease_data_decode(row->data, &data, &err) != 0) {
-		log_error("a lease cannot be ended: its record does not decode",
-		    LOG_I("row", row->id), LOG_S("account", row->account), LOG_ERR(&err));
-		goto no;
-	}
+	if (lease_data_decode(row->data, &data, &err) != 0)
+		memset(&data, 0, sizeof(data)); /* its account is ended all the same */
 	if (may_be_minted_yet(leases, row, &data, leases_now_ms(leases)) ||
 	    lease_fenced(leases, row, data.run))
 		goto no;

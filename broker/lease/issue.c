@@ -248,6 +248,7 @@ static int
 ready(struct leases *leases, int64_t connection, struct leased_err *err)
 {
 	struct plugin_port *port = leases->config.port_for(leases->config.arg, connection);
+	struct lease_connection *known = lease_connection_get(leases, connection);
 	struct store_health health = {0};
 
 	if (leases->freeing)
@@ -256,7 +257,7 @@ ready(struct leases *leases, int64_t connection, struct leased_err *err)
 		return (leased_err_set(err, LEASED_EUNAVAIL,
 		    "the connection is not open yet; its backend may be down"));
 	store_health_get(leases->config.store, &health);
-	if (health.code == LEASED_ENOSPC)
+	if (health.code == LEASED_ENOSPC || (known != NULL && !lease_sessions_recorded(known)))
 		return (leased_err_set(err, LEASED_ENOSPC,
 		    "the disk of the store is full: no lease can be written down; free some "
 		    "space"));

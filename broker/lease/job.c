@@ -149,8 +149,7 @@ lease_job_stepped(struct leases *leases, const struct lease_job_step *step, int 
 	lease_connections_due(leases);
 	for (unsigned i = 0; result == 0 && i < step->children_count; i++)
 		if (job_add(leases, step->children[i].id, 0, &step->children[i].scope) == NULL)
-			log_error("out of memory: a token's job waits for the next start",
-			    LOG_I("job", step->children[i].id));
+			leases->jobs_missed = true;
 	if (result == 0 && step->finished && step->scope.kind == LEASE_SCOPE_TOKEN)
 		lease_wait_gone(leases, step->scope.token, NULL);
 	if (job == NULL)
@@ -234,16 +233,23 @@ job_step(struct lease_job *job, int64_t now_ms)
 		job->next_ms = now_ms + RETRY_MS;
 }
 
-bool
+int64_t
 lease_jobs_step(struct leases *leases, int64_t now_ms)
 {
+	int64_t next_ms = INT64_MAX;
 	struct lease_job *job, *next;
+	struct leased_err err = LEASED_ERR_INIT;
 
+	if (leases->jobs_missed) /* durable, and memory was out for it */
+		leases->jobs_missed = lease_jobs_load(leases, &err) != 0;
 	for (job = TAILQ_FIRST(&leases->jobs); job != NULL; job = next) {
 		next = TAILQ_NEXT(job, entry);
 		job_step(job, now_ms);
 	}
-	return (false);
+	TAILQ_FOREACH (job, &leases->jobs, entry)
+		if (!job->running && job->next_ms < next_ms)
+			next_ms = job->next_ms;
+	return (next_ms);
 }
 
 int
@@ -258,7 +264,9 @@ lease_jobs_load(struct leases *leases, struct leased_err *err)
 	if ((r = store_job_list(store_db(leases->config.store), &jobs, &count, err)) != 0)
 		return (r);
 	for (size_t i = 0; i < count; i++) {
-		if (lease_job_scope_decode(jobs[i]->data, &scope, &why) != 0)
+		if (job_find(leases, jobs[i]->id) != NULL)
+			; /* it is being worked on */
+		else if (lease_job_scope_decode(jobs[i]->data, &scope, &why) != 0)
 			log_error("a bulk job cannot be read; its leases end at their time",
 			    LOG_I("job", jobs[i]->id), LOG_ERR(&why));
 		else if (job_add(leases, jobs[i]->id, jobs[i]->high, &scope) == NULL)
@@ -338,8 +346,7 @@ on_start_done(struct lease_task *task, int result, const struct leased_err *err)
 	if (result == 0 && start->id != 0)
 		job = job_add(leases, start->id, start->high, &start->scope);
 	if (result == 0 && job == NULL && start->id != 0)
-		log_error("out of memory: a bulk revocation waits for the next start",
-		    LOG_I("job", start->id));
+		leases->jobs_missed = true;
 	if (job != NULL && start->done != NULL && start->wait_ms > 0) {
 		job->done = start->done;
 		job->arg = start->arg;

@@ -230,8 +230,8 @@ leases_tick(struct leases *leases)
 	next_ms = now_ms + TICK_MAX_MS;
 	lease_refusals_run(leases);
 	lease_end_parked(leases, now_ms);
-	if (lease_jobs_step(leases, now_ms))
-		next_ms = now_ms;
+	if ((at_ms = lease_jobs_step(leases, now_ms)) < next_ms)
+		next_ms = at_ms;
 	HASH_ITER(hh, leases->connections, connection, next)
 	{
 		if ((at_ms = connection_step(connection, now_ms)) < next_ms)

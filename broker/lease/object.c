@@ -113,6 +113,28 @@ state_of_row(const struct store_lease *row)
 	return (LEASE_NONE);
 }
 
+/*
+ * A record that this version cannot read must not keep an account alive: a lease on its way out
+ * goes on with what the columns say, and its record starts anew.
+ */
+static int
+data_read(const struct store_lease *row, enum lease_doing doing, struct lease_data *ret_data,
+    struct leased_err *err)
+{
+	struct leased_err why = LEASED_ERR_INIT;
+	int r = lease_data_decode(row->data, ret_data, &why);
+
+	if (r != LEASED_ECORRUPT || doing != LEASE_ENDING) {
+		if (r != 0 && err != NULL)
+			*err = why;
+		return (r);
+	}
+	memset(ret_data, 0, sizeof(*ret_data));
+	ret_data->error_code = LEASED_ECORRUPT;
+	lease_text_copy(ret_data->error, sizeof(ret_data->error), why.text);
+	return (0);
+}
+
 struct lease *
 lease_from_row(
     struct leases *leases, struct store_lease *row, enum lease_doing doing, struct leased_err *err)
@@ -120,7 +142,7 @@ lease_from_row(
 	struct lease *lease = NULL;
 	struct lease_data data;
 
-	if (lease_data_decode(row->data, &data, err) != 0)
+	if (data_read(row, doing, &data, err) != 0)
 		goto out;
 	if ((lease = lease_new(leases, doing)) == NULL) {
 		(void)leased_err_set(err, LEASED_ENOMEM, "out of memory");
@@ -235,7 +257,7 @@ lease_reload(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 
 	if ((r = store_lease_get(store_txn_db(txn), lease->id, &row, err)) != 0)
 		return (r);
-	if ((r = lease_data_decode(row->data, &data, err)) != 0) {
+	if ((r = data_read(row, lease->doing, &data, err)) != 0) {
 		store_lease_free(row);
 		return (r);
 	}

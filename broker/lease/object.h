@@ -48,7 +48,8 @@ enum lease_doing {
 	LEASE_PROBING, /* preflight */
 	LEASE_RENEWING,
 	LEASE_ENDING,
-	LEASE_LOOKING, /* an ended account is looked for once more; there is no row */
+	LEASE_LOOKING,     /* an ended account is looked for once more; there is no row */
+	LEASE_QUARANTINED, /* only its account is known; it is disarmed, no more */
 };
 
 struct lease;
@@ -71,7 +72,7 @@ struct lease {
 	bool writing; /* the task is under way */
 	bool revoked; /* marked while this operation was under way */
 	bool single;  /* ended alone: a batch with it failed */
-	bool urgent;
+	bool urgent;  /* ahead of the others */
 	unsigned tries;
 	bool counted, parked;    /* in its connection's `ending`; in leases->parked */
 	bool unrecorded;         /* its DISARMED could not be written */
@@ -108,8 +109,7 @@ int lease_reload(struct lease *lease, struct store_txn *txn, struct leased_err *
 int lease_store(struct lease *lease, struct store_txn *txn, struct leased_err *err);
 /* {"name","handle"?,"server"?,"role","failed_mint"?}; NULL: out of memory. */
 json_t *lease_account(const struct lease *lease);
-/* Once more into data, after a reload. */
-void lease_put_identity(struct lease *lease);
+void lease_put_identity(struct lease *lease); /* once more into data, after a reload */
 int lease_role_load(struct lease *lease, struct leased_err *err);
 int lease_role_find(struct leases *leases, int64_t id, json_t **ret_data, struct leased_err *err);
 /* "2026-11-23T02:43:50Z", the wall time of the lease's end plus slack. */

@@ -19,7 +19,7 @@
 int lease_job_hits(struct store_txn *txn, const struct store_lease *row,
     const struct lease_data *data, int64_t now_ms, bool *ret_hit, struct leased_err *err);
 int lease_jobs_load(struct leases *leases, struct leased_err *err);
-bool lease_jobs_step(struct leases *leases, int64_t now_ms); /* true: more at once */
+int64_t lease_jobs_step(struct leases *leases, int64_t now_ms); /* when it wants to be called */
 void lease_jobs_clear(struct leases *leases);
 /* The timer row of a token is due. */
 void lease_token_due(struct leases *leases, const struct store_lease *row);
@@ -80,8 +80,8 @@ struct leases {
 	TAILQ_HEAD(, lease_waiter) waiting;
 	struct lease_job_list jobs;
 	TAILQ_HEAD(, lease_batch) batches;
-	int64_t look_ms, purge_ms;
-	bool purging, opened, freeing;
+	int64_t look_ms, purge_ms, quarantine_ms;
+	bool purging, opened, freeing, jobs_missed;
 };
 struct leases *leases_from(void *arg);
 void lease_wake(struct leases *leases);

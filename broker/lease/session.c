@@ -11,13 +11,7 @@
 #include "base/log.h"
 #include "lease/private.h"
 
-/* An account that had a call on a worker that is no more. */
-struct lease_fence {
-	int64_t id; /* of the lease */
-	int64_t connection;
-	char worker[64];
-	TAILQ_ENTRY(lease_fence) entry;
-};
+#define RECORD_RETRY_MS 1000
 
 struct session_task {
 	struct lease_task task; /* first */
@@ -57,12 +51,33 @@ on_sessions_drop(struct lease_task *task)
 	free(task);
 }
 
+/*
+ * A full disk does not stop the way out: the session may be used, and is written down when there is
+ * room. Mints are refused until then, so that nothing unknown can land on it after a crash.
+ */
+static void
+recorded(struct leases *leases, const struct session_task *own, bool is_recorded)
+{
+	struct lease_connection *connection = lease_connection_get(leases, own->connection);
+	struct lease_session *session;
+
+	TAILQ_FOREACH (session, &connection->sessions, entry)
+		for (unsigned i = 0; i < own->count; i++)
+			if (strcmp(session->session, own->sessions[i].session) == 0 &&
+			    strcmp(session->worker, own->sessions[i].worker) == 0)
+				session->unrecorded = !is_recorded;
+}
+
 static void
 on_sessions_done(struct lease_task *task, int result, const struct leased_err *err)
 {
 	struct session_task *own = (struct session_task *)task;
 	struct plugin_session_ack *ack = own->ack;
 
+	if (!own->remove && (result == 0 || result == LEASED_ENOSPC)) {
+		recorded(task->leases, own, result == 0);
+		result = 0;
+	}
 	if (result != 0)
 		log_warn("a backend session could not be recorded", LOG_S("error", err->text));
 	FAILPOINT(lease_session_after_record);
@@ -122,8 +137,8 @@ session_add(struct lease_connection *connection, const char *worker, const char 
 }
 
 /* Those of earlier runs, once for each connection. False: not known yet, so nobody may pass. */
-static bool
-sessions_known(struct lease_connection *connection)
+bool
+lease_sessions_known(struct lease_connection *connection)
 {
 	struct store_db *db = store_db(connection->leases->config.store);
 	struct store_session *sessions = NULL;
@@ -164,7 +179,7 @@ on_session(void *arg, struct plugin_port *port, const char *worker, const char *
 	struct lease_session *added = NULL;
 	struct session_task *own = NULL;
 
-	if (connection != NULL && sessions_known(connection) &&
+	if (connection != NULL && lease_sessions_known(connection) &&
 	    (own = session_task_new(connection->id, false)) != NULL)
 		added = session_add(connection, worker, session);
 	if (added == NULL) {
@@ -201,8 +216,8 @@ on_session_end(void *arg, struct plugin_port *port, const char *worker, const ch
 	lease_task_submit(leases, &own->task);
 }
 
-static void
-worker_sessions_die(struct lease_connection *connection, const char *worker)
+void
+lease_sessions_die(struct lease_connection *connection, const char *worker)
 {
 	struct lease_session *session;
 
@@ -219,7 +234,7 @@ on_worker_gone(void *arg, struct plugin_port *port, const char *worker)
 
 	if (connection == NULL || leases->freeing)
 		return;
-	worker_sessions_die(connection, worker);
+	lease_sessions_die(connection, worker);
 	connection->reap_ms = 0;
 	lease_wake(leases);
 }
@@ -351,6 +366,39 @@ mark_reaping(struct lease_connection *connection)
 		}
 }
 
+/* What a full disk left unrecorded, once more. */
+static void
+record_again(struct lease_connection *connection, int64_t now_ms)
+{
+	struct lease_session *session;
+	struct session_task *own = NULL;
+
+	if (now_ms < connection->record_ms)
+		return;
+	TAILQ_FOREACH (session, &connection->sessions, entry) {
+		if (!session->unrecorded ||
+		    (own == NULL && (own = session_task_new(connection->id, false)) == NULL))
+			continue;
+		if (own->count == LEASE_BATCH_MAX)
+			break;
+		session_task_add(own, session);
+	}
+	connection->record_ms = now_ms + RECORD_RETRY_MS;
+	if (own != NULL)
+		lease_task_submit(connection->leases, &own->task);
+}
+
+bool
+lease_sessions_recorded(const struct lease_connection *connection)
+{
+	const struct lease_session *session;
+
+	TAILQ_FOREACH (session, &connection->sessions, entry)
+		if (session->unrecorded)
+			return (false);
+	return (true);
+}
+
 void
 lease_sessions_step(struct lease_connection *connection, int64_t now_ms)
 {
@@ -358,8 +406,9 @@ lease_sessions_step(struct lease_connection *connection, int64_t now_ms)
 	struct leased_err err = LEASED_ERR_INIT;
 	json_t *params;
 
+	record_again(connection, now_ms);
 	if (connection->id == 0 || connection->reap_call != NULL || now_ms < connection->reap_ms ||
-	    !sessions_known(connection) || TAILQ_EMPTY(&connection->sessions))
+	    !lease_sessions_known(connection) || TAILQ_EMPTY(&connection->sessions))
 		return;
 	port = lease_connection_port(connection);
 	if (port == NULL || plugin_port_ready(port, &err) != 0 ||
@@ -372,96 +421,10 @@ lease_sessions_step(struct lease_connection *connection, int64_t now_ms)
 		mark_reaping(connection);
 }
 
-/* ---- fences ---- */
-
-static bool
-outcome_is_unknown(int code)
-{
-	return (code == LEASED_ETIMEDOUT || code == LEASED_ECRASHED || code == LEASED_EPROTO ||
-		code == LEASED_ECANCELED || code == LEASED_EUNAVAIL);
-}
-
-static struct lease_fence *
-fence_find(struct leases *leases, int64_t id)
-{
-	struct lease_fence *fence;
-
-	TAILQ_FOREACH (fence, &leases->fences, entry)
-		if (fence->id == id)
-			return (fence);
-	return (NULL);
-}
-
-void
-lease_fence(struct lease *lease, const struct plugin_outcome *outcome)
-{
-	struct leases *leases = lease->task.leases;
-	struct lease_connection *connection = lease_connection_get(leases, lease->connection);
-	struct lease_fence *fence;
-
-	if (outcome->not_sent || !outcome_is_unknown(outcome->code))
-		return;
-	lease->cut = true;
-	if (outcome->worker == NULL || connection == NULL)
-		return;
-	/* A worker that lives may have lost the session with our statement on it. */
-	worker_sessions_die(connection, outcome->worker);
-	connection->reap_ms = 0;
-	lease_wake(leases);
-	if ((fence = fence_find(leases, lease->id)) == NULL) {
-		if ((fence = calloc(1, sizeof(*fence))) == NULL) {
-			connection->fence_all = true;
-			return;
-		}
-		fence->id = lease->id;
-		fence->connection = lease->connection;
-		TAILQ_INSERT_TAIL(&leases->fences, fence, entry);
-	}
-	lease_text_copy(fence->worker, sizeof(fence->worker), outcome->worker);
-}
-
-void
-lease_fence_drop(struct leases *leases, int64_t id)
-{
-	struct lease_fence *fence = fence_find(leases, id);
-
-	if (fence != NULL) {
-		TAILQ_REMOVE(&leases->fences, fence, entry);
-		free(fence);
-	}
-}
-
-bool
-lease_fenced(struct leases *leases, const struct store_lease *row, const char *run)
-{
-	struct lease_connection *connection = lease_connection_get(leases, row->connection);
-	struct lease_fence *fence = fence_find(leases, row->id);
-	bool foreign = row->state == STORE_LEASE_INTENT && strcmp(run, leases->run) != 0;
-	struct lease_session *session;
-	bool dead = false;
-
-	if (connection == NULL || !sessions_known(connection))
-		return (true);
-	TAILQ_FOREACH (session, &connection->sessions, entry) {
-		if (session->dead && fence != NULL && strcmp(session->worker, fence->worker) == 0)
-			return (true);
-		if (session->inherited && foreign)
-			return (true);
-		dead = dead || session->dead;
-	}
-	if (connection->fence_all && dead)
-		return (true);
-	connection->fence_all = false;
-	if (fence != NULL)
-		lease_fence_drop(leases, row->id);
-	return (false);
-}
-
 void
 lease_sessions_clear(struct leases *leases)
 {
 	struct lease_connection *connection, *next;
-	struct lease_fence *fence;
 	struct lease_session *session;
 
 	HASH_ITER(hh, leases->connections, connection, next)
@@ -473,8 +436,5 @@ lease_sessions_clear(struct leases *leases)
 			free(session);
 		}
 	}
-	while ((fence = TAILQ_FIRST(&leases->fences)) != NULL) {
-		TAILQ_REMOVE(&leases->fences, fence, entry);
-		free(fence);
-	}
+	lease_fences_clear(leases);
 }

@@ -55,7 +55,7 @@ lease_enter(struct lease *lease, enum lease_state to)
 	if (!edges[from][to])
 		(void)bug(&err, "lease %lld may not go from %s to %s", (long long)lease->id,
 		    lease_state_name(from), lease_state_name(to));
-	if (is_durable(to) && lease->doing != LEASE_LOOKING)
+	if (is_durable(to) && lease->doing != LEASE_LOOKING && lease->doing != LEASE_QUARANTINED)
 		audit_record(lease, from, to);
 	lease->state = to;
 	if (!log_enabled(level) || lease->row == NULL)

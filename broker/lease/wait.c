@@ -149,14 +149,34 @@ lease_wait_gone(struct leases *leases, int64_t id, const struct leased_err *unre
 	each(leases, id, step_gone, unrecorded);
 }
 
+/* Nothing was heard of it: what keeps its connection. */
+static void
+reason_of(struct lease_waiter *waiter, struct leased_err *ret_why)
+{
+	struct leases *leases = waiter->leases;
+	struct store_lease *row = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	struct plugin_port *port = NULL;
+
+	(void)leased_err_set(
+	    ret_why, LEASED_ETIMEDOUT, "the backend has not answered in this time");
+	if (store_lease_get(store_db(leases->config.store), waiter->id, &row, &err) != 0)
+		return;
+	port = leases->config.port_for(leases->config.arg, row->connection);
+	if (port == NULL && row->connection != 0)
+		(void)leased_err_set(ret_why, LEASED_EUNAVAIL, "its connection is not open");
+	else if (port != NULL && plugin_port_ready(port, &err) != 0)
+		*ret_why = err;
+	store_lease_free(row);
+}
+
 static void
 finish_late(struct lease_waiter *waiter)
 {
 	struct leased_err why = waiter->last;
 
 	if (why.code == 0)
-		(void)leased_err_set(&why, LEASED_ETIMEDOUT,
-		    "the backend has not answered yet, or its connection is not open");
+		reason_of(waiter, &why);
 	finish(waiter, waiter->disarmed ? LEASE_REVOKE_DISARMED : LEASE_REVOKE_RECORDED, &why);
 }
 

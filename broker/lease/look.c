@@ -1,0 +1,132 @@
+/*
+ * Accounts without a row: those of tombstones whose call was cut are looked for once more after
+ * their end (the second net against zombies), and those of quarantined rows are disarmed when they
+ * are due. They go the ordinary way out (end.c), and their outcome is written here.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "lease/private.h"
+
+#define LOOK_EVERY_MS 30000
+#define LOOK_MAX 64
+#define QUARANTINE_EVERY_MS 5000
+#define QUARANTINE_RETRY_MS 60000
+
+static int
+looked_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
+{
+	return (store_tombstone_looked(txn, lease->id, err));
+}
+
+static void
+on_looked(struct lease *lease, int result, const struct leased_err *err)
+{
+	if (result != 0 && result != LEASED_ENOENT)
+		log_warn("a second look could not be written down", LOG_ERR(err));
+	lease_release(lease);
+}
+
+static int
+quarantine_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
+{
+	return (store_quarantine_update(
+	    txn, lease->id, lease->failure.code == 0, lease->now_ms + QUARANTINE_RETRY_MS, err));
+}
+
+void
+lease_look_over(struct lease *lease)
+{
+	FAILPOINT(lease_look_before);
+	if (lease->doing == LEASE_QUARANTINED) {
+		if (lease->failure.code == 0)
+			log_warn("the account of a quarantined lease was disarmed; a person must "
+				 "remove it",
+			    LOG_I("row", lease->id), LOG_S("account", lease->row->account),
+			    LOG_I("connection", lease->connection));
+		lease_write(lease, quarantine_run, on_looked);
+	} else if (lease->failure.code == 0) {
+		lease_write(lease, looked_run, on_looked);
+	} else {
+		lease_release(lease); /* looked at again in half a minute */
+	}
+}
+
+/* data: the tombstone's, NULL: none. Queued when memory lasts. */
+static void
+look_start(struct leases *leases, enum lease_doing doing, int64_t id, int64_t connection,
+    const char *account, const json_t *data)
+{
+	struct store_lease *row = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	struct lease *lease;
+
+	if (lease_busy(leases, id) != NULL || (lease = lease_new(leases, doing)) == NULL)
+		return;
+	if ((row = calloc(1, sizeof(*row))) == NULL || (row->account = strdup(account)) == NULL) {
+		free(row);
+		lease_release(lease);
+		return;
+	}
+	lease->row = row;
+	lease->id = row->id = id;
+	lease->connection = row->connection = connection;
+	lease->data.role_version = json_integer_value(json_object_get(data, "role_version"));
+	lease->data.failed_mint = json_is_true(json_object_get(data, "failed_mint"));
+	lease->state = LEASE_INTENT;
+	if (lease_role_load(lease, &err) == 0 && lease_busy_add(lease))
+		lease_end_queue(lease);
+	else
+		lease_release(lease);
+}
+
+static void
+quarantine_step(struct leases *leases, int64_t now_ms)
+{
+	struct store_quarantine_query query = {
+	    .connection = -1, .until_ms = now_ms, .limit = LOOK_MAX};
+	struct store_quarantined *rows = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	size_t count = 0;
+
+	if (now_ms < leases->quarantine_ms)
+		return;
+	leases->quarantine_ms = now_ms + QUARANTINE_EVERY_MS;
+	if (store_quarantine_list(store_db(leases->config.store), &query, &rows, &count, &err) !=
+	    0) {
+		log_warn("the quarantine cannot be read; it is tried again", LOG_ERR(&err));
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (rows[i].connection != 0 && rows[i].account != NULL &&
+		    rows[i].account[0] != '\0')
+			look_start(leases, LEASE_QUARANTINED, rows[i].id, rows[i].connection,
+			    rows[i].account, NULL);
+	store_quarantine_list_free(rows, count);
+}
+
+void
+lease_looks(struct leases *leases, int64_t now_ms)
+{
+	struct store_tombstone **tombstones = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	size_t count = 0;
+
+	quarantine_step(leases, now_ms);
+	if (now_ms < leases->look_ms)
+		return;
+	leases->look_ms = now_ms + LOOK_EVERY_MS;
+	if (store_tombstone_due(
+		store_db(leases->config.store), now_ms, LOOK_MAX, &tombstones, &count, &err) != 0) {
+		log_warn("tombstones cannot be read; it is tried again", LOG_ERR(&err));
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		look_start(leases, LEASE_LOOKING, tombstones[i]->id, tombstones[i]->connection,
+		    tombstones[i]->account, tombstones[i]->data);
+		store_tombstone_free(tombstones[i]);
+	}
+	free(tombstones);
+}

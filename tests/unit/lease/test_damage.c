@@ -1,0 +1,189 @@
+/*
+ * What a full disk and damaged records do to leases: access ends all the same, and the record
+ * follows.
+ */
+#include "store/store_private.h"
+#include "unit/lease/fixture.h"
+
+static void
+sql(struct fix *f, const char *text)
+{
+	char *why = NULL;
+
+	if (sqlite3_exec(f->store->writer_db->sqlite, text, NULL, NULL, &why) != SQLITE_OK)
+		fail_msg("%s: %s", text, why);
+}
+
+static void
+disk_full(struct fix *f, bool full)
+{
+	sql(f, full ? "PRAGMA query_only = 1" : "PRAGMA query_only = 0");
+}
+
+static void
+revocation_on_a_full_disk_ends_access_and_says_so(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600), r = {0}, m = {0};
+	struct lease_issue issue = issue_of(f, 3600);
+
+	disk_full(f, true);
+	lease_revoke_start(f->leases, a.row, 10000, "req-3", on_revoked, &r);
+	settle(f);
+	later(f, 3000);
+	assert_int_equal(r.count, 1);
+	assert_int_equal(r.state, LEASE_REVOKE_FAILED);
+	assert_int_equal(r.err.code, LEASED_ENOSPC);
+	assert_memory_equal(r.err.text, "access ended, not recorded", 26);
+	assert_null(account_of(f, &a));
+	lease_issue_start(f->leases, &issue, on_issued, &m);
+	settle(f);
+	assert_int_equal(m.code, LEASED_ENOSPC);
+	assert_int_equal(fake_port_account_count(f->fake), 0);
+	disk_full(f, false);
+	later(f, 5000);
+	assert_null(row_of(f, a.row));
+	check_at_rest(f);
+}
+
+static void
+expiry_on_a_full_disk_ends_access_once(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 10), b = make(f, 10);
+	unsigned calls;
+
+	disk_full(f, true);
+	later(f, 11000);
+	assert_null(account_of(f, &a));
+	assert_null(account_of(f, &b));
+	calls = fake_port_counts(f->fake).calls[PLUGIN_OP_DISARM];
+	later(f, 60000);
+	assert_int_equal(fake_port_counts(f->fake).calls[PLUGIN_OP_DISARM], calls);
+	assert_int_equal(row_count(f), 2);
+	disk_full(f, false);
+	later(f, 5000);
+	assert_int_equal(row_count(f), 0);
+	check_at_rest(f);
+}
+
+static void
+expiry_on_a_full_disk_is_repeated_after_a_restart(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 10);
+
+	disk_full(f, true);
+	later(f, 11000);
+	disk_full(f, false);
+	fix_crash(f, false);
+	later(f, 2000);
+	assert_null(row_of(f, a.row));
+	check_at_rest(f);
+}
+
+static void
+worker_that_starts_on_a_full_disk_may_end_and_not_mint(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 10), m = {0};
+	struct lease_issue issue = issue_of(f, 3600);
+	struct store_session *sessions = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	size_t count = 0;
+
+	fake_port_crash(f->fake);
+	settle(f);
+	disk_full(f, true);
+	later(f, 11000);
+	assert_null(account_of(f, &a));
+	lease_issue_start(f->leases, &issue, on_issued, &m);
+	settle(f);
+	assert_int_equal(m.code, LEASED_ENOSPC);
+	disk_full(f, false);
+	later(f, 2000);
+	assert_int_equal(make(f, 60).code, 0);
+	assert_int_equal(
+	    store_session_list(store_db(f->store), f->connection, &sessions, &count, &err), 0);
+	assert_int_equal(count, 1);
+	store_session_list_free(sessions, count);
+}
+
+/* ---- records ---- */
+
+struct spoil_op {
+	struct store_op op;
+	int64_t id;
+};
+
+static int
+on_spoil(struct store_op *op, struct store_txn *txn, struct leased_err *err)
+{
+	struct store_lease *row = NULL;
+	int r = store_lease_get(store_txn_db(txn), ((struct spoil_op *)op)->id, &row, err);
+
+	if (r != 0)
+		return (r);
+	json_object_set_new(row->data, "of a newer version", json_true());
+	r = store_lease_update(txn, row, err);
+	store_lease_free(row);
+	return (r);
+}
+
+static void
+record_that_cannot_be_read_keeps_no_account_alive(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 10), b = make(f, 10);
+	struct spoil_op op = {.op.run = on_spoil, .id = a.row};
+
+	store_submit(f->store, &op.op);
+	store_pump(f->store);
+	assert_int_equal(op.op.result, 0);
+	later(f, 9000);
+	assert_true(account_of(f, &a)->armed);
+	later(f, 3000);
+	assert_null(account_of(f, &a));
+	assert_null(account_of(f, &b));
+	assert_int_equal(row_count(f), 0);
+}
+
+static void
+quarantined_lease_is_disarmed_at_its_deadline_and_never_removed(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 60), b = make(f, 60);
+	struct store_lease *row = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+
+	sql(f, "UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || x'00' || substr(sealed, 32)"
+	       " AS BLOB) WHERE id = 1");
+	assert_int_equal(a.row, 1);
+	assert_int_equal(store_lease_get(store_db(f->store), a.row, &row, &err), LEASED_ECORRUPT);
+	settle(f);
+	later(f, 50000);
+	assert_true(account_of(f, &a)->armed);
+	later(f, 20000);
+	assert_non_null(account_of(f, &a));
+	assert_false(account_of(f, &a)->armed);
+	assert_null(account_of(f, &b));
+	later(f, 120000);
+	assert_non_null(account_of(f, &a));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(revocation_on_a_full_disk_ends_access_and_says_so),
+	    TEST(expiry_on_a_full_disk_ends_access_once),
+	    TEST(expiry_on_a_full_disk_is_repeated_after_a_restart),
+	    TEST(worker_that_starts_on_a_full_disk_may_end_and_not_mint),
+	    TEST(record_that_cannot_be_read_keeps_no_account_alive),
+	    TEST(quarantined_lease_is_disarmed_at_its_deadline_and_never_removed),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
