@@ -18,11 +18,13 @@ struct engine_change {
 	struct engine_delete {
 		int64_t id, version;
 	} deletes[ENGINE_CHANGE_MAX];
-	int64_t without_leases;       /* connection that must have no lease, 0: none asked */
-	int64_t without_mount_leases; /* mount alike */
-	const char *mark;             /* a meta key set with it, a literal; NULL: none */
+	int64_t mount;          /* must be mounted still, 0: none asked */
+	int64_t without_leases; /* connection that must have no lease, 0: none asked; what is known
+				   of its workers' sessions goes with it */
+	const char *mark;       /* a meta key set with it, a literal; NULL: none */
 	engine_changed done;
 	void *arg;
+	struct engines *engines; /* engine_change_submit()'s */
 };
 void engine_change_submit(struct engines *engines, struct engine_change *change);
 

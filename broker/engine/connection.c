@@ -13,6 +13,7 @@
 #include "engine/private.h"
 
 #define SWEEP_S 30
+#define PAGE 64u
 
 struct engine_connection *
 engine_connection_find(struct engines *engines, int64_t id)
@@ -33,11 +34,38 @@ engines_port_for(void *arg, int64_t id)
 	return (connection != NULL ? connection->port : NULL);
 }
 
+static bool
+moved_has(const json_t *moved_from, const char *server)
+{
+	const json_t *from;
+	size_t i;
+
+	json_array_foreach(moved_from, i, from)
+	{
+		if (json_is_string(from) && strcmp(json_string_value(from), server) == 0)
+			return (true);
+	}
+	return (false);
+}
+
+const char *
+engines_server_of(void *arg, int64_t id, const char *recorded)
+{
+	const struct engine_connection *connection = engine_connection_find(arg, id);
+
+	if (connection != NULL && connection->server[0] != '\0' &&
+	    moved_has(connection->moved_from, recorded))
+		return (connection->server);
+	return (recorded);
+}
+
+/* The port's calls end inside plugin_port_close(): whoever is told finds no connection any more. */
 void
 engine_connection_close(struct engine_connection *connection)
 {
 	LIST_REMOVE(connection, link);
 	plugin_port_close(connection->port);
+	json_decref(connection->moved_from);
 	free(connection->name);
 	free(connection);
 }
@@ -57,7 +85,8 @@ port_open(struct engines *engines, const struct store_doc *doc, struct plugin_po
 		    plugin != NULL ? plugin : ""));
 	if ((config = json_deep_copy(json_object_get(doc->data, "details"))) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	port = plugin_port_open(engines->config.host, row, config, (unsigned)pool, doc->id);
+	port =
+	    engines->config.port_open(engines->config.host, row, config, (unsigned)pool, doc->id);
 	if (port == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	port->events = leases_port_events(engines->leases);
@@ -65,32 +94,50 @@ port_open(struct engines *engines, const struct store_doc *doc, struct plugin_po
 	return (0);
 }
 
+static struct engine_connection *
+connection_new(struct engines *engines, const struct store_doc *doc)
+{
+	const char *slash = strchr(doc->name, '/');
+	struct engine_connection *connection;
+
+	if ((connection = calloc(1, sizeof(*connection))) == NULL ||
+	    (connection->name = strdup(slash != NULL ? slash + 1 : doc->name)) == NULL) {
+		free(connection);
+		return (NULL);
+	}
+	connection->id = doc->id;
+	connection->mount = strtoll(doc->name, NULL, 10);
+	connection->candidate = strcmp(doc->kind, "candidate") == 0;
+	LIST_INSERT_HEAD(&engines->connections, connection, link);
+	return (connection);
+}
+
 int
 engine_connection_open(struct engines *engines, const struct store_doc *doc,
     struct engine_connection **ret_connection, struct leased_err *err)
 {
 	struct engine_connection *connection = engine_connection_find(engines, doc->id);
-	const char *slash = strchr(doc->name, '/');
-	struct plugin_port *port = NULL;
+	const char *server = json_string_value(json_object_get(doc->data, "server"));
+	struct plugin_port *port = NULL, *old;
 	int r;
 
+	if (engines->stopping)
+		return (leased_err_set(err, LEASED_ECANCELED, "leased is stopping"));
 	if ((r = port_open(engines, doc, &port, err)) != 0)
 		return (r);
-	if (connection == NULL) {
-		if ((connection = calloc(1, sizeof(*connection))) == NULL ||
-		    (connection->name = strdup(slash != NULL ? slash + 1 : doc->name)) == NULL) {
-			free(connection);
-			plugin_port_close(port);
-			return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-		}
-		connection->id = doc->id;
-		connection->mount = strtoll(doc->name, NULL, 10);
-		connection->candidate = strcmp(doc->kind, "candidate") == 0;
-		LIST_INSERT_HEAD(&engines->connections, connection, link);
-	} else
-		plugin_port_close(connection->port);
+	if (connection == NULL && (connection = connection_new(engines, doc)) == NULL) {
+		plugin_port_close(port);
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	}
+	old = connection->port;
 	connection->port = port;
 	connection->ceiling = json_integer_value(json_object_get(doc->data, "max_leases"));
+	json_decref(connection->moved_from);
+	connection->moved_from = json_incref(json_object_get(doc->data, "moved_from"));
+	(void)snprintf(
+	    connection->server, sizeof(connection->server), "%s", server != NULL ? server : "");
+	/* Calls of the old port end here, and what follows from them already finds the new one. */
+	plugin_port_close(old);
 	leases_port_opened(engines->leases, port);
 	if (ret_connection != NULL)
 		*ret_connection = connection;
@@ -103,7 +150,7 @@ struct load_read {
 	struct store_read read; /* first */
 	struct engines *engines;
 	const char *kind;
-	struct store_doc **docs;
+	int64_t *docs;
 	size_t count;
 };
 
@@ -111,48 +158,68 @@ static int
 load_run(struct store_read *read, struct store_db *db, struct leased_err *err)
 {
 	struct load_read *load = (struct load_read *)read;
-	struct store_doc **page = NULL, **grown;
-	size_t count = 0;
+	struct store_doc **page = NULL;
+	size_t count = 0, i;
+	char after[ENGINE_DOC_NAME_SIZE] = "";
+	int64_t *grown;
 	int r;
 
 	do {
-		r = store_doc_list(db, load->kind, "",
-		    load->count > 0 ? load->docs[load->count - 1]->name : NULL, 64, &page, &count,
-		    err);
+		r = store_doc_list(
+		    db, load->kind, "", after[0] != '\0' ? after : NULL, PAGE, &page, &count, err);
 		if (r != 0)
 			return (r);
 		grown = reallocarray(load->docs, load->count + count + 1, sizeof(*grown));
 		if (grown == NULL)
-			return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-		load->docs = grown;
-		if (count > 0)
-			memcpy(load->docs + load->count, page, count * sizeof(*page));
-		load->count += count;
+			r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
+		else
+			load->docs = grown;
+		for (i = 0; i < count; i++) {
+			if (r == 0)
+				load->docs[load->count++] = page[i]->id;
+			(void)snprintf(after, sizeof(after), "%s", page[i]->name);
+			store_doc_free(page[i]);
+		}
 		free(page);
 		page = NULL;
-	} while (count == 64);
-	return (0);
+	} while (r == 0 && count == PAGE);
+	return (r);
+}
+
+/* A write may have opened, or a delete taken, the connection since the list was read: what holds is
+ * what the store says now. */
+static void
+load_open(struct engines *engines, int64_t id)
+{
+	struct engine_connection *connection = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	struct store_doc *doc = NULL;
+	int r;
+
+	if (engine_connection_find(engines, id) != NULL)
+		return;
+	r = store_doc_get_id(store_db(engines->config.store), id, &doc, &err);
+	if (r == LEASED_ENOENT)
+		return;
+	if (r == 0 && (r = engine_connection_open(engines, doc, &connection, &err)) == 0)
+		connection->tried = connection->candidate;
+	if (r != 0)
+		log_error("a connection could not be opened; its leases wait",
+		    LOG_S("connection", doc != NULL ? doc->name : "?"), LOG_ERR(&err));
+	store_doc_free(doc);
 }
 
 static void
 load_done(struct store_read *read, int result, const struct leased_err *err)
 {
 	struct load_read *load = (struct load_read *)read;
-	struct engine_connection *connection = NULL;
-	struct leased_err own = LEASED_ERR_INIT;
 	size_t i;
 
 	if (result != 0)
 		log_error("connections could not be read; their leases wait", LOG_ERR(err));
-	for (i = 0; i < load->count; i++) {
-		if (result == 0 &&
-		    engine_connection_open(load->engines, load->docs[i], &connection, &own) != 0)
-			log_error("a connection could not be opened; its leases wait",
-			    LOG_S("connection", load->docs[i]->name), LOG_ERR(&own));
-		else if (result == 0)
-			connection->tried = connection->candidate;
-		store_doc_free(load->docs[i]);
-	}
+	for (i = 0; result == 0 && !load->engines->stopping && i < load->count; i++)
+		load_open(load->engines, load->docs[i]);
+	engines_release(load->engines);
 	free(load->docs);
 	free(load);
 }
@@ -171,6 +238,7 @@ engine_connections_load(struct engines *engines, struct leased_err *err)
 		load->kind = kinds[i];
 		load->read.run = load_run;
 		load->read.done = load_done;
+		engines_hold(engines);
 		store_submit_read(engines->config.store, &load->read);
 	}
 	return (0);
@@ -211,19 +279,38 @@ on_swept(void *arg, int code, const struct leased_err *err)
 	free(sweep);
 }
 
+/* Its canary's role version has its name, and nobody else uses it. */
+static void
+sweep_add_rolever(struct sweep_op *sweep, const struct store_doc *candidate)
+{
+	struct store_db *db = store_db(sweep->engines->config.store);
+	struct store_doc *version = NULL;
+
+	if (store_doc_get(db, "rolever", candidate->name, &version, NULL) != 0)
+		return;
+	sweep->change.deletes[1].id = version->id;
+	sweep->change.deletes[1].version = version->version;
+	store_doc_free(version);
+}
+
 static void
 sweep_candidate(struct engines *engines, struct engine_connection *connection)
 {
 	struct store_doc *doc = NULL;
 	struct sweep_op *sweep;
+	int r;
 
-	if (store_doc_get_id(store_db(engines->config.store), connection->id, &doc, NULL) != 0)
+	r = store_doc_get_id(store_db(engines->config.store), connection->id, &doc, NULL);
+	if (r == LEASED_ENOENT)
+		engine_connection_close(connection); /* it went with its mount */
+	if (r != 0)
 		return;
 	if ((sweep = calloc(1, sizeof(*sweep))) != NULL) {
 		sweep->engines = engines;
 		sweep->id = connection->id;
 		sweep->change.deletes[0].id = doc->id;
 		sweep->change.deletes[0].version = doc->version;
+		sweep_add_rolever(sweep, doc);
 		sweep->change.without_leases = doc->id;
 		sweep->change.done = on_swept;
 		sweep->change.arg = sweep;
@@ -233,17 +320,33 @@ sweep_candidate(struct engines *engines, struct engine_connection *connection)
 	store_doc_free(doc);
 }
 
+void
+engine_candidate_tried(struct engines *engines, struct engine_connection *candidate)
+{
+	candidate->tried = true;
+	if (!candidate->closing && !engines->stopping)
+		sweep_candidate(engines, candidate);
+}
+
+void
+engine_connections_sweep(struct engines *engines)
+{
+	struct engine_connection *connection, *next;
+
+	for (connection = LIST_FIRST(&engines->connections); connection != NULL;
+	     connection = next) {
+		next = LIST_NEXT(connection, link);
+		if (connection->candidate && connection->tried && !connection->closing)
+			sweep_candidate(engines, connection);
+	}
+}
+
 static void
 on_sweep(evutil_socket_t fd, short what, void *arg)
 {
-	struct engines *engines = arg;
-	struct engine_connection *connection;
-
 	(void)fd;
 	(void)what;
-	LIST_FOREACH (connection, &engines->connections, link)
-		if (connection->candidate && connection->tried && !connection->closing)
-			sweep_candidate(engines, connection);
+	engine_connections_sweep(arg);
 }
 
 void

@@ -11,9 +11,13 @@
 /* The document of the connection that request names. */
 int engine_config_doc(struct engine_request_copy *request, struct store_doc **ret_doc,
     struct leased_err *err) LEASED_MUST_CHECK;
-/* Where a password stands in a connection URL or keyword string, or NULL. */
-const char *engine_config_url_password(const char *url, size_t *ret_len);
+/* 400 where the caller can mend what a trial met, else 0: by code. */
+int engine_trial_status(int code);
+/* A connection URL, or keyword=value pairs, with every password hidden; the caller frees. NULL: out
+ * of memory. *ret_found: there was one. */
+char *engine_redact_url(const char *url, bool *ret_found);
 void engine_database_config_write(struct engine_request_copy *request);
+/* A new array of the list's texts; NULL: out of memory. */
 json_t *engine_list_json(const struct jdec_list *list);
 
 void engine_database_config(struct engine_request_copy *request);

@@ -26,81 +26,64 @@ static bool
 field_is_secret(const json_t *description, const char *field)
 {
 	static const char *const words[] = {"password", "private_key", "secret", "token"};
-	const json_t *row;
+	const json_t *row, *name;
 	size_t i;
 
 	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strstr(field, words[i]) != NULL &&
 		    strcmp(field, "password_authentication") != 0)
 			return (true);
-	json_array_foreach(json_object_get(description, "config_fields"), i,
-	    row) if (json_is_true(json_object_get(row, "secret")) &&
-		     strcmp(json_string_value(json_object_get(row, "name")), field) ==
-			 0) return (true);
+	json_array_foreach(json_object_get(description, "config_fields"), i, row)
+	{
+		name = json_object_get(row, "name");
+		if (json_is_true(json_object_get(row, "secret")) && json_is_string(name) &&
+		    strcmp(json_string_value(name), field) == 0)
+			return (true);
+	}
 	return (false);
 }
 
-/* Where a password stands in a connection URL or keyword string: its bytes, or NULL. */
-const char *
-engine_config_url_password(const char *url, size_t *ret_len)
-{
-	const char *start = strstr(url, "://"), *at, *colon;
-
-	if (start != NULL) {
-		start += 3;
-		at = start + strcspn(start, "/?");
-		while (at > start && *at != '@')
-			at--;
-		colon = memchr(start, ':', (size_t)(at - start));
-		if (*at == '@' && colon != NULL && colon + 1 < at &&
-		    strncmp(colon + 1, "{{", 2) != 0) {
-			*ret_len = (size_t)(at - colon - 1);
-			return (colon + 1);
-		}
-	}
-	if ((start = strstr(url, "password=")) != NULL) {
-		start += strlen("password=");
-		*ret_len = start[0] == '\'' ? strcspn(start + 1, "'") + 1 : strcspn(start, " &");
-		if (*ret_len > 0 && strncmp(start, "{{", 2) != 0 && strncmp(start, "'{{", 3) != 0)
-			return (start);
-	}
-	return (NULL);
-}
-
 static json_t *
-url_redacted(const char *url)
+url_shown(const char *url)
 {
-	const char *password;
-	char *text = NULL;
-	json_t *redacted;
-	size_t len = 0;
+	json_t *shown;
+	bool found;
+	char *text;
 
-	if ((password = engine_config_url_password(url, &len)) == NULL)
-		return (json_string(url));
-	if (asprintf(&text, "%.*s*****%s", (int)(password - url), url, password + len) < 0)
+	if ((text = engine_redact_url(url, &found)) == NULL)
 		return (NULL);
-	redacted = json_string(text);
+	shown = json_string(text);
+	leased_wipe(text, strlen(text));
 	free(text);
-	return (redacted);
+	return (shown);
 }
 
+/* NULL: out of memory. */
 static json_t *
-details_shown(const json_t *details, const json_t *description)
+details_shown(const struct store_doc *doc, const json_t *description)
 {
-	json_t *shown = json_object(), *value;
+	const json_t *max = json_object_get(doc->data, "max_open_connections");
+	json_t *shown = json_object(), *value, *url;
 	const char *key;
+	int r = 0;
 
-	json_object_foreach((json_t *)(uintptr_t)details, key, value)
+	json_object_foreach(json_object_get(doc->data, "details"), key, value)
 	{
 		if (field_is_secret(description, key))
 			continue;
-		if (strcmp(key, "connection_url") == 0 && json_is_string(value))
-			(void)json_object_set_new(
-			    shown, key, url_redacted(json_string_value(value)));
-		else
-			(void)json_object_set(shown, key, value);
+		if (strcmp(key, "connection_url") != 0)
+			r |= json_object_set(shown, key, value);
+		else if (json_is_string(value)) {
+			url = url_shown(json_string_value(value));
+			r |= json_object_set_new(shown, key, url);
+		}
 	}
-	return (shown);
+	if (json_integer_value(max) > 0)
+		r |= json_object_set(shown, "max_open_connections", (json_t *)(uintptr_t)max);
+	if (r == 0)
+		return (shown);
+	json_decref(shown);
+	return (NULL);
 }
 
 static void
@@ -122,15 +105,19 @@ config_read(struct engine_request_copy *request)
 	connection = engine_connection_find(request->engines, doc->id);
 	if (connection != NULL)
 		description = plugin_port_description(connection->port);
-	request->reply.data = json_pack("{s:O, s:s, s:O, s:O, s:s, s:o, s:O, s:I}", "plugin_name",
-	    json_object_get(doc->data, "plugin_name"), "plugin_version", "", "allowed_roles",
-	    json_object_get(doc->data, "allowed_roles"), "root_credentials_rotate_statements",
-	    json_object_get(doc->data, "root_rotation_statements"), "password_policy", "",
-	    "connection_details", details_shown(json_object_get(doc->data, "details"), description),
-	    "uuid", json_object_get(doc->data, "uuid"), "max_leases",
-	    json_integer_value(json_object_get(doc->data, "max_leases")));
+	request->reply.data =
+	    json_pack("{s:O?, s:s, s:O?, s:O?, s:s, s:o, s:O?, s:I}", "plugin_name",
+		json_object_get(doc->data, "plugin_name"), "plugin_version", "", "allowed_roles",
+		json_object_get(doc->data, "allowed_roles"), "root_credentials_rotate_statements",
+		json_object_get(doc->data, "root_rotation_statements"), "password_policy", "",
+		"connection_details", details_shown(doc, description), "uuid",
+		json_object_get(doc->data, "uuid"), "max_leases",
+		json_integer_value(json_object_get(doc->data, "max_leases")));
 	store_doc_free(doc);
-	engine_finish(request);
+	if (request->reply.data == NULL)
+		engine_fail(request, LEASED_ENOMEM, "out of memory");
+	else
+		engine_finish(request);
 }
 
 /* ---- delete ---- */

@@ -2,7 +2,6 @@
  * database/creds/:role: a fresh account, by lease/. Here is only who may have one of which role on
  * which connection, and what the answer says.
  */
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +83,7 @@ on_issued(void *arg, const struct lease_issued *issued)
 	request->reply.data = json_pack("{s:s, s:s%}", "username", issued->account, "password",
 	    leased_secret_reveal(issued->password), leased_secret_len(issued->password));
 	/* scheme, host, port, database: what a client needs beside the login. */
-	(void)json_object_update(request->reply.data, creds->endpoint);
+	(void)json_object_update_missing(request->reply.data, creds->endpoint);
 	json_array_foreach(issued->warnings, i, warning)
 	    engine_warn(request, "%s", json_string_value(warning));
 	if (!creds->native_expiry)
@@ -104,6 +103,28 @@ on_issued(void *arg, const struct lease_issued *issued)
 	engine_finish(request);
 }
 
+/* '*' stands for any text, also none; nothing else is special. */
+static bool
+glob_match(const char *pattern, const char *text)
+{
+	const char *star = NULL, *again = NULL;
+
+	while (*text != '\0') {
+		if (*pattern == '*') {
+			star = pattern++;
+			again = text;
+		} else if (*pattern == *text) {
+			pattern++;
+			text++;
+		} else if (star != NULL) {
+			pattern = star + 1;
+			text = ++again;
+		} else
+			return (false);
+	}
+	return (pattern[strspn(pattern, "*")] == '\0');
+}
+
 /* The connection's document lists who may use it: names, or globs with '*'. */
 static bool
 role_allowed(const json_t *allowed, const char *role)
@@ -111,8 +132,11 @@ role_allowed(const json_t *allowed, const char *role)
 	const json_t *pattern;
 	size_t i;
 
-	json_array_foreach(allowed, i, pattern) if (fnmatch(json_string_value(pattern), role,
-							FNM_NOESCAPE) == 0) return (true);
+	json_array_foreach(allowed, i, pattern)
+	{
+		if (json_is_string(pattern) && glob_match(json_string_value(pattern), role))
+			return (true);
+	}
 	return (false);
 }
 
@@ -166,6 +190,8 @@ creds_issue(struct creds *creds, struct engine_connection *connection)
 	} else
 		(void)snprintf(creds->owner, sizeof(creds->owner), "entity:%s", request->entity);
 	issue.owner = creds->owner;
+	/* In this turn of the loop, as everything since the connection was looked up: a delete that
+	 * comes after it sees the INTENT. */
 	creds->native_expiry = json_is_true(
 	    json_object_get(plugin_port_description(connection->port), "native_expiry"));
 	creds->endpoint = json_deep_copy(json_object_get(connection->port->opened, "endpoint"));

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/jdec.h"
+#include "base/path.h"
 #include "engine/database_role.h"
 
 static const struct jdec_field role_fields[] = {
@@ -72,6 +73,8 @@ role_read(struct engine_request_copy *request)
 		(void)json_object_del(request->reply.data, "role_version");
 	}
 	store_doc_free(doc);
+	if (r == 0 && request->reply.data == NULL)
+		r = leased_err_set(&err, LEASED_ENOMEM, "out of memory");
 	if (r != 0 && r != LEASED_ENOENT)
 		engine_fail_err(request, &err);
 	else
@@ -127,10 +130,14 @@ role_delete(struct engine_request_copy *request)
 static void
 role_hold(struct engine_role_write *write)
 {
-	(void)json_object_set_new(
-	    write->doc->data, "role_version", json_integer((json_int_t)write->role_version->id));
+	if (json_object_set_new(write->doc->data, "role_version",
+		json_integer((json_int_t)write->role_version->id)) != 0) {
+		engine_fail(write->request, LEASED_ENOMEM, "out of memory");
+		return;
+	}
 	memset(&write->change, 0, sizeof(write->change));
 	write->change.puts[0] = write->doc;
+	write->change.mount = write->request->mount_id;
 	write->change.done = on_role_changed;
 	write->change.arg = write->request;
 	engine_change_submit(write->request->engines, &write->change);
@@ -145,7 +152,7 @@ on_role_tried(void *arg, int code, const struct leased_err *err)
 		role_hold(write);
 		return;
 	}
-	write->request->reply.status = 400;
+	write->request->reply.status = engine_trial_status(code);
 	engine_fail(write->request, code, "role %s was tried and refused: %s", write->request->name,
 	    err->text);
 }
@@ -156,6 +163,7 @@ on_role_version_stored(void *arg, int code, const struct leased_err *err)
 	struct engine_role_write *write = arg;
 	struct engine_role role = {
 	    .role_version = write->role_version->id, .name = write->request->name};
+	struct engine_connection *connection;
 	struct lease_issue issue;
 
 	if (code != 0) {
@@ -164,6 +172,15 @@ on_role_version_stored(void *arg, int code, const struct leased_err *err)
 	}
 	if (write->connection == 0 || !write->body.verify_role) {
 		role_hold(write);
+		return;
+	}
+	/* A removal that is under way must not find a canary that it did not see. */
+	connection = engine_connection_find(write->request->engines, write->connection);
+	if (!engine_mount_is_open(write->request) || connection == NULL || connection->closing) {
+		engine_fail(write->request, LEASED_EUNAVAIL,
+		    "connection %.200s is not open, so that the role cannot be tried; "
+		    "verify_role=false writes it untried",
+		    write->body.db_name);
 		return;
 	}
 	engine_issue_fill(write->request, &role, write->connection, "roles", &issue);
@@ -179,8 +196,11 @@ role_decode(
 	json_t *unknown = NULL;
 	int r;
 
+	if (merged == NULL || json_object_update(merged, write->request->body) != 0) {
+		json_decref(merged);
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	}
 	(void)json_object_del(merged, "role_version");
-	(void)json_object_update(merged, write->request->body);
 	write->body.verify_role = true;
 	r = jdec_decode(merged, role_fields, &write->body, &unknown, err);
 	json_decref(merged);
@@ -201,8 +221,9 @@ role_find_connection(struct engine_role_write *write, struct leased_err *err)
 	struct store_doc *doc = NULL;
 	int r;
 
-	if (write->body.db_name == NULL)
-		return (0);
+	if (write->body.db_name == NULL ||
+	    !path_is_name(write->body.db_name, strlen(write->body.db_name)))
+		return (0); /* engine_role_check() refuses it */
 	engine_doc_name(write->request->mount_id, write->body.db_name, full);
 	r = store_doc_get(store_db(engines->config.store), "connection", full, &doc, err);
 	if (r == LEASED_ENOENT) {
@@ -249,6 +270,7 @@ role_write(struct engine_request_copy *request)
 		return;
 	}
 	write->change.puts[0] = write->role_version;
+	write->change.mount = request->mount_id;
 	write->change.done = on_role_version_stored;
 	write->change.arg = write;
 	engine_change_submit(request->engines, &write->change);

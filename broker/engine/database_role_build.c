@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/path.h"
 #include "engine/database_role.h"
 #include "engine/sqltemplate.h"
 
@@ -62,6 +63,9 @@ engine_role_check(struct engine_role_write *write, struct leased_err *err)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "empty database name: set db_name to the name of a connection "
 		    "(database/config/NAME)"));
+	if (!path_is_name(body->db_name, strlen(body->db_name)))
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "db_name: \"%.64s\" cannot be the name of a connection", body->db_name));
 	if (body->credential_type != NULL && body->credential_type[0] != '\0' &&
 	    strcmp(body->credential_type, "password") != 0)
 		return (leased_err_set(err, LEASED_EINVAL,
@@ -128,8 +132,11 @@ plugin_role_check(
 	json_object_foreach(plugin_role, key, value)
 	{
 		found = false;
-		json_array_foreach(known, i, field) found =
-		    found || strcmp(json_string_value(field), key) == 0;
+		json_array_foreach(known, i, field)
+		{
+			found = found || (json_is_string(field) &&
+					     strcmp(json_string_value(field), key) == 0);
+		}
 		if (!found)
 			return (leased_err_set(err, LEASED_EINVAL,
 			    "%s: the plugin of connection %s has no such role setting", key,
@@ -159,13 +166,14 @@ plugin_role_build(struct engine_role_write *write, json_t *plugin_role, struct l
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "creation_statements never use {{name}}: they would make no account that could "
 		    "be found again"));
-	if (body->grant_roles.count > 0)
-		(void)json_object_set_new(
-		    plugin_role, "grant_roles", engine_list_json(&body->grant_roles));
+	if (body->grant_roles.count > 0 && json_object_set_new(plugin_role, "grant_roles",
+					       engine_list_json(&body->grant_roles)) != 0)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	if (body->owned_objects != NULL && body->owned_objects[0] != '\0' &&
-	    strcmp(body->owned_objects, "keep") != 0)
-		(void)json_object_set_new(
-		    plugin_role, "owned_objects", json_string(body->owned_objects));
+	    strcmp(body->owned_objects, "keep") != 0 &&
+	    json_object_set_new(plugin_role, "owned_objects", json_string(body->owned_objects)) !=
+		0)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	return (plugin_role_check(write, plugin_role, err));
 }
 
@@ -173,11 +181,13 @@ int
 engine_role_version_build(struct engine_role_write *write, struct leased_err *err)
 {
 	const struct engine_role_body *body = &write->body;
-	json_t *plugin_role = json_object(), *data;
+	json_t *plugin_role, *data;
 	char random[14], name[ENGINE_DOC_NAME_SIZE];
 	json_int_t name_max = json_integer_value(json_object_get(write->description, "name_max"));
 	int r;
 
+	if ((plugin_role = json_object()) == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	if ((r = plugin_role_build(write, plugin_role, err)) != 0) {
 		json_decref(plugin_role);
 		return (r);
@@ -185,9 +195,12 @@ engine_role_version_build(struct engine_role_write *write, struct leased_err *er
 	data = json_pack("{s:o, s:I, s:I, s:I}", "role", plugin_role, "ttl_s",
 	    (json_int_t)body->default_ttl, "max_ttl_s", (json_int_t)body->max_ttl, "name_max",
 	    name_max > 0 ? name_max : NAME_MAX_UNKNOWN);
-	if (data != NULL && body->username_template != NULL && body->username_template[0] != '\0')
-		(void)json_object_set_new(
-		    data, "username_template", json_string(body->username_template));
+	if (data != NULL && body->username_template != NULL && body->username_template[0] != '\0' &&
+	    json_object_set_new(data, "username_template", json_string(body->username_template)) !=
+		0) {
+		json_decref(data);
+		data = NULL;
+	}
 	id_base36(write->request->engines->config.ids, sizeof(random) - 1, random);
 	(void)snprintf(name, sizeof(name), "%.255s~%s", write->request->name, random);
 	write->role_version = engine_doc_new("rolever", write->request->mount_id, name, data);

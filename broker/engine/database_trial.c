@@ -8,23 +8,17 @@
 #include <string.h>
 
 #include "base/jdec.h"
-#include "engine/database.h"
+#include "engine/database_trial.h"
 
-struct config_body {
-	char *plugin_name, *password_policy;
-	bool verify_connection, confirm_move;
-	int64_t max_open_connections, max_leases;
-	struct jdec_list allowed_roles, root_rotation_statements;
-};
 static const struct jdec_field config_fields[] = {
-    JDEC_FIELD(struct config_body, plugin_name, JDEC_STRING),
-    JDEC_FIELD(struct config_body, password_policy, JDEC_STRING),
-    JDEC_FIELD(struct config_body, verify_connection, JDEC_BOOL),
-    JDEC_FIELD(struct config_body, confirm_move, JDEC_BOOL),
-    JDEC_FIELD(struct config_body, max_open_connections, JDEC_INT),
-    JDEC_FIELD(struct config_body, max_leases, JDEC_INT),
-    JDEC_FIELD(struct config_body, allowed_roles, JDEC_COMMA_LIST),
-    JDEC_FIELD(struct config_body, root_rotation_statements, JDEC_STRING_LIST),
+    JDEC_FIELD(struct engine_config_body, plugin_name, JDEC_STRING),
+    JDEC_FIELD(struct engine_config_body, password_policy, JDEC_STRING),
+    JDEC_FIELD(struct engine_config_body, verify_connection, JDEC_BOOL),
+    JDEC_FIELD(struct engine_config_body, confirm_move, JDEC_BOOL),
+    JDEC_FIELD(struct engine_config_body, max_open_connections, JDEC_INT),
+    JDEC_FIELD(struct engine_config_body, max_leases, JDEC_INT),
+    JDEC_FIELD(struct engine_config_body, allowed_roles, JDEC_COMMA_LIST),
+    JDEC_FIELD(struct engine_config_body, root_rotation_statements, JDEC_STRING_LIST),
     {"plugin_version", JDEC_IGNORED, 0, JDEC_NO_PRESENT},
     {"name", JDEC_IGNORED, 0, JDEC_NO_PRESENT},
     {"max_idle_connections", JDEC_IGNORED, 0, JDEC_NO_PRESENT},
@@ -34,19 +28,10 @@ static const struct jdec_field config_fields[] = {
 };
 #define POOL_MAX 16
 
-struct config_write {
-	struct engine_request_copy *request;
-	struct config_body body;
-	struct store_doc *doc;          /* what will hold */
-	struct store_doc *candidate;    /* what is being tried */
-	struct store_doc *role_version; /* of the canary */
-	struct engine_change change;
-};
-
 static void
 config_write_free(void *state)
 {
-	struct config_write *write = state;
+	struct engine_config_write *write = state;
 
 	jdec_clear(config_fields, &write->body);
 	store_doc_free(write->doc);
@@ -82,19 +67,24 @@ details_merge(json_t *details, const json_t *body)
 
 /* The body over the stored document: fields that the body leaves out keep their value. */
 static int
-config_decode(struct config_write *write, const struct store_doc *current, struct leased_err *err)
+config_decode(
+    struct engine_config_write *write, const struct store_doc *current, struct leased_err *err)
 {
 	static const char *const kept[] = {"plugin_name", "allowed_roles",
 	    "root_rotation_statements", "max_open_connections", "max_leases"};
-	json_t *merged = json_copy(write->request->body);
+	json_t *merged = json_copy(write->request->body), *value;
 	size_t i;
-	int r;
+	int r = merged != NULL ? 0 : -1;
 
-	for (i = 0; current != NULL && i < sizeof(kept) / sizeof(kept[0]); i++)
-		if (json_object_get(merged, kept[i]) == NULL &&
-		    json_object_get(current->data, kept[i]) != NULL)
-			(void)json_object_set(
-			    merged, kept[i], json_object_get(current->data, kept[i]));
+	for (i = 0; r == 0 && current != NULL && i < sizeof(kept) / sizeof(kept[0]); i++) {
+		value = json_object_get(current->data, kept[i]);
+		if (value != NULL && json_object_get(merged, kept[i]) == NULL)
+			r = json_object_set(merged, kept[i], value);
+	}
+	if (r != 0) {
+		json_decref(merged);
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	}
 	write->body.verify_connection = true;
 	r = jdec_decode(merged, config_fields, &write->body, NULL, err);
 	json_decref(merged);
@@ -102,7 +92,7 @@ config_decode(struct config_write *write, const struct store_doc *current, struc
 }
 
 static int
-config_check(const struct config_body *body, struct leased_err *err)
+config_check(const struct engine_config_body *body, struct leased_err *err)
 {
 	const char *nearest;
 
@@ -129,51 +119,74 @@ config_check(const struct config_body *body, struct leased_err *err)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "max_leases must be the most leases that this connection may have, or 0 for "
 		    "the default"));
+	if (body->confirm_move && !body->verify_connection)
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "confirm_move needs verify_connection: the new server must be asked who it "
+		    "is"));
 	return (0);
 }
 
-/* Fills write->doc: the document as it will be, under its present id if there is one. Takes
- * current. */
+/* What the document of now says under key; a new reference, or otherwise (taken) when it says
+ * nothing. */
+static json_t *
+kept_or(const struct store_doc *current, const char *key, json_t *otherwise)
+{
+	json_t *value = current != NULL ? json_object_get(current->data, key) : NULL;
+
+	if (value == NULL)
+		return (otherwise);
+	json_decref(otherwise);
+	return (json_deep_copy(value));
+}
+
+/* Fills write->doc: the document as it will be, under its present id if there is one. */
 static int
-config_build(struct config_write *write, struct store_doc *current, struct leased_err *err)
+config_build(
+    struct engine_config_write *write, const struct store_doc *current, struct leased_err *err)
 {
 	struct engine_request_copy *request = write->request;
-	const struct config_body *body = &write->body;
+	const struct engine_config_body *body = &write->body;
 	char uuid[ID_UUID_SIZE];
-	json_t *details, *uuid_json;
+	json_t *details;
 
 	id_uuid(request->engines->config.ids, uuid);
-	details = current != NULL ? json_deep_copy(json_object_get(current->data, "details"))
-				  : json_object();
-	uuid_json = current != NULL ? json_incref(json_object_get(current->data, "uuid"))
-				    : json_string(uuid);
 	write->doc = engine_doc_new("connection", request->mount_id, request->name,
-	    json_pack("{s:s, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "plugin_name", body->plugin_name,
-		"allowed_roles", engine_list_json(&body->allowed_roles), "root_rotation_statements",
-		engine_list_json(&body->root_rotation_statements), "max_open_connections",
-		(json_int_t)body->max_open_connections, "pool",
+	    json_pack("{s:s, s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "plugin_name",
+		body->plugin_name, "allowed_roles", engine_list_json(&body->allowed_roles),
+		"root_rotation_statements", engine_list_json(&body->root_rotation_statements),
+		"max_open_connections", (json_int_t)body->max_open_connections, "pool",
 		(json_int_t)body->max_open_connections, "max_leases", (json_int_t)body->max_leases,
-		"uuid", uuid_json, "details", details));
-	if (write->doc != NULL && current != NULL) {
+		"uuid", kept_or(current, "uuid", json_string(uuid)), "details",
+		kept_or(current, "details", json_object()), "server",
+		kept_or(current, "server", json_string("")), "moved_from",
+		kept_or(current, "moved_from", json_array())));
+	if (write->doc == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	if (current != NULL) {
 		write->doc->id = current->id;
 		write->doc->version = current->version;
 	}
-	store_doc_free(current);
-	if (write->doc == NULL || details_merge(details, request->body) != 0)
+	details = json_object_get(write->doc->data, "details");
+	if (details_merge(details, request->body) != 0)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	return (0);
 }
 
 static void
-config_warn(struct config_write *write)
+config_warn(struct engine_config_write *write)
 {
 	const json_t *details = json_object_get(write->doc->data, "details");
 	const char *url = json_string_value(json_object_get(details, "connection_url"));
-	size_t len;
+	bool found = false;
+	char *text = NULL;
 
-	if (url != NULL && engine_config_url_password(url, &len) != NULL)
+	if (url != NULL && (text = engine_redact_url(url, &found)) != NULL)
+		leased_wipe(text, strlen(text));
+	free(text);
+	if (found)
 		engine_warn(write->request,
-		    "Password found in connection_url, use a templated url to enable root rotation "
+		    "Password found in connection_url, use a templated url to enable root "
+		    "rotation "
 		    "and prevent read access to password information.");
 	if (write->body.allowed_roles.count == 0)
 		engine_warn(write->request, "allowed_roles is empty: no role may use this "
@@ -186,13 +199,14 @@ static void
 on_config_held(void *arg, int code, const struct leased_err *err)
 {
 	struct engine_request_copy *request = arg;
-	struct config_write *write = request->state;
+	struct engine_config_write *write = request->state;
 	struct leased_err own = LEASED_ERR_INIT;
 
 	if (code == LEASED_ECONFLICT || code == LEASED_EEXIST) {
 		request->reply.status = 409;
 		engine_fail(request, LEASED_ECONFLICT,
-		    "the configuration of %s was changed by somebody else meanwhile; read it and "
+		    "the configuration of %s was changed by somebody else meanwhile; read "
+		    "it and "
 		    "write again",
 		    request->name);
 		return;
@@ -205,11 +219,12 @@ on_config_held(void *arg, int code, const struct leased_err *err)
 		engine_finish(request);
 }
 
-static void
-config_hold(struct config_write *write)
+void
+engine_config_hold(struct engine_config_write *write)
 {
 	memset(&write->change, 0, sizeof(write->change));
 	write->change.puts[0] = write->doc;
+	write->change.mount = write->request->mount_id;
 	write->change.done = on_config_held;
 	write->change.arg = write->request;
 	engine_change_submit(write->request->engines, &write->change);
@@ -217,96 +232,113 @@ config_hold(struct config_write *write)
 
 /* ---- write: the trial ---- */
 
-static struct engine_connection *
-candidate_of(struct config_write *write)
+int
+engine_trial_status(int code)
 {
-	return (engine_connection_find(write->request->engines, write->candidate->id));
+	switch (code) {
+	case LEASED_EINVAL:
+	case LEASED_EDENIED:
+	case LEASED_ENOENT:
+	case LEASED_EEXIST:
+	case LEASED_EUNAVAIL:
+	case LEASED_ETIMEDOUT:
+	case LEASED_EREFUSED:
+	case LEASED_EMOVED:
+	case LEASED_ECRASHED:
+	case LEASED_EPROTO:
+		return (400);
+	default:
+		return (0); /* our own troubles: disk, memory, a stop */
+	}
 }
 
-/* Another server behind the same name: its leases would be looked for where they are not. */
-static bool
-config_moved(struct config_write *write)
+struct engine_connection *
+engine_config_candidate(struct engine_config_write *write)
 {
-	struct engines *engines = write->request->engines;
-	struct engine_connection *candidate = candidate_of(write);
-	struct engine_connection *present = engine_connection_find(engines, write->doc->id);
-
-	return (!write->body.confirm_move && candidate != NULL && present != NULL &&
-		present->port->server[0] != '\0' && candidate->port->server[0] != '\0' &&
-		strcmp(present->port->server, candidate->port->server) != 0 &&
-		store_lease_any(store_db(engines->config.store), present->id, NULL) == 0);
+	return (engine_connection_find(write->request->engines, write->candidate->id));
 }
 
 static void
 on_trial_ended(void *arg, int code, const struct leased_err *err)
 {
-	struct config_write *write = arg;
-	struct engine_connection *candidate = candidate_of(write);
-	bool moved = code == 0 && config_moved(write);
+	struct engine_config_write *write = arg;
+	struct engine_request_copy *request = write->request;
+	struct engine_connection *candidate = engine_config_candidate(write);
 
-	if (candidate != NULL)
-		candidate->tried = true;
+	if (candidate != NULL) {
+		(void)snprintf(write->server, sizeof(write->server), "%s", candidate->port->server);
+		engine_candidate_tried(request->engines, candidate);
+	}
 	if (code != 0) {
-		write->request->reply.status = 400;
-		engine_fail(write->request, code,
+		request->reply.status = engine_trial_status(code);
+		engine_fail(request, code,
 		    "error creating database object: error verifying connection: %s", err->text);
 		return;
 	}
-	if (moved) {
-		write->request->reply.status = 400;
-		engine_fail(write->request, LEASED_EMOVED,
-		    "this configuration leads to another server than the one that the leases of %s "
-		    "are on: nothing was changed; revoke them first, or write again with "
-		    "confirm_move=true",
-		    write->request->name);
-		return;
-	}
-	config_hold(write);
+	engine_config_move(write);
 }
 
 /* Drops fields that the plugin does not know, with the contract's warning. */
-static void
-details_filter(struct config_write *write, const json_t *description)
+static int
+details_filter(struct engine_config_write *write, const json_t *description)
 {
 	const json_t *rows = json_object_get(description, "config_fields"), *row;
-	json_t *details = json_object_get(write->doc->data, "details"), *unknown = json_array();
-	const char *known[64], *key;
+	json_t *details = json_object_get(write->doc->data, "details"), *unknown, *value;
+	const char **known, *key;
 	size_t i, count = 0;
 	void *next;
-	json_t *value;
+	int r = 0;
 
-	json_array_foreach(rows, i, row) if (count < sizeof(known) / sizeof(known[0]) - 1)
-	    known[count++] = json_string_value(json_object_get(row, "name"));
-	known[count] = NULL;
+	if (!json_is_array(rows))
+		return (0); /* it does not say: all are kept */
+	unknown = json_array();
+	if ((known = calloc(json_array_size(rows) + 1, sizeof(*known))) == NULL ||
+	    unknown == NULL) {
+		free(known);
+		json_decref(unknown);
+		return (LEASED_ENOMEM);
+	}
+	json_array_foreach(rows, i, row)
+	{
+		if (json_is_string(json_object_get(row, "name")))
+			known[count++] = json_string_value(json_object_get(row, "name"));
+	}
 	json_object_foreach_safe(details, next, key, value)
 	{
 		for (i = 0; i < count && strcmp(known[i], key) != 0; i++)
 			;
 		if (i < count)
 			continue;
-		(void)json_array_append_new(unknown, json_string(key));
+		r |= json_array_append_new(unknown, json_string(key));
 		(void)json_object_del(details, key);
 	}
 	engine_warn_unknown(write->request, unknown, known);
+	free(known);
 	json_decref(unknown);
+	return (r != 0 ? LEASED_ENOMEM : 0);
 }
 
 static void
 on_described(void *arg, const struct plugin_outcome *outcome)
 {
-	struct config_write *write = arg;
+	struct engine_config_write *write = arg;
 	struct engine_request_copy *request = write->request;
-	struct engine_connection *candidate = candidate_of(write);
+	struct engine_connection *candidate = engine_config_candidate(write);
 	struct engine_role role = {
 	    .role_version = write->role_version->id, .name = (char *)"canary"};
+	struct leased_err err = outcome->err;
 	struct lease_issue issue;
+	int r = outcome->code;
 
-	if (outcome->code != 0 || candidate == NULL) {
-		on_trial_ended(
-		    write, outcome->code != 0 ? outcome->code : LEASED_EBUG, &outcome->err);
+	/* A removal that is under way must not find a canary that it did not see. */
+	if (r == 0 && (candidate == NULL || !engine_mount_is_open(request)))
+		r = leased_err_set(&err, LEASED_ECANCELED, "the mount is being removed");
+	if (r == 0 && details_filter(write, plugin_port_description(candidate->port)) != 0)
+		r = leased_err_set(&err, LEASED_ENOMEM, "out of memory");
+	if (r != 0) {
+		on_trial_ended(write, r, &err);
 		return;
 	}
-	details_filter(write, plugin_port_description(candidate->port));
 	engine_issue_fill(request, &role, write->candidate->id, "config", &issue);
 	lease_preflight_start(request->engines->leases, &issue, on_trial_ended, write);
 }
@@ -314,7 +346,8 @@ on_described(void *arg, const struct plugin_outcome *outcome)
 static void
 on_candidate_stored(void *arg, int code, const struct leased_err *err)
 {
-	struct config_write *write = arg;
+	struct engine_config_write *write = arg;
+	struct engines *engines = write->request->engines;
 	struct engine_connection *candidate = NULL;
 	struct leased_err own = LEASED_ERR_INIT;
 
@@ -322,21 +355,22 @@ on_candidate_stored(void *arg, int code, const struct leased_err *err)
 		engine_fail_err(write->request, err);
 		return;
 	}
-	if (engine_connection_open(write->request->engines, write->candidate, &candidate, &own) !=
-	    0) {
+	/* Where it does not open, its documents are swept after the next start. */
+	if (engine_connection_open(engines, write->candidate, &candidate, &own) != 0) {
 		engine_fail_err(write->request, &own);
 		return;
 	}
-	/* The first answer of a worker that has opened: until then the description is not there. */
+	/* The first answer of a worker that has opened: until then the description is not
+	 * there. */
 	if (plugin_call_start(
 		candidate->port, PLUGIN_OP_PING, json_object(), 0, on_described, write) == NULL) {
-		candidate->tried = true;
-		engine_fail(write->request, LEASED_ENOMEM, "out of memory");
+		(void)leased_err_set(&own, LEASED_ENOMEM, "out of memory");
+		on_trial_ended(write, own.code, &own);
 	}
 }
 
 static void
-config_try(struct config_write *write)
+config_try(struct engine_config_write *write)
 {
 	struct engine_request_copy *request = write->request;
 	char random[14], name[ENGINE_DOC_NAME_SIZE];
@@ -353,6 +387,7 @@ config_try(struct config_write *write)
 	}
 	write->change.puts[0] = write->candidate;
 	write->change.puts[1] = write->role_version;
+	write->change.mount = request->mount_id;
 	write->change.done = on_candidate_stored;
 	write->change.arg = write;
 	engine_change_submit(request->engines, &write->change);
@@ -363,7 +398,7 @@ engine_database_config_write(struct engine_request_copy *request)
 {
 	struct leased_err err = LEASED_ERR_INIT;
 	struct store_doc *current = NULL;
-	struct config_write *write;
+	struct engine_config_write *write;
 	int r;
 
 	if ((write = calloc(1, sizeof(*write))) == NULL) {
@@ -374,21 +409,19 @@ engine_database_config_write(struct engine_request_copy *request)
 	request->state = write;
 	request->free_state = config_write_free;
 	r = engine_config_doc(request, &current, &err);
-	if (r != 0 && r != LEASED_ENOENT)
-		goto fail;
-	if ((r = config_decode(write, current, &err)) != 0 ||
-	    (r = config_check(&write->body, &err)) != 0) {
-		store_doc_free(current);
-		goto fail;
+	if (r == LEASED_ENOENT)
+		r = 0;
+	if (r == 0 && (r = config_decode(write, current, &err)) == 0 &&
+	    (r = config_check(&write->body, &err)) == 0)
+		r = config_build(write, current, &err);
+	store_doc_free(current);
+	if (r != 0) {
+		engine_fail_err(request, &err);
+		return;
 	}
-	if ((r = config_build(write, current, &err)) != 0)
-		goto fail;
 	config_warn(write);
 	if (write->body.verify_connection)
 		config_try(write);
 	else
-		config_hold(write);
-	return;
-fail:
-	engine_fail_err(request, &err);
+		engine_config_hold(write);
 }

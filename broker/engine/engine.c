@@ -1,6 +1,6 @@
 /*
- * The engines: start and end, one durable change at a time, and the way from a path below a mount
- * to its handler. It owns the request copies; what the paths mean is in database_*.c.
+ * The engines: start and end, and the way from a path below a mount to its handler. It owns the
+ * request copies; what the paths mean is in database_*.c.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -28,6 +28,8 @@ engines_new(
 	engines->config = *config;
 	if (engines->config.connection_ceiling == 0)
 		engines->config.connection_ceiling = 10000;
+	if (engines->config.port_open == NULL)
+		engines->config.port_open = plugin_port_open;
 	LIST_INIT(&engines->mounts);
 	LIST_INIT(&engines->connections);
 	if ((r = engine_mounts_load(engines, err)) != 0)
@@ -48,6 +50,29 @@ engines_start(struct engines *engines, struct leases *leases)
 	if (engine_connections_load(engines, &err) != 0)
 		log_error("connections could not be read; their leases wait", LOG_ERR(&err));
 	engine_connections_sweep_start(engines);
+	engine_rolevers_sweep_start(engines);
+}
+
+void
+engines_stop(struct engines *engines)
+{
+	if (engines != NULL)
+		engines->stopping = true;
+}
+
+void
+engines_hold(struct engines *engines)
+{
+	engines->waiting++;
+}
+
+void
+engines_release(struct engines *engines)
+{
+	if (--engines->waiting > 0 || !engines->freed)
+		return;
+	engine_mounts_free(engines);
+	free(engines);
 }
 
 void
@@ -55,80 +80,14 @@ engines_free(struct engines *engines)
 {
 	if (engines == NULL)
 		return;
+	engines->stopping = true;
+	engines_hold(engines);
 	if (engines->sweep != NULL)
 		event_free(engines->sweep);
+	engine_rolevers_sweep_stop(engines);
 	engine_connections_free(engines);
-	engine_mounts_free(engines);
-	free(engines);
-}
-
-/* ---- one durable change ---- */
-
-static int
-change_check_leases(struct engine_change *change, struct store_txn *txn, struct leased_err *err)
-{
-	struct store_lease_query query = {.by = STORE_BY_PLACE, .text = "", .limit = 1};
-	struct store_lease **leases = NULL;
-	size_t count = 0;
-	int r;
-
-	if (change->without_leases != 0) {
-		r = store_lease_any(store_txn_db(txn), change->without_leases, err);
-		if (r == 0)
-			return (leased_err_set(err, LEASED_EEXIST,
-			    "there are leases on this connection; revoke them first (lease revoke "
-			    "--prefix), then delete it"));
-		if (r != LEASED_ENOENT)
-			return (r);
-	}
-	if (change->without_mount_leases != 0) {
-		query.number = change->without_mount_leases;
-		r = store_lease_page(store_txn_db(txn), &query, &leases, &count, err);
-		store_lease_page_free(leases, count);
-		if (r != 0)
-			return (r);
-		if (count != 0)
-			return (leased_err_set(err, LEASED_EUNAVAIL,
-			    "leases below this mount are still waiting to be ended"));
-	}
-	return (0);
-}
-
-static int
-change_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
-{
-	struct engine_change *change = (struct engine_change *)op;
-	unsigned i;
-	int r;
-
-	if ((r = change_check_leases(change, txn, err)) != 0)
-		return (r);
-	for (i = 0; i < ENGINE_CHANGE_MAX; i++)
-		if (change->puts[i] != NULL && (r = store_doc_put(txn, change->puts[i], err)) != 0)
-			return (r);
-	for (i = 0; i < ENGINE_CHANGE_MAX; i++)
-		if (change->deletes[i].id != 0 && (r = store_doc_delete(txn, change->deletes[i].id,
-						       change->deletes[i].version, err)) != 0)
-			return (r);
-	if (change->mark != NULL)
-		return (store_meta_put(txn, change->mark, "1", err));
-	return (0);
-}
-
-static void
-change_done(struct store_op *op, int result, const struct leased_err *err)
-{
-	struct engine_change *change = (struct engine_change *)op;
-
-	change->done(change->arg, result, err);
-}
-
-void
-engine_change_submit(struct engines *engines, struct engine_change *change)
-{
-	change->op.run = change_run;
-	change->op.done = change_done;
-	store_submit(engines->config.store, &change->op);
+	engines->freed = true;
+	engines_release(engines);
 }
 
 /* ---- requests ---- */
@@ -159,12 +118,16 @@ engine_finish(struct engine_request_copy *request)
 void
 engine_fail(struct engine_request_copy *request, int code, const char *fmt, ...)
 {
+	char *text = NULL;
 	va_list args;
 
-	request->reply.code = request->reply.err.code = code;
 	va_start(args, fmt);
-	(void)vsnprintf(request->reply.err.text, sizeof(request->reply.err.text), fmt, args);
+	if (vasprintf(&text, fmt, args) < 0)
+		text = NULL;
 	va_end(args);
+	request->reply.code = code;
+	(void)leased_err_set(&request->reply.err, code, "%s", text != NULL ? text : fmt);
+	free(text);
 	engine_finish(request);
 }
 
@@ -179,45 +142,54 @@ engine_fail_err(struct engine_request_copy *request, const struct leased_err *er
 void
 engine_warn(struct engine_request_copy *request, const char *fmt, ...)
 {
-	char text[512];
+	char *text = NULL;
 	va_list args;
 
 	va_start(args, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, args);
+	if (vasprintf(&text, fmt, args) < 0)
+		text = NULL;
 	va_end(args);
 	if (request->reply.warnings == NULL)
 		request->reply.warnings = json_array();
-	(void)json_array_append_new(request->reply.warnings, json_string(text));
+	if (text != NULL)
+		(void)json_array_append_new(request->reply.warnings, json_string(text));
+	free(text);
 }
 
 void
 engine_warn_unknown(
     struct engine_request_copy *request, const json_t *unknown, const char *const *known)
 {
-	const char *nearest;
-	const json_t *name;
-	char names[256] = "", hint[300] = "";
-	size_t i, count = 0, used = 0, hinted = 0;
+	const char *nearest, *name;
+	const json_t *item;
+	char *names = NULL, *hints = NULL;
+	size_t i, count = 0, size = 0;
+	FILE *to_names, *to_hints;
 
 	if (json_array_size(unknown) == 0)
 		return;
 	while (known[count] != NULL)
 		count++;
-	json_array_foreach(unknown, i, name)
+	to_names = open_memstream(&names, &size);
+	to_hints = open_memstream(&hints, &size);
+	json_array_foreach(unknown, i, item)
 	{
-		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%.60s",
-		    i == 0 ? "" : " ", json_string_value(name));
-		if (used >= sizeof(names))
-			used = sizeof(names) - 1;
-		nearest = jdec_nearest(json_string_value(name), known, count);
-		if (nearest != NULL)
-			hinted += (size_t)snprintf(hint + hinted, sizeof(hint) - hinted,
-			    "; did you mean %s instead of %.60s?", nearest,
-			    json_string_value(name));
-		if (hinted >= sizeof(hint))
-			hinted = sizeof(hint) - 1;
+		name = json_string_value(item);
+		if (to_names == NULL || to_hints == NULL || name == NULL)
+			continue;
+		(void)fprintf(to_names, "%s%s", i == 0 ? "" : " ", name);
+		if ((nearest = jdec_nearest(name, known, count)) != NULL)
+			(void)fprintf(to_hints, "; did you mean %s instead of %s?", nearest, name);
 	}
-	engine_warn(request, "Endpoint ignored these unrecognized parameters: [%s]%s", names, hint);
+	if (to_names != NULL)
+		(void)fclose(to_names);
+	if (to_hints != NULL)
+		(void)fclose(to_hints);
+	if (names != NULL && hints != NULL)
+		engine_warn(request, "Endpoint ignored these unrecognized parameters: [%s]%s",
+		    names, hints);
+	free(names);
+	free(hints);
 }
 
 static struct engine_request_copy *
@@ -285,8 +257,12 @@ engine_list_json(const struct jdec_list *list)
 	json_t *array = json_array();
 	size_t i;
 
+	/* All or nothing: a list that lacks an item means something else. */
 	for (i = 0; i < list->count; i++)
-		(void)json_array_append_new(array, json_string(list->items[i]));
+		if (json_array_append_new(array, json_string(list->items[i])) != 0) {
+			json_decref(array);
+			return (NULL);
+		}
 	return (array);
 }
 
@@ -316,13 +292,15 @@ list_run(struct store_read *read, struct store_db *db, struct leased_err *err)
 			return (r);
 		for (i = 0; i < count; i++) {
 			(void)snprintf(after, sizeof(after), "%s", docs[i]->name);
-			(void)json_array_append_new(list->keys, json_string(docs[i]->name + skip));
+			if (json_array_append_new(list->keys, json_string(docs[i]->name + skip)) !=
+			    0)
+				r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 			store_doc_free(docs[i]);
 		}
 		free(docs);
 		docs = NULL;
-	} while (count == 256);
-	return (0);
+	} while (r == 0 && count == 256);
+	return (r);
 }
 
 static void
@@ -331,14 +309,20 @@ list_done(struct store_read *read, int result, const struct leased_err *err)
 	struct list_read *list = (struct list_read *)read;
 	struct engine_request_copy *request = list->request;
 
-	if (result == 0 && json_array_size(list->keys) > 0)
+	struct engines *engines = request->engines;
+	bool any = json_array_size(list->keys) > 0;
+
+	if (result == 0 && any)
 		request->reply.data = json_pack("{s:O}", "keys", list->keys);
 	json_decref(list->keys);
 	free(list);
-	if (result != 0)
+	if (result == 0 && any && request->reply.data == NULL)
+		engine_fail(request, LEASED_ENOMEM, "out of memory");
+	else if (result != 0)
 		engine_fail_err(request, err);
 	else
 		engine_finish(request);
+	engines_release(engines);
 }
 
 void
@@ -356,6 +340,7 @@ engine_list_docs(struct engine_request_copy *request, const char *kind)
 	engine_doc_name(request->mount_id, "", list->prefix);
 	list->read.run = list_run;
 	list->read.done = list_done;
+	engines_hold(request->engines);
 	store_submit_read(request->engines->config.store, &list->read);
 }
 
@@ -421,9 +406,10 @@ engine_handle(struct engines *engines, const struct engine_mount *mount,
 		reply_error(done, arg, LEASED_EINVAL, 405, "unsupported operation");
 		return;
 	}
-	if (mount->closing) {
+	if (mount->closing || engines->stopping) {
 		reply_error(done, arg, LEASED_EUNAVAIL, 0,
-		    "this mount is being removed: its leases are being ended");
+		    engines->stopping ? "leased is stopping"
+				      : "this mount is being removed: its leases are being ended");
 		return;
 	}
 	if ((request = request_new(engines, mount, from, name, done, arg)) == NULL) {
@@ -434,6 +420,14 @@ engine_handle(struct engines *engines, const struct engine_mount *mount,
 		engine_list_docs(request, path->kind);
 	else
 		path->handle(request);
+}
+
+bool
+engine_mount_is_open(struct engine_request_copy *request)
+{
+	const struct engine_mount *mount = engine_mount_find(request->engines, request->mount_id);
+
+	return (!request->engines->stopping && mount != NULL && !mount->closing);
 }
 
 int

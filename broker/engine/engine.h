@@ -29,19 +29,24 @@ struct engines_config {
 	struct id_source *ids;
 	int64_t default_ttl_s, max_ttl_s; /* the system's */
 	int64_t connection_ceiling;       /* rows a connection may have; 0: 10 000 */
+	/* As plugin_port_open(), which NULL means; for tests. */
+	struct plugin_port *(*port_open)(struct plugin_host *, const struct plugin_catalog_row *,
+	    json_t *config, unsigned pool, int64_t connection);
 };
 /* Reads the mounts (making "database/" at first start). Blocks; for start only. */
 int engines_new(const struct engines_config *config, struct engines **ret_engines,
     struct leased_err *err) LEASED_MUST_CHECK;
-/* Opens the ports of the configured connections, in small steps on the loop. leases is borrowed
- * until engines_stop(). */
+/* Opens the ports of the configured connections. leases is borrowed until engines_stop(). */
 void engines_start(struct engines *engines, struct leases *leases);
-/* Closes every port; call after leases_free(). */
+/* Nothing is begun from here on that needs leases: before leases_free(). */
+void engines_stop(struct engines *engines);
+/* Closes every port; after leases_free(). What the store still has to say may come later. */
 void engines_free(struct engines *engines); /* NULL is fine */
 
 /* For leases_config: arg is the engines. */
 struct plugin_port *engines_port_for(void *arg, int64_t connection);
 const char *engines_mount_path(void *arg, int64_t mount);
+const char *engines_server_of(void *arg, int64_t connection, const char *recorded);
 
 /* ---- mounts ---- */
 

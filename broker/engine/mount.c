@@ -235,7 +235,10 @@ engines_mounts(struct engines *engines)
 	json_t *table = json_object();
 
 	LIST_FOREACH (mount, &engines->mounts, link)
-		(void)json_object_set_new(table, mount->path, engine_mount_info(mount));
+		if (json_object_set_new(table, mount->path, engine_mount_info(mount)) != 0) {
+			json_decref(table);
+			return (NULL);
+		}
 	return (table);
 }
 

@@ -107,6 +107,10 @@ on_added(void *arg, int code, const struct leased_err *err)
 	struct leased_err own = LEASED_ERR_INIT;
 	struct engine_mount *mount;
 
+	if (code == LEASED_EEXIST) { /* somebody else was faster */
+		(void)leased_err_set(&own, code, "path is already in use at %s", change->doc->name);
+		err = &own;
+	}
 	if (code == 0) {
 		if ((mount = engine_mount_from_doc(change->doc)) == NULL) {
 			code = leased_err_set(&own, LEASED_ENOMEM,
@@ -230,7 +234,8 @@ remove_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 		    "the mount stays: see lease list, and unmount again later"));
 	if ((r = remove_docs(txn, "connection", change->mount, err)) != 0 ||
 	    (r = remove_docs(txn, "candidate", change->mount, err)) != 0 ||
-	    (r = remove_docs(txn, "role", change->mount, err)) != 0)
+	    (r = remove_docs(txn, "role", change->mount, err)) != 0 ||
+	    (r = remove_docs(txn, "rolever", change->mount, err)) != 0)
 		return (r);
 	return (store_doc_delete(txn, change->doc->id, change->doc->version, err));
 }
@@ -241,22 +246,31 @@ free_mount(void *arg)
 	engine_mount_free(arg);
 }
 
+/* Each close ends calls, and what follows from them may change the list. */
+static void
+close_connections(struct engines *engines, int64_t mount)
+{
+	struct engine_connection *connection;
+
+	do {
+		LIST_FOREACH (connection, &engines->connections, link)
+			if (connection->mount == mount)
+				break;
+		if (connection != NULL)
+			engine_connection_close(connection);
+	} while (connection != NULL);
+}
+
 static void
 on_removed(struct store_op *op, int result, const struct leased_err *err)
 {
 	struct mount_change *change = (struct mount_change *)op;
 	struct engine_mount *mount = engine_mount_find(change->engines, change->mount);
-	struct engine_connection *connection, *next;
 
 	if (mount != NULL && result != 0)
 		mount->closing = false;
 	if (mount != NULL && result == 0) {
-		for (connection = LIST_FIRST(&change->engines->connections); connection != NULL;
-		     connection = next) {
-			next = LIST_NEXT(connection, link);
-			if (connection->mount == mount->id)
-				engine_connection_close(connection);
-		}
+		close_connections(change->engines, mount->id);
 		LIST_REMOVE(mount, link);
 		/* Requests of this turn may still hold it. */
 		if (change->engines->config.loop != NULL)
@@ -264,6 +278,7 @@ on_removed(struct store_op *op, int result, const struct leased_err *err)
 		else
 			engine_mount_free(mount);
 	}
+	engines_release(change->engines);
 	change_end(change, result, err);
 }
 
@@ -283,6 +298,7 @@ on_leases_ended(
 	}
 	change->change.op.run = remove_run;
 	change->change.op.done = on_removed;
+	engines_hold(change->engines);
 	store_submit(change->engines->config.store, &change->change.op);
 }
 
@@ -314,9 +330,11 @@ engines_mount_remove(
 		done(arg, 0, &err);
 		return;
 	}
-	if (mount->closing) {
+	if (mount->closing || engines->stopping) {
 		done(arg,
-		    leased_err_set(&err, LEASED_EUNAVAIL, "this mount is being removed already"),
+		    leased_err_set(&err, LEASED_EUNAVAIL, "%s",
+			engines->stopping ? "leased is stopping"
+					  : "this mount is being removed already"),
 		    &err);
 		return;
 	}

@@ -9,6 +9,7 @@
 
 #include "engine/change.h"
 #include "engine/engine.h"
+#include "engine/sweep.h"
 
 struct engine_mount {
 	LIST_ENTRY(engine_mount) link;
@@ -29,24 +30,32 @@ struct engine_connection {
 	bool tried;      /* a candidate whose trial has ended: swept once it has no leases */
 	bool closing;    /* a delete is under way */
 	struct plugin_port *port;
+	char server[128];   /* of the last trial, "" unknown */
+	json_t *moved_from; /* servers that it has taken over from (confirm_move), or NULL */
 };
 
 struct engines {
 	struct engines_config config;
 	struct leases *leases;
 	struct event *sweep;
+	struct engine_rolevers *rolevers; /* the sweep of role versions */
+	unsigned waiting;                 /* what the store has to say yet */
+	bool stopping, freed;             /* freed: memory goes with the last of waiting */
 	LIST_HEAD(, engine_mount) mounts;
 	LIST_HEAD(, engine_connection) connections;
 };
+
+/* Around everything that is given to the store: the object outlives it. */
+void engines_hold(struct engines *engines);
+void engines_release(struct engines *engines);
 
 /* ---- a request on its way ---- */
 
 struct engine_request_copy {
 	unsigned tag;
 	struct engines *engines;
-	const struct engine_mount
-	    *mount; /* borrowed: a mount with requests under way is not freed before the loop turns;
-		       look it up again after waiting */
+	/* Borrowed, until the handler first waits: look it up by mount_id after that. */
+	const struct engine_mount *mount;
 	int64_t mount_id;
 	engine_reply_done done;
 	void *arg;
@@ -80,6 +89,9 @@ void engine_doc_name(int64_t mount, const char *name, char ret_name[ENGINE_DOC_N
 /* A new document, or NULL; takes data also then. */
 struct store_doc *engine_doc_new(const char *kind, int64_t mount, const char *name, json_t *data);
 
+/* Is the mount still there, and not being removed? For after waiting, before a lease is begun. */
+bool engine_mount_is_open(struct engine_request_copy *request);
+
 /* ---- connections ---- */
 
 struct engine_connection *engine_connection_find(struct engines *engines, int64_t id);
@@ -89,7 +101,6 @@ int engine_connection_open(struct engines *engines, const struct store_doc *doc,
 void engine_connection_close(struct engine_connection *connection);
 int engine_connections_load(struct engines *engines, struct leased_err *err) LEASED_MUST_CHECK;
 void engine_connections_free(struct engines *engines);
-void engine_connections_sweep_start(struct engines *engines);
 
 /* ---- mounts ---- */
 

@@ -1,0 +1,101 @@
+/*
+ * One durable change of an engine's documents. What must hold for it is asked inside the
+ * transaction, so that the answer is the last word. Who calls: database_*.c, mount*.c, the sweeps.
+ */
+#include "engine/private.h"
+
+/* A request that began before its mount went must leave nothing below it. */
+static int
+check_mount(const struct engine_change *change, struct store_txn *txn, struct leased_err *err)
+{
+	struct store_doc *doc = NULL;
+	int r;
+
+	if (change->mount == 0)
+		return (0);
+	r = store_doc_get_id(store_txn_db(txn), change->mount, &doc, err);
+	store_doc_free(doc);
+	if (r == LEASED_ENOENT)
+		return (leased_err_set(
+		    err, LEASED_EINVAL, "the mount was removed meanwhile; nothing was written"));
+	return (r);
+}
+
+static int
+check_leases(const struct engine_change *change, struct store_txn *txn, struct leased_err *err)
+{
+	int r;
+
+	if (change->without_leases == 0)
+		return (0);
+	r = store_lease_any(store_txn_db(txn), change->without_leases, err);
+	if (r == 0)
+		return (leased_err_set(err, LEASED_EEXIST,
+		    "there are leases on this connection; revoke them first (lease revoke "
+		    "--prefix), then delete it"));
+	return (r == LEASED_ENOENT ? 0 : r);
+}
+
+/* Without leases no statement of a dead worker can matter any more: its sessions are forgotten. */
+static int
+forget_sessions(const struct engine_change *change, struct store_txn *txn, struct leased_err *err)
+{
+	struct store_session *sessions = NULL;
+	size_t count = 0, i;
+	int r;
+
+	if (change->without_leases == 0)
+		return (0);
+	r = store_session_list(store_txn_db(txn), change->without_leases, &sessions, &count, err);
+	if (r != 0)
+		return (r);
+	for (i = 0; i < count && r == 0; i++) {
+		r = store_session_delete(txn, &sessions[i], err);
+		if (r == LEASED_ENOENT)
+			r = 0;
+	}
+	store_session_list_free(sessions, count);
+	return (r);
+}
+
+static int
+change_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
+{
+	struct engine_change *change = (struct engine_change *)op;
+	unsigned i;
+	int r;
+
+	if ((r = check_mount(change, txn, err)) != 0 || (r = check_leases(change, txn, err)) != 0 ||
+	    (r = forget_sessions(change, txn, err)) != 0)
+		return (r);
+	for (i = 0; i < ENGINE_CHANGE_MAX; i++)
+		if (change->puts[i] != NULL && (r = store_doc_put(txn, change->puts[i], err)) != 0)
+			return (r);
+	for (i = 0; i < ENGINE_CHANGE_MAX; i++)
+		if (change->deletes[i].id != 0 && (r = store_doc_delete(txn, change->deletes[i].id,
+						       change->deletes[i].version, err)) != 0)
+			return (r);
+	if (change->mark != NULL)
+		return (store_meta_put(txn, change->mark, "1", err));
+	return (0);
+}
+
+static void
+change_done(struct store_op *op, int result, const struct leased_err *err)
+{
+	struct engine_change *change = (struct engine_change *)op;
+	struct engines *engines = change->engines;
+
+	change->done(change->arg, result, err); /* may free change */
+	engines_release(engines);
+}
+
+void
+engine_change_submit(struct engines *engines, struct engine_change *change)
+{
+	change->op.run = change_run;
+	change->op.done = change_done;
+	change->engines = engines;
+	engines_hold(engines);
+	store_submit(engines->config.store, &change->op);
+}
