@@ -73,6 +73,14 @@ on_mount_path(void *arg, int64_t mount)
 	return (engines_mount_path(daemon->engines, mount));
 }
 
+static const char *
+on_server_of(void *arg, int64_t connection, const char *recorded)
+{
+	struct main_daemon *daemon = arg;
+
+	return (engines_server_of(daemon->engines, connection, recorded));
+}
+
 static void
 on_wake(void *arg)
 {
@@ -119,6 +127,7 @@ start_leases(struct main_daemon *daemon, const struct main_place *place, struct 
 	    .port_for = on_port_for,
 	    .mount_path = on_mount_path,
 	    .wake = on_wake,
+	    .server_of = on_server_of,
 	    .arg = daemon};
 	int r;
 
@@ -325,6 +334,7 @@ main_stop(struct main_daemon *daemon)
 	stop_drain(daemon);
 	leases_timer_stop(daemon->timer);
 	daemon->timer = NULL;
+	engines_stop(daemon->engines);
 	plugin_host_mute(daemon->host); /* workers end after lease/ is gone */
 	/* Calls in flight end with LEASED_ECANCELED; their requests are answered into the void. */
 	leases_free(daemon->leases);

@@ -36,6 +36,9 @@ struct leases_config {
 	const char *(*mount_path)(void *arg, int64_t mount);
 	/* Something may be due sooner than leases_tick() last said. */
 	void (*wake)(void *arg);
+	/* The server to look on for an account that was made on recorded: another one where an
+	 * operator said that it has taken over. NULL: always recorded. */
+	const char *(*server_of)(void *arg, int64_t connection, const char *recorded);
 	void *arg;
 };
 

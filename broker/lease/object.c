@@ -284,14 +284,18 @@ lease_store(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 json_t *
 lease_account(const struct lease *lease)
 {
+	const struct leases_config *config = &lease->task.leases->config;
+	const char *server = lease->data.server;
 	json_t *account = json_pack("{s:s,s:O}", "name", lease->row->account, "role", lease->role);
 
 	if (account == NULL)
 		return (NULL);
+	if (server[0] != '\0' && config->server_of != NULL)
+		server = config->server_of(config->arg, lease->connection, server);
 	if ((lease->data.handle[0] != '\0' &&
 		json_object_set_new(account, "handle", json_string(lease->data.handle)) != 0) ||
-	    (lease->data.server[0] != '\0' &&
-		json_object_set_new(account, "server", json_string(lease->data.server)) != 0) ||
+	    (server[0] != '\0' &&
+		json_object_set_new(account, "server", json_string(server)) != 0) ||
 	    (lease->data.failed_mint &&
 		json_object_set_new(account, "failed_mint", json_true()) != 0)) {
 		json_decref(account);
