@@ -19,6 +19,7 @@
 
 static atomic_ulong left; /* allocations until the one that fails; 0: none will */
 static atomic_bool is_failed;
+static unsigned long paused;
 
 static bool
 is_to_fail(void)
@@ -41,6 +42,18 @@ failalloc_arm(unsigned long n)
 {
 	atomic_store(&is_failed, false);
 	atomic_store(&left, n);
+}
+
+void
+failalloc_pause(void)
+{
+	paused = atomic_exchange(&left, 0);
+}
+
+void
+failalloc_resume(void)
+{
+	atomic_store(&left, paused);
 }
 
 bool

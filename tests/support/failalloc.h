@@ -13,6 +13,10 @@
 /* The n-th allocation from now on, of any thread, fails once; n = 1 is the next. */
 void failalloc_arm(unsigned long n);
 
+/* Between them nothing fails and nothing is counted: for what belongs to the test itself. */
+void failalloc_pause(void);
+void failalloc_resume(void);
+
 /* Ends that; true when the failure has happened. */
 bool failalloc_disarm(void);
 

@@ -1,0 +1,3 @@
+# Every engine test has the fixture, and the fake port of tests/support.
+target_sources(${target} PRIVATE ${module_dir}/fixture.c)
+target_link_libraries(${target} PRIVATE leased_test_support)
