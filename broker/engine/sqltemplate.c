@@ -3,17 +3,8 @@
  * (sqltemplate_lex.c) over them. Quotes nothing and sends nothing: that is the worker's. Called by
  * the database engine when a role or a connection is written, and by tests/fuzz/sqltemplate_fuzz.c.
  */
+#include "base/utf8.h"
 #include "engine/sqltemplate_lex.h"
-
-static bool
-is_utf8(const char *text, size_t len)
-{
-	json_t *probe = json_stringn(text, len);
-	bool ok = probe != NULL;
-
-	json_decref(probe);
-	return (ok);
-}
 
 int
 engine_sqltemplate_element(const char *text, size_t len, enum engine_sqltemplate_dialect dialect,
@@ -27,7 +18,7 @@ engine_sqltemplate_element(const char *text, size_t len, enum engine_sqltemplate
 	if (len > ENGINE_SQLTEMPLATE_ELEMENT_LEN_MAX)
 		return (leased_err_set(err, LEASED_ETOOBIG, "longer than %u bytes",
 		    ENGINE_SQLTEMPLATE_ELEMENT_LEN_MAX));
-	if (memchr(text, '\0', len) != NULL || !is_utf8(text, len))
+	if (memchr(text, '\0', len) != NULL || !utf8_is_valid(text, len))
 		return (leased_err_set(err, LEASED_EINVAL, "not UTF-8 text without NUL bytes"));
 	r = engine_sqltemplate_lex_text(&lexer);
 	if (r == 0 && lexer.has_end && json_array_size(lexer.statements) > 1) {
