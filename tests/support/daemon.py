@@ -161,6 +161,8 @@ class Leased:
             command += ["--dev", "--dev-dir", str(self.dir), "--dev-listen-address", "127.0.0.1:0"]
         env = dict(os.environ, **self.env)
         env.pop("LEASED_FAILPOINT", None)
+        if PRESET == "asan":
+            env.setdefault("LEASED_TEST_DUMPABLE", "1")  # the search for leaks looks into its own process
         if failpoint:
             env["LEASED_FAILPOINT"] = failpoint
         with open(self.output_path, "ab") as output:
@@ -197,7 +199,15 @@ class Leased:
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise LeasedError(f"leased did not end within {timeout} s of SIGTERM:\n{self.output()[-4000:]}")
+        self._check_sanitizers()
         return self.process.returncode
+
+    def _check_sanitizers(self):
+        """A report of ASan, UBSan, TSan or LSan, of the daemon or a worker, fails the test that met it."""
+        text = self.output()
+        found = re.search(r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|LeakSanitizer|: runtime error: )", text)
+        if found:
+            raise LeasedError(f"a sanitizer reports:\n{text[found.start():][:6000]}")
 
     def kill(self):
         """SIGKILL, and waits until it is gone."""
@@ -215,13 +225,15 @@ class Leased:
 
     def close(self):
         """Ends it whatever its state, and removes the directory if it is ours (kept with LEASED_TEST_KEEP=1)."""
-        if self.process is not None and self.process.poll() is None:
-            try:
-                self.stop()
-            except LeasedError:
-                pass
+        failure = None
+        try:
+            self.stop()
+        except LeasedError as error:
+            failure = error
         if self._own_dir and not os.environ.get("LEASED_TEST_KEEP"):
             shutil.rmtree(self.dir, ignore_errors=True)
+        if failure is not None and "sanitizer" in str(failure):
+            raise failure
 
     def __enter__(self):
         return self
