@@ -322,6 +322,8 @@ on_token_created(struct store_op *op, int result, const struct leased_err *err)
 		token_create_failed(create, result, err);
 		return;
 	}
+	lease_token_written(create->auth->config.leases,
+	    json_integer_value(json_object_get(create->data, "expires_ms")));
 	create->done(create->arg, 0, &created, NULL);
 	token_create_free(create);
 }

@@ -411,6 +411,9 @@ on_token_renewed(struct store_op *op, int result, const struct leased_err *err)
 {
 	struct token_renew *renew = (struct token_renew *)op;
 
+	/* A renewal can bring the end nearer, too. */
+	if (result == 0)
+		lease_token_written(renew->auth->config.leases, renew->row->next_at_ms);
 	token_renew_end(renew, result, err);
 }
 

@@ -61,6 +61,19 @@ lease_connection_due(struct lease_connection *connection, int64_t at_ms)
 }
 
 void
+lease_token_written(struct leases *leases, int64_t expires_ms)
+{
+	struct lease_connection *tokens = lease_connection_get(leases, 0);
+
+	if (expires_ms == 0)
+		return;
+	if (tokens != NULL)
+		lease_connection_due(tokens, expires_ms);
+	else
+		bug(NULL, "connection 0 is there from the start, and is not");
+}
+
+void
 lease_connections_due(struct leases *leases)
 {
 	struct lease_connection *connection, *next;

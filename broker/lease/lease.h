@@ -214,6 +214,10 @@ void lease_job_start(struct leases *leases, const struct lease_scope *scope, uns
 int lease_token_row(int64_t expires_ms, const char *place, const json_t *data,
     struct id_source *ids, struct store_lease **ret_row, struct leased_err *err) LEASED_MUST_CHECK;
 
+/* A token's row with this end was written (made or renewed, the transaction is over): the timer
+ * learns of it. Without it the token would end at the next start. 0: it does not end. */
+void lease_token_written(struct leases *leases, int64_t expires_ms);
+
 /* Inside a transaction: may this token own something new? LEASED_EEXPIRED when it is gone, has
  * ended by now_ms, or a job is ending it. auth/ asks it when it makes a child. */
 int lease_token_alive(

@@ -1,6 +1,7 @@
 """Whose lease it is: users of the machine and tokens mint, see, renew and end their own, on a real server."""
 
 import os
+import time
 
 import pytest
 
@@ -82,6 +83,21 @@ def test_what_a_token_made_ends_with_it(job, server):
     assert leased.post("auth/token/revoke-self", token=made).status == 204
     poll(lambda: gone(job, credential), 10, what="the end of the token's login")
     poll(lambda: gone(job, Credential(short)), 10, what="the end of the short token's login")
+
+
+def test_a_short_token_ends_its_children_and_their_logins_in_time(job, server):
+    leased = job.leased
+    policy = POLICY + ' path "auth/token/create" { capabilities = ["update"] }'
+    assert leased.put("sys/policies/acl/maker", {"policy": policy}).status == 204
+    made = leased.post("auth/token/create", {"policies": ["maker", "default"], "ttl": "2s"}, token=leased.root_token)
+    until = time.monotonic() + 2
+    child = leased.post("auth/token/create", {}, token=made.auth["client_token"]).auth["client_token"]
+    credential = Credential(leased.get("database/creds/app", token=child))
+    assert server.can_login(credential.user, credential.password)
+    poll(lambda: gone(job, credential), 12, what="the end of the grandchild's login")
+    assert time.monotonic() < until + 2
+    answer = leased.post("sys/leases/lookup", {"lease_id": credential.lease_id})
+    assert answer.status == 400 or answer.data["state"] not in ("live", "intent")
 
 
 def test_the_last_use_of_a_token_gets_no_login(job, server):

@@ -103,6 +103,42 @@ revoking_holds_at_once_for_the_whole_family(void **state)
 	assert_true(lease_is_marked(f, lease));
 }
 
+/* The daemon goes on running: no restart, no request that would find out. */
+static void
+the_timer_learns_of_a_token_that_was_made_and_of_one_that_was_renewed(void **state)
+{
+	struct fix *f = *state;
+	struct token_answer made, renewed, child;
+	struct auth_identity *identity;
+	int64_t lease[2];
+	char owner[64];
+
+	later(f, 5000); /* nothing is due, and the timer has said so */
+	made = make(f, NULL, true, "app", 2);
+	identity = as(f, &made);
+	child = make(f, identity, false, NULL, 0);
+	(void)snprintf(owner, sizeof(owner), "token:%lld", (long long)child.id);
+	lease[0] = put_lease(f, owner, "");
+	later(f, 3000);
+	assert_true(lease_is_marked(f, lease[0]));
+	auth_identity_release(identity);
+	token_answer_clear(&made);
+	token_answer_clear(&child);
+
+	made = make(f, NULL, true, "app", 3600);
+	(void)snprintf(owner, sizeof(owner), "token:%lld", (long long)made.id);
+	lease[1] = put_lease(f, owner, "");
+	later(f, 5000);
+	renewed = renew(f, made.id, 2); /* nearer than it was */
+	assert_int_equal(renewed.ttl_s, 2);
+	later(f, 1500);
+	assert_false(lease_is_marked(f, lease[1]));
+	later(f, 1500);
+	assert_true(lease_is_marked(f, lease[1]));
+	token_answer_clear(&made);
+	token_answer_clear(&renewed);
+}
+
 /* Between the parent's mark and the job that comes for the children. */
 static void
 a_child_of_a_marked_parent_is_denied_before_any_job_has_run(void **state)
@@ -362,6 +398,7 @@ main(void)
 	    T(a_token_ends_at_its_time_and_not_before),
 	    T(a_wall_clock_that_jumps_ends_no_token),
 	    T(revoking_holds_at_once_for_the_whole_family),
+	    T(the_timer_learns_of_a_token_that_was_made_and_of_one_that_was_renewed),
 	    T(a_child_of_a_marked_parent_is_denied_before_any_job_has_run),
 	    T(a_token_that_was_just_revoked_makes_no_child),
 	    T(generations_are_bounded),
