@@ -105,8 +105,8 @@ on_renewed(void *arg, const struct lease_renewed *renewed)
 	api_reply(request, &answer);
 }
 
-/* How long the token that the lease ends with has left; -1: it ends with none, or the token does
- * not end. */
+/* How long the token that the lease ends with has left, or the first of its ancestors to end; -1:
+ * it ends with none, or they do not end. What cannot be found out is no reason to grant more. */
 static int64_t
 owner_left_s(const struct api_request *request, const struct store_lease *row)
 {
@@ -114,7 +114,7 @@ owner_left_s(const struct api_request *request, const struct store_lease *row)
 	struct auth_token token = {0};
 	struct auth_identity *identity = NULL;
 	struct leased_err err;
-	int64_t left_s = -1;
+	int64_t left_s = 0;
 	long long id;
 
 	if (sscanf(row->owner, "token:%lld", &id) != 1)

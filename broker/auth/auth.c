@@ -179,14 +179,17 @@ auth_identity_release(struct auth_identity *identity)
 }
 
 int64_t
+auth_left_s(int64_t ends_ms, int64_t now_ms)
+{
+	if (ends_ms == 0)
+		return (-1);
+	return (ends_ms > now_ms ? (ends_ms - now_ms + 500) / 1000 : 0);
+}
+
+int64_t
 auth_identity_left_s(struct auth *auth, const struct auth_identity *identity)
 {
-	int64_t left_ms;
-
-	if (identity->expires_ms == 0)
-		return (-1);
-	left_ms = identity->expires_ms - leases_now_ms(auth->config.leases);
-	return (left_ms > 0 ? (left_ms + 500) / 1000 : 0);
+	return (auth_left_s(identity->expires_ms, leases_now_ms(auth->config.leases)));
 }
 
 bool

@@ -52,7 +52,7 @@ struct auth_identity {
 	bool orphan;
 	int64_t token;      /* token id, 0: a peer */
 	int64_t parent;     /* token id, 0: none */
-	int64_t expires_ms; /* lease time, 0: never */
+	int64_t expires_ms; /* lease time, 0: never; its token's end or an ancestor's */
 	int64_t max_leases; /* 0: no cap */
 	uid_t uid;          /* of a peer */
 	char accessor[25];

@@ -72,6 +72,7 @@ int auth_policy_normalize(
 bool auth_names_have(const json_t *names, const char *name);
 
 /* auth.c */
+int64_t auth_left_s(int64_t ends_ms, int64_t now_ms); /* ends_ms 0: -1 */
 struct auth_identity *auth_identity_new(void);
 
 /* peer.c */

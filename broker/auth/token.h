@@ -38,6 +38,7 @@ void auth_token_create_root(struct auth *auth, const char *id, auth_token_done d
 struct auth_token {
 	struct store_token index;
 	struct store_lease *row;
+	int64_t family_ends_ms; /* lease time when the first of its ancestors ends; 0: none does */
 };
 void auth_token_clear(struct auth_token *token);
 /* LEASED_ENOENT for every token that does not authenticate, alike. */

@@ -43,10 +43,19 @@ auth_token_clear(struct auth_token *token)
 	*token = (struct auth_token){0};
 }
 
-/* Every ancestor must live, too. */
-static int
-token_check_ancestors(struct auth *auth, int64_t parent, struct leased_err *err)
+/* The earlier of two ends; 0 is none. */
+static int64_t
+earlier_ms(int64_t a_ms, int64_t b_ms)
 {
+	return (a_ms == 0 || (b_ms != 0 && b_ms < a_ms) ? b_ms : a_ms);
+}
+
+/* Every ancestor must live, too; the first of them to end takes the token along. */
+static int
+token_check_ancestors(
+    struct auth *auth, int64_t parent, int64_t *ret_ends_ms, struct leased_err *err)
+{
+	int64_t ends_ms = 0;
 	struct store_db *db = store_db(auth->config.store);
 	struct store_token index;
 	struct store_lease *row = NULL;
@@ -61,12 +70,14 @@ token_check_ancestors(struct auth *auth, int64_t parent, struct leased_err *err)
 			return (
 			    r == LEASED_ENOENT ? leased_err_set(err, r, "%s", TOKEN_DENIED) : r);
 		alive = auth_token_alive(auth, row);
+		ends_ms = earlier_ms(ends_ms, token_number(row, "expires_ms"));
 		store_lease_free(row);
 		row = NULL;
 		if (!alive)
 			return (leased_err_set(err, LEASED_ENOENT, "%s", TOKEN_DENIED));
 		parent = index.parent;
 	}
+	*ret_ends_ms = ends_ms;
 	return (0);
 }
 
@@ -76,6 +87,7 @@ token_load(struct auth *auth, const struct store_token *index, bool used,
     struct auth_token *ret_token, struct leased_err *err)
 {
 	struct store_lease *row = NULL;
+	int64_t ends_ms = 0;
 	int r;
 
 	if ((r = store_lease_get(store_db(auth->config.store), index->id, &row, err)) != 0)
@@ -84,9 +96,10 @@ token_load(struct auth *auth, const struct store_token *index, bool used,
 		r = leased_err_set(err, LEASED_ENOENT, "%s", TOKEN_DENIED);
 		goto out;
 	}
-	if ((r = token_check_ancestors(auth, index->parent, err)) != 0)
+	if ((r = token_check_ancestors(auth, index->parent, &ends_ms, err)) != 0)
 		goto out;
 	ret_token->index = *index;
+	ret_token->family_ends_ms = ends_ms;
 	ret_token->row = row;
 	row = NULL; /* ownership handed over */
 out:
@@ -189,7 +202,8 @@ auth_token_identity(struct auth *auth, const struct auth_token *token,
 	identity->root = json_is_true(json_object_get(data, "root"));
 	identity->orphan = json_is_true(json_object_get(data, "orphan"));
 	identity->limited = token->index.uses_left >= 0;
-	identity->expires_ms = token_number(token->row, "expires_ms");
+	identity->expires_ms =
+	    earlier_ms(token_number(token->row, "expires_ms"), token->family_ends_ms);
 	identity->policies = json_incref(json_object_get(data, "policies"));
 	identity->display_name = strdup(display_name != NULL ? display_name : "token");
 	(void)snprintf(
@@ -304,7 +318,8 @@ auth_token_describe(struct auth *auth, const struct auth_token *token)
 {
 	const struct store_lease *row = token->row;
 	struct leases *leases = auth->config.leases;
-	int64_t now_ms = leases_now_ms(leases), expires_ms = token_number(row, "expires_ms");
+	int64_t now_ms = leases_now_ms(leases);
+	int64_t expires_ms = earlier_ms(token_number(row, "expires_ms"), token->family_ends_ms);
 	int64_t renewed_ms = token_number(row, "renewed_ms");
 	int64_t left_s = expires_ms == 0 ? 0 : (expires_ms - now_ms + 500) / 1000;
 	json_t *meta = json_object_get(row->data, "meta"), *object;
@@ -424,8 +439,7 @@ token_renew_prepare(struct token_renew *renew, int64_t increment_s, struct lease
 	struct auth_token token = {0};
 	struct lease_ttl_input input = {.increment_s = increment_s,
 	    .mount_default_s = auth->config.default_ttl_s,
-	    .mount_max_s = auth->config.max_ttl_s,
-	    .owner_left_s = -1};
+	    .mount_max_s = auth->config.max_ttl_s};
 	int r;
 
 	if ((r = auth_token_find_id(auth, renew->id, &token, err)) != 0)
@@ -442,6 +456,7 @@ token_renew_prepare(struct token_renew *renew, int64_t increment_s, struct lease
 	input.explicit_max_s = token_number(token.row, "explicit_max_s");
 	input.start_ms = token_number(token.row, "issued_ms");
 	input.now_ms = renew->now_ms;
+	input.owner_left_s = auth_left_s(token.family_ends_ms, renew->now_ms);
 	r = lease_ttl_compute(&input, &renew->ttl, err);
 out:
 	auth_token_clear(&token);

@@ -100,6 +100,23 @@ def test_a_short_token_ends_its_children_and_their_logins_in_time(job, server):
     assert answer.status == 400 or answer.data["state"] not in ("live", "intent")
 
 
+def test_no_renewal_outlives_the_parent(job):
+    leased = job.leased
+    policy = POLICY + ' path "auth/token/create" { capabilities = ["update"] }'
+    assert leased.put("sys/policies/acl/maker", {"policy": policy}).status == 204
+    made = leased.post("auth/token/create", {"policies": ["maker", "default"], "ttl": "9s"}, token=leased.root_token)
+    child = leased.post("auth/token/create", {}, token=made.auth["client_token"]).auth["client_token"]
+    credential = Credential(leased.get("database/creds/app", token=child))
+    renewed = leased.post("auth/token/renew-self", {"increment": "1h"}, token=child)
+    assert renewed.auth["lease_duration"] <= 9 and "capped" in renewed.warnings[0]
+    body = {"lease_id": credential.lease_id, "increment": 3600}
+    for token in (child, leased.root_token):
+        renewed = leased.put("sys/leases/renew", body, token=token)
+        assert renewed.json["lease_duration"] <= 9 and "capped" in renewed.warnings[0], renewed
+    assert leased.post("auth/token/revoke", {"token": made.auth["client_token"]}).status == 204
+    assert gone(job, credential)
+
+
 def test_the_last_use_of_a_token_gets_no_login(job, server):
     made = job.leased.post("auth/token/create", {"policies": ["shop"], "num_uses": 1}).auth["client_token"]
     answer = job.leased.get("database/creds/app", token=made)

@@ -298,6 +298,36 @@ renewing_counts_from_now_and_stops_at_the_maximum(void **state)
 }
 
 static void
+no_renewal_outlives_the_family(void **state)
+{
+	struct fix *f = *state;
+	struct token_answer top = make(f, NULL, true, "app", 30), child, grandchild, renewed;
+	struct auth_identity *identity = as(f, &top);
+
+	child = make(f, identity, false, NULL, 20);
+	auth_identity_release(identity);
+	identity = as(f, &child);
+	grandchild = make(f, identity, false, NULL, 10);
+	auth_identity_release(identity);
+	renewed = renew(f, grandchild.id, 3600);
+	assert_int_equal(renewed.ttl_s, 20);
+	assert_int_equal(json_array_size(renewed.warnings), 1);
+	token_answer_clear(&renewed);
+	renewed = renew(f, child.id, 3600);
+	assert_int_equal(renewed.ttl_s, 30);
+	token_answer_clear(&renewed);
+	/* An ancestor whose end was brought nearer takes the others along, and they say so. */
+	renewed = renew(f, top.id, 5);
+	token_answer_clear(&renewed);
+	identity = as(f, &grandchild);
+	assert_int_equal(auth_identity_left_s(f->auth, identity), 5);
+	auth_identity_release(identity);
+	token_answer_clear(&top);
+	token_answer_clear(&child);
+	token_answer_clear(&grandchild);
+}
+
+static void
 a_revocation_beats_a_renewal(void **state)
 {
 	struct fix *f = *state;
@@ -407,6 +437,7 @@ main(void)
 	    T(nothing_that_looks_like_root_is_root),
 	    T(root_is_a_flag_and_no_policy_of_that_name_can_be_written),
 	    T(renewing_counts_from_now_and_stops_at_the_maximum),
+	    T(no_renewal_outlives_the_family),
 	    T(a_revocation_beats_a_renewal),
 	    T(an_accessor_finds_the_token_and_kin_is_told_from_strangers),
 	    T(a_wished_id_is_taken_once),
