@@ -25,7 +25,6 @@ struct lease_connection {
 	int64_t from_ms, after;
 	struct lease_list disarming, removing; /* queues */
 	unsigned ending;                       /* leases of it that are ENDING or LOOKING */
-	uint64_t overdue, overdue_seen;        /* due rows: as of the last sweep, and of this one */
 	unsigned calls, mints;                 /* under way */
 	bool removed_last;
 	int64_t account_us; /* what ending one account takes, smoothed */

@@ -95,7 +95,6 @@ sweep_over(struct lease_connection *connection, int64_t now_ms)
 
 	connection->sweeping = false;
 	connection->from_ms = connection->after = 0;
-	connection->overdue = connection->overdue_seen;
 	r = store_lease_next_at(db, connection->id, &at_ms, &err);
 	if (r == LEASED_ENOENT)
 		at_ms = LEASE_FAR_MS;
@@ -132,7 +131,6 @@ sweep_row(struct lease_connection *connection, struct store_lease *row)
 	}
 	connection->from_ms = row->next_at_ms;
 	connection->after = row->id;
-	connection->overdue_seen++;
 	if (row->kind == STORE_LEASE_TOKEN) {
 		lease_token_due(connection->leases, row);
 		store_lease_free(row);
@@ -163,8 +161,6 @@ lease_sweep(struct lease_connection *connection, int64_t now_ms)
 			connection->due_ms = now_ms + NOT_READY_MS;
 		return (false);
 	}
-	if (!connection->sweeping)
-		connection->overdue_seen = 0;
 	if (store_lease_page(
 		store_db(connection->leases->config.store), &query, &rows, &count, &err) != 0) {
 		log_warn("what is due cannot be read; it is tried again", LOG_ERR(&err));

@@ -133,6 +133,7 @@ leases_free(struct leases *leases)
 	if (leases == NULL)
 		return;
 	leases->freeing = true;
+	lease_count_clear(leases);
 	lease_end_clear(leases);
 	lease_sessions_clear(leases);
 	lease_jobs_clear(leases);
@@ -240,27 +241,7 @@ leases_tick(struct leases *leases)
 	if ((at_ms = lease_waits_step(leases, now_ms)) < next_ms)
 		next_ms = at_ms;
 	lease_looks(leases, now_ms);
+	lease_count_step(leases, now_ms);
 	purge(leases, now_ms);
 	return (next_ms > now_ms ? next_ms - now_ms : 0);
-}
-
-void
-leases_counts(struct leases *leases, struct lease_counts *ret_counts)
-{
-	struct lease_connection *connection, *next;
-	struct leased_err err = LEASED_ERR_INIT;
-	int64_t now_ms = leases_now_ms(leases), at_ms = 0;
-
-	memset(ret_counts, 0, sizeof(*ret_counts));
-	ret_counts->in_flight = HASH_COUNT(leases->busy);
-	HASH_ITER(hh, leases->connections, connection, next)
-	{
-		if (connection->id == 0)
-			continue;
-		ret_counts->overdue += connection->overdue;
-		if (store_lease_next_at(
-			store_db(leases->config.store), connection->id, &at_ms, &err) == 0 &&
-		    now_ms - at_ms > ret_counts->oldest_overdue_ms)
-			ret_counts->oldest_overdue_ms = now_ms - at_ms;
-	}
 }

@@ -24,6 +24,10 @@ void lease_jobs_clear(struct leases *leases);
 /* The timer row of a token is due. */
 void lease_token_due(struct leases *leases, const struct store_lease *row);
 
+/* ---- counts ---- */
+void lease_count_step(struct leases *leases, int64_t now_ms);
+void lease_count_clear(struct leases *leases);
+
 /* ---- lease time ---- */
 int lease_time_open(struct leases *leases, struct leased_err *err);
 void lease_time_tick(struct leases *leases);
@@ -54,6 +58,7 @@ struct lease_time {
 #define LEASE_DELIVERED_MAX 512
 #define LEASE_ROLES_MAX 64
 struct lease_role;
+struct lease_count;
 struct lease_fence;
 struct lease_job;
 TAILQ_HEAD(lease_job_list, lease_job);
@@ -80,7 +85,9 @@ struct leases {
 	TAILQ_HEAD(, lease_waiter) waiting;
 	struct lease_job_list jobs;
 	TAILQ_HEAD(, lease_batch) batches;
-	int64_t look_ms, purge_ms, quarantine_ms;
+	struct lease_counts counts; /* as of the last count */
+	struct lease_count *counting;
+	int64_t look_ms, purge_ms, quarantine_ms, count_ms;
 	bool purging, opened, freeing, jobs_missed;
 };
 struct leases *leases_from(void *arg);
