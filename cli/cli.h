@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <leased/error.h>
 #include <leased/secret.h>
@@ -42,7 +43,8 @@ struct cli_command {
 	int (*run)(const struct cli_options *options, int argc, char **argv);
 	const char *arguments; /* "PATH [KEY=VALUE ..]" */
 	const char *summary;
-	const char *help; /* options and examples */
+	const char *help;   /* options and examples */
+	const char *option; /* the one of its own, "--state", which takes a value; NULL: none */
 };
 extern const struct cli_command cli_commands[]; /* ends with a NULL name */
 
@@ -64,6 +66,9 @@ int cli_fail(int code, const char *fmt, ...) LEASED_PRINTF(2, 3);
 /* The same, with how to get help for the command; CLI_USAGE. */
 int cli_usage(const char *command, const char *fmt, ...) LEASED_PRINTF(2, 3);
 
+/* The same texts without what drives a terminal, as all that a server says is shown to people. */
+void cli_print_safe(FILE *to, const char *text);
+
 /* ---- client.c ---- */
 
 struct cli_reply {
@@ -76,6 +81,8 @@ struct cli_reply {
  * the caller clears. */
 void cli_request(const char *method, const char *path, const char *query, const json_t *body,
     struct cli_reply *ret_reply);
+/* Asked about once a second while a request waits; true ends it. NULL: nobody is asked. */
+void cli_request_give_up_when(bool (*give_up)(void));
 void cli_reply_clear(struct cli_reply *reply);
 /* Prints the error of a reply and returns its exit code. */
 int cli_reply_fail(const struct cli_reply *reply, const char *what);

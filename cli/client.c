@@ -15,11 +15,14 @@
 #define SYSTEM_SOCKET "/run/leased/leased.sock"
 #define BODY_MAX (64u * 1024 * 1024)
 #define TIMEOUT_S 90L
+#define TOKEN_MAX 512
 
 /* Answers are ours, and lists are long: the limits only bound what a broken server can make us
  * build. */
 static const struct jdec_limits answer_limits = {
     .depth = 32, .tokens = 8 * 1000 * 1000, .string_len = 1024 * 1024};
+
+static bool (*request_give_up)(void);
 
 struct buffer {
 	char *bytes;
@@ -56,8 +59,8 @@ on_bytes(char *bytes, size_t one, size_t len, void *arg)
 	return (len);
 }
 
-/* The address from the environment, or the first socket that is there. */
-static void
+/* The address from the environment, or the first socket that is there. False: it is too long. */
+static bool
 address_find(char *ret_address, size_t size)
 {
 	const char *address = getenv("LEASE_ADDR"), *runtime = getenv("XDG_RUNTIME_DIR");
@@ -65,15 +68,15 @@ address_find(char *ret_address, size_t size)
 	if (address == NULL || address[0] == '\0')
 		address = getenv("VAULT_ADDR");
 	if (address != NULL && address[0] != '\0') {
-		(void)snprintf(ret_address, size, "%s", address);
-		return;
+		return ((size_t)snprintf(ret_address, size, "%s", address) < size);
 	}
 	(void)snprintf(ret_address, size, "unix://%s", SYSTEM_SOCKET);
 	if (access(SYSTEM_SOCKET, F_OK) == 0 || runtime == NULL)
-		return;
+		return (true);
 	(void)snprintf(ret_address, size, "unix://%s/leased/leased.sock", runtime);
 	if (access(ret_address + strlen("unix://"), F_OK) != 0)
 		(void)snprintf(ret_address, size, "unix://%s", SYSTEM_SOCKET);
+	return (true);
 }
 
 /* path with everything but unreserved characters and '/' escaped; for curl_free(). */
@@ -161,26 +164,46 @@ answer_take(struct cli_reply *reply, const struct buffer *buf)
 		reply->code = CLI_FAILED;
 		return;
 	}
+	if (reply->body != NULL && !json_is_object(reply->body)) {
+		(void)snprintf(reply->error, sizeof(reply->error),
+		    "HTTP status %ld with JSON that is no object: is this address leased?",
+		    reply->status);
+		reply->code = CLI_FAILED;
+		return;
+	}
 	if (reply->status < 200 || reply->status >= 300) {
 		error_text(reply);
 		reply->code = exit_of_status(reply->status, reply->error);
 	}
 }
 
-static struct curl_slist *
-headers_make(void)
+/* The token, "" without one; NULL: it is none that can travel in a header. */
+static const char *
+token_find(void)
 {
-	const char *token = getenv("LEASE_TOKEN");
-	struct curl_slist *headers = NULL;
-	char line[600];
+	const char *token = getenv("LEASE_TOKEN"), *c;
 
 	if (token == NULL || token[0] == '\0')
 		token = getenv("VAULT_TOKEN");
+	if (token == NULL)
+		return ("");
+	for (c = token; *c != '\0'; c++)
+		if (*c <= ' ' || *c > '~')
+			return (NULL);
+	return (c - token <= TOKEN_MAX ? token : NULL);
+}
+
+static struct curl_slist *
+headers_make(const char *token)
+{
+	struct curl_slist *headers = NULL;
+	char line[TOKEN_MAX + 32];
+
 	headers = curl_slist_append(headers, "X-Vault-Request: true");
 	headers = curl_slist_append(headers, "Content-Type: application/json");
 	/* No 100-continue round trip: what we send is small. */
 	headers = curl_slist_append(headers, "Expect:");
-	if (token != NULL && token[0] != '\0' && strlen(token) < 512) {
+	if (token[0] != '\0') {
 		(void)snprintf(line, sizeof(line), "X-Vault-Token: %s", token);
 		headers = curl_slist_append(headers, line);
 		leased_wipe(line, sizeof(line));
@@ -207,7 +230,12 @@ url_set(CURL *curl, const char *path, const char *query, struct cli_reply *reply
 	size_t len;
 	int r = -1;
 
-	address_find(address, sizeof(address));
+	if (!address_find(address, sizeof(address))) {
+		reply->code = CLI_UNREACHABLE;
+		(void)snprintf(reply->error, sizeof(reply->error),
+		    "LEASE_ADDR (or VAULT_ADDR) is over %zu bytes", sizeof(address) - 1);
+		return (-1);
+	}
 	if ((escaped = path_escape(curl, path)) == NULL)
 		goto out;
 	if (strncmp(address, "unix://", 7) == 0) {
@@ -230,6 +258,23 @@ out:
 	return (r < 0 ? -1 : 0);
 }
 
+static int
+on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+	(void)arg;
+	(void)a;
+	(void)b;
+	(void)c;
+	(void)d;
+	return (request_give_up != NULL && request_give_up());
+}
+
+void
+cli_request_give_up_when(bool (*give_up)(void))
+{
+	request_give_up = give_up;
+}
+
 static void
 transfer(CURL *curl, struct cli_reply *reply)
 {
@@ -241,12 +286,14 @@ transfer(CURL *curl, struct cli_reply *reply)
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &buf);
 	(void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
+	(void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+	(void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 	code = curl_easy_perform(curl);
 	if (code == CURLE_OK) {
 		(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply->status);
 		answer_take(reply, &buf);
 	} else {
-		address_find(address, sizeof(address));
+		(void)address_find(address, sizeof(address));
 		reply->code = CLI_UNREACHABLE;
 		/* curl's own words name a port, which a socket has not. */
 		if (strncmp(address, "unix://", 7) == 0 && code == CURLE_COULDNT_CONNECT &&
@@ -279,10 +326,19 @@ cli_request(const char *method, const char *path, const char *query, const json_
     struct cli_reply *ret_reply)
 {
 	struct curl_slist *headers = NULL;
+	const char *token = token_find();
 	char *text = NULL;
-	CURL *curl;
+	CURL *curl = NULL;
 
 	memset(ret_reply, 0, sizeof(*ret_reply));
+	if (token == NULL) {
+		ret_reply->code = CLI_USAGE;
+		(void)snprintf(ret_reply->error, sizeof(ret_reply->error),
+		    "the token of LEASE_TOKEN (or VAULT_TOKEN) is none: it is over %d bytes, or "
+		    "has blanks or other bytes that a token cannot have",
+		    TOKEN_MAX);
+		return;
+	}
 	if ((curl = curl_easy_init()) == NULL ||
 	    (body != NULL && (text = json_dumps(body, JSON_COMPACT)) == NULL)) {
 		ret_reply->code = CLI_FAILED;
@@ -291,7 +347,7 @@ cli_request(const char *method, const char *path, const char *query, const json_
 	}
 	if (url_set(curl, path, query, ret_reply) != 0)
 		goto out;
-	headers = headers_make();
+	headers = headers_make(token);
 	(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	(void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
@@ -299,6 +355,8 @@ cli_request(const char *method, const char *path, const char *query, const json_
 	(void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	(void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
 	(void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+	/* What is asked for is what the server judges: dots are not resolved here. */
+	(void)curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
 	if (text != NULL)
 		(void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
 	transfer(curl, ret_reply);
@@ -330,6 +388,6 @@ cli_reply_warn(const struct cli_reply *reply)
 	json_array_foreach(json_object_get(reply->body, "warnings"), i, warning)
 	{
 		if (json_is_string(warning))
-			(void)fprintf(stderr, "lease: warning: %s\n", json_string_value(warning));
+			(void)cli_fail(0, "warning: %s", json_string_value(warning));
 	}
 }

@@ -18,6 +18,9 @@
 #define MAPPINGS_MAX 32
 #define RETRY_S 5
 
+/* Passed on; SIGCHLD tells us of the child. */
+static const int forwarded[] = {SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+
 struct mapping {
 	const char *name, *field;
 };
@@ -46,6 +49,7 @@ struct exec {
 	const char *lease_id;
 	json_int_t duration_s;
 	bool renewable;
+	sigset_t signals, old_mask;
 };
 
 static int
@@ -63,7 +67,7 @@ env_set(const char *name, const json_t *value)
 	return (0);
 }
 
-/* In the child: our own token goes, the credential comes. */
+/* In the child: our own token goes, the credential comes, and what would lead past its host. */
 static int
 environment_make(const struct exec *exec)
 {
@@ -75,6 +79,10 @@ environment_make(const struct exec *exec)
 	(void)unsetenv("VAULT_TOKEN");
 	if (scheme == NULL)
 		scheme = "postgresql";
+	if (exec->mapping_count == 0 && json_object_get(exec->credential, "host") != NULL) {
+		(void)unsetenv("PGHOSTADDR");
+		(void)unsetenv("PGSERVICE");
+	}
 	for (i = 0; r == 0 && i < exec->mapping_count; i++)
 		r = env_set(exec->mappings[i].name,
 		    json_object_get(exec->credential, exec->mappings[i].field));
@@ -102,6 +110,20 @@ child_run(const struct exec *exec, char **argv, const sigset_t *old_mask)
 	_exit(error == ENOENT ? CLI_EXEC_NOT_FOUND : CLI_EXEC_CANNOT_RUN);
 }
 
+/* Is a signal waiting for us, the child's end among them? A renewal that hangs must not hold it. */
+static bool
+signal_waits(void)
+{
+	sigset_t pending;
+	size_t i;
+
+	(void)sigpending(&pending);
+	for (i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
+		if (sigismember(&pending, forwarded[i]))
+			return (true);
+	return (false);
+}
+
 /* A renewal; returns the seconds until the next, 0: no more (the lease cannot be renewed further).
  */
 static json_int_t
@@ -109,14 +131,17 @@ lease_renew(struct exec *exec)
 {
 	struct cli_reply reply;
 	json_t *body = json_pack("{s:s, s:i}", "lease_id", exec->lease_id, "increment", 0);
-	json_int_t next = RETRY_S, granted;
+	json_int_t next = exec->duration_s / 6, granted;
 
+	next = next < 1 ? 1 : next > RETRY_S ? RETRY_S : next;
+	cli_request_give_up_when(signal_waits);
 	cli_request("PUT", "sys/leases/renew", NULL, body, &reply);
+	cli_request_give_up_when(NULL);
 	if (reply.code == CLI_OK) {
 		granted = json_integer_value(json_object_get(reply.body, "lease_duration"));
 		/* What is granted no longer grows: the end stands, and asking again cannot move it.
 		 */
-		next = granted < exec->duration_s / 2 ? 0 : granted * 2 / 3;
+		next = granted < exec->duration_s / 2 ? 0 : granted * 2 / 3 + (granted < 2);
 		if (next == 0)
 			(void)cli_fail(0,
 			    "the credential has reached its maximum life and ends in %lld s",
@@ -182,28 +207,38 @@ child_attend(struct exec *exec, pid_t child, const sigset_t *signals)
 	}
 }
 
+/* From before there is a credential until it is gone: nothing may end us in between. */
+static void
+signals_block(struct exec *exec)
+{
+	size_t i;
+
+	(void)sigemptyset(&exec->signals);
+	for (i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
+		(void)sigaddset(&exec->signals, forwarded[i]);
+	(void)sigprocmask(SIG_BLOCK, &exec->signals, &exec->old_mask);
+}
+
 static int
 exec_run(struct exec *exec, char **argv)
 {
-	static const int forwarded[] = {
-	    SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
-	sigset_t signals, old_mask;
-	size_t i;
+	static const struct timespec now = {0, 0};
+	int status, sig;
 	pid_t child;
-	int status;
 
-	(void)sigemptyset(&signals);
-	for (i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
-		(void)sigaddset(&signals, forwarded[i]);
-	(void)sigprocmask(SIG_BLOCK, &signals, &old_mask);
+	/* Whoever wanted to stop us while the credential was made gets that, and it goes back. */
+	if ((sig = sigtimedwait(&exec->signals, NULL, &now)) > 0 && sig != SIGCHLD) {
+		lease_revoke(exec);
+		return (128 + sig);
+	}
 	if ((child = fork()) == 0)
-		child_run(exec, argv, &old_mask);
+		child_run(exec, argv, &exec->old_mask);
 	if (child < 0) {
 		status = cli_fail(CLI_EXEC_FAILED, "cannot start %s: %s", argv[0], strerror(errno));
 		lease_revoke(exec);
 		return (status);
 	}
-	status = child_attend(exec, child, &signals);
+	status = child_attend(exec, child, &exec->signals);
 	lease_revoke(exec);
 	return (WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
@@ -227,7 +262,7 @@ arguments_take(struct exec *exec, int argc, char **argv, const char **ret_name)
 		exec->mappings[exec->mapping_count].name = value;
 		exec->mappings[exec->mapping_count++].field = equals + 1;
 	}
-	if (i + 2 >= argc || strcmp(argv[i + 1], "--") != 0) {
+	if (i + 2 >= argc || argv[i][0] == '\0' || strcmp(argv[i + 1], "--") != 0) {
 		(void)cli_usage("exec", "exec takes ROLE or PATH, then -- and a command");
 		return (-1);
 	}
@@ -261,6 +296,7 @@ cli_run_exec(const struct cli_options *options, int argc, char **argv)
 		return (CLI_EXEC_FAILED);
 	if ((path = cli_creds_path(name)) == NULL)
 		return (cli_fail(CLI_EXEC_FAILED, "out of memory"));
+	signals_block(&exec);
 	cli_request("GET", path, NULL, NULL, &reply);
 	if (reply.code != CLI_OK) {
 		(void)cli_reply_fail(&reply, path);

@@ -29,7 +29,7 @@ cli_run_get(const struct cli_options *options, int argc, char **argv)
 	char *path;
 	int code;
 
-	if (argc != 2)
+	if (argc != 2 || argv[1][0] == '\0')
 		return (cli_usage("get", "get takes one ROLE or PATH"));
 	if ((path = cli_creds_path(argv[1])) == NULL)
 		return (cli_fail(CLI_FAILED, "out of memory"));

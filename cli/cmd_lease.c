@@ -203,7 +203,8 @@ int
 cli_run_revoke(const struct cli_options *options, int argc, char **argv)
 {
 	const char *prefix = NULL;
-	int i, code, first_failure = CLI_OK, failed = 0;
+	int i, code = CLI_OK, first_failure = CLI_OK, failed = 0;
+	bool alike = true;
 
 	(void)options; /* there is nothing to show */
 	if (option_take(&argc, argv, "--prefix", &prefix) != 0 || (prefix == NULL) == (argc < 2))
@@ -216,8 +217,11 @@ cli_run_revoke(const struct cli_options *options, int argc, char **argv)
 		failed++;
 		if (first_failure == CLI_OK)
 			first_failure = code;
+		alike = alike && code == first_failure;
 		if (code == CLI_UNREACHABLE)
 			break;
 	}
-	return (failed > 0 && argc > 2 ? CLI_SOME_FAILED : first_failure);
+	if (code == CLI_UNREACHABLE) /* the others were not asked for */
+		return (failed == i ? CLI_UNREACHABLE : CLI_SOME_FAILED);
+	return (failed > 0 && (failed < argc - 1 || !alike) ? CLI_SOME_FAILED : first_failure);
 }

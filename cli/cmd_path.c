@@ -148,16 +148,27 @@ json_of_text(const char *text, size_t len, const char *what)
 static json_t *
 value_of_argument(const char *key, const char *value)
 {
+	static bool stdin_taken;
 	struct leased_secret *text;
 	json_t *string;
 
-	if (value[0] != '@' && strcmp(value, "-") != 0)
-		return (json_string(value));
+	if (value[0] != '@' && strcmp(value, "-") != 0) {
+		if ((string = json_string(value)) == NULL)
+			(void)cli_fail(CLI_USAGE, "%s: the value is not UTF-8 text", key);
+		return (string);
+	}
+	if (value[0] == '-' && stdin_taken) {
+		(void)cli_fail(CLI_USAGE, "%s: standard input is taken already", key);
+		return (NULL);
+	}
+	stdin_taken = stdin_taken || value[0] == '-';
 	if ((text = file_read(value[0] == '@' ? value + 1 : value, true)) == NULL)
 		return (NULL);
-	string = json_stringn(leased_secret_reveal(text), leased_secret_len(text));
+	string = memchr(leased_secret_reveal(text), '\0', leased_secret_len(text)) == NULL
+		     ? json_stringn(leased_secret_reveal(text), leased_secret_len(text))
+		     : NULL;
 	if (string == NULL)
-		(void)cli_fail(CLI_USAGE, "%s: the value is not UTF-8 text", key);
+		(void)cli_fail(CLI_USAGE, "%s: the value is not UTF-8 text without NUL", key);
 	leased_secret_free(text);
 	return (string);
 }
@@ -202,6 +213,10 @@ cli_run_write(const struct cli_options *options, int argc, char **argv)
 			body = json_of_text(
 			    leased_secret_reveal(text), leased_secret_len(text), argv[2]);
 		leased_secret_free(text);
+		if (body != NULL && !json_is_object(body)) {
+			json_decref(body);
+			return (cli_fail(CLI_USAGE, "%s is no JSON object", argv[2]));
+		}
 		if (body == NULL)
 			return (CLI_USAGE);
 	} else {

@@ -25,7 +25,8 @@ const struct cli_command cli_commands[] = {
 	"examples:\n"
 	"  lease get app\n"
 	"  lease get -f password database/creds/app\n"
-	"  eval \"$(lease get --format env app)\"   # USERNAME, PASSWORD, LEASE_ID ..\n"},
+	"  eval \"$(lease get --format env app)\"   # USERNAME, PASSWORD, LEASE_ID ..\n",
+	NULL},
     {"exec", cli_run_exec, "[--env NAME=FIELD]... ROLE|PATH -- COMMAND [ARG]...",
 	"run a command with a credential that ends with it",
 	"The child gets PGHOST, PGPORT, PGDATABASE, PGUSER and PGPASSWORD (MYSQL_* alike) as far\n"
@@ -35,23 +36,27 @@ const struct cli_command cli_commands[] = {
 	"  --env NAME=FIELD   put FIELD (username, password, ..) into NAME, instead\n\n"
 	"examples:\n"
 	"  lease exec app -- psql -c 'select current_user'\n"
-	"  lease exec --env DB_USER=username --env DB_PASS=password app -- ./migrate\n"},
+	"  lease exec --env DB_USER=username --env DB_PASS=password app -- ./migrate\n",
+	"--env"},
     {"list", cli_run_list, "[PREFIX]", "list your own leases, or all below a prefix",
 	"options:\n"
 	"  --state STATE   only leases in that state (live, disarming, disarmed, stuck)\n\n"
 	"examples:\n"
 	"  lease list\n"
 	"  lease list database/creds/app      # everybody's ids, needs sudo on the path\n"
-	"  lease list --state stuck           # revocations that need a person, needs sudo\n"},
+	"  lease list --state stuck           # revocations that need a person, needs sudo\n",
+	"--state"},
     {"show", cli_run_show, "LEASE-ID", "show one lease",
 	"examples:\n"
 	"  lease show database/creds/app/0000000C4kq2VbX9PnUwE7sd\n"
-	"  lease show -f expire_time \"$LEASE_ID\"\n"},
+	"  lease show -f expire_time \"$LEASE_ID\"\n",
+	NULL},
     {"renew", cli_run_renew, "LEASE-ID", "renew a lease",
 	"options:\n"
 	"  --increment DURATION   how long from now (1h, 90m, 3600); the role's own when absent\n\n"
 	"examples:\n"
-	"  lease renew --increment 30m \"$LEASE_ID\"\n"},
+	"  lease renew --increment 30m \"$LEASE_ID\"\n",
+	"--increment"},
     {"revoke", cli_run_revoke, "LEASE-ID... | --prefix PREFIX", "end leases now",
 	"Returns when access has ended; what could not be ended yet is recorded, tried for\n"
 	"ever, and said.\n\n"
@@ -59,17 +64,19 @@ const struct cli_command cli_commands[] = {
 	"  --prefix PREFIX   all leases below PREFIX; needs sudo on the path\n\n"
 	"examples:\n"
 	"  lease revoke \"$LEASE_ID\"\n"
-	"  lease revoke --prefix database/creds/app\n"},
+	"  lease revoke --prefix database/creds/app\n",
+	"--prefix"},
     {"status", cli_run_status, "", "is leased there, and ready?",
 	"Exit status 0 when it serves, 5 when it cannot be reached, 6 when it is sealed or not\n"
 	"ready.\n\n"
 	"examples:\n"
 	"  lease status\n"
-	"  lease status --format json\n"},
+	"  lease status --format json\n",
+	NULL},
     {"whoami", cli_run_whoami, "", "who leased takes you for, and your policies",
-	"examples:\n  lease whoami\n  lease whoami -f policies\n"},
+	"examples:\n  lease whoami\n  lease whoami -f policies\n", NULL},
     {"read", cli_run_read, "PATH", "read a path of the API",
-	"examples:\n  lease read database/roles/app\n  lease read sys/mounts\n"},
+	"examples:\n  lease read database/roles/app\n  lease read sys/mounts\n", NULL},
     {"write", cli_run_write, "PATH [KEY=VALUE]... | PATH - | PATH @FILE",
 	"write to a path of the API",
 	"KEY=VALUE is a string; a key given twice makes a list. KEY=@FILE takes the file's text,\n"
@@ -79,24 +86,53 @@ const struct cli_command cli_commands[] = {
 	"  lease write database/roles/app db_name=main grant_roles=app default_ttl=1h\n"
 	"  lease write database/config/main plugin_name=postgresql-database-plugin \\\n"
 	"      host=db.example dbname=app username=leased password=@/run/secrets/db \\\n"
-	"      allowed_roles=app\n"},
+	"      allowed_roles=app\n",
+	NULL},
     {"delete", cli_run_delete, "PATH", "delete a path of the API",
-	"examples:\n  lease delete database/roles/app\n"},
+	"examples:\n  lease delete database/roles/app\n", NULL},
     {"list-path", cli_run_list_path, "PATH", "list the keys below a path of the API",
-	"examples:\n  lease list-path database/roles\n"},
-    {NULL, NULL, NULL, NULL, NULL},
+	"examples:\n  lease list-path database/roles\n", NULL},
+    {NULL, NULL, NULL, NULL, NULL, NULL},
 };
+
+void
+cli_print_safe(FILE *to, const char *text)
+{
+	const unsigned char *c = (const unsigned char *)text;
+
+	for (; *c != '\0'; c++) {
+		/* C0, DEL, and C1 as UTF-8 */
+		if ((*c < 0x20 && *c != '\n' && *c != '\t') || *c == 0x7f)
+			(void)fputc('?', to);
+		else if (*c == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f) {
+			(void)fputc('?', to);
+			c++;
+		} else
+			(void)fputc(*c, to);
+	}
+}
+
+static void
+complain(const char *fmt, va_list args)
+{
+	char *text = NULL;
+
+	if (vasprintf(&text, fmt, args) < 0)
+		text = NULL;
+	(void)fputs("lease: ", stderr);
+	cli_print_safe(stderr, text != NULL ? text : "out of memory");
+	(void)fputc('\n', stderr);
+	free(text);
+}
 
 int
 cli_fail(int code, const char *fmt, ...)
 {
 	va_list args;
 
-	(void)fputs("lease: ", stderr);
 	va_start(args, fmt);
-	(void)vfprintf(stderr, fmt, args);
+	complain(fmt, args);
 	va_end(args);
-	(void)fputc('\n', stderr);
 	return (code);
 }
 
@@ -105,11 +141,10 @@ cli_usage(const char *command, const char *fmt, ...)
 {
 	va_list args;
 
-	(void)fputs("lease: ", stderr);
 	va_start(args, fmt);
-	(void)vfprintf(stderr, fmt, args);
+	complain(fmt, args);
 	va_end(args);
-	(void)fprintf(stderr, "\ntry: lease %s%s--help\n", command, command[0] != '\0' ? " " : "");
+	(void)fprintf(stderr, "try: lease %s%s--help\n", command, command[0] != '\0' ? " " : "");
 	return (CLI_USAGE);
 }
 
@@ -190,39 +225,74 @@ format_parse(const char *text, struct cli_options *options)
 	return (-1);
 }
 
+/* One of the shared options at argv[0]: how many arguments it takes, 0 when it is none of them, -1
+ * with a message when it is wrong. */
+static int
+shared_take(const struct cli_command *command, char **argv, struct cli_options *options)
+{
+	const char *value;
+	bool used_next;
+
+	if (option_is(argv[0], "format", argv[1], &value, &used_next)) {
+		if (format_parse(value, options) == 0)
+			return (1 + used_next);
+		(void)cli_usage(command->name, "--format takes table, json or env");
+		return (-1);
+	}
+	if (!option_is(argv[0], "field", argv[1], &value, &used_next) &&
+	    !option_is(argv[0], "f", argv[1], &value, &used_next))
+		return (0);
+	if ((options->field = value) != NULL)
+		return (1 + used_next);
+	(void)cli_usage(command->name, "-f takes the name of a field");
+	return (-1);
+}
+
+/* How many arguments the command's own option takes; the same as above. */
+static int
+own_take(const struct cli_command *command, char **argv)
+{
+	size_t len = command->option != NULL ? strlen(command->option) : 0;
+
+	if (argv[0][0] != '-' || argv[0][1] == '\0')
+		return (0);
+	if (len > 0 && strncmp(argv[0], command->option, len) == 0) {
+		if (argv[0][len] == '=')
+			return (1);
+		if (argv[0][len] == '\0')
+			return (argv[1] != NULL ? 2 : 1);
+	}
+	(void)cli_usage(command->name, "%s has no option %.60s", command->name, argv[0]);
+	return (-1);
+}
+
 /* Takes the shared options out of argv, wherever they stand before a lone "--", so that a
  * subcommand sees only its own. The new argc, or -1 with *ret_exit. */
 static int
 options_take(const struct cli_command *command, int argc, char **argv, struct cli_options *options,
     int *ret_exit)
 {
-	const char *value;
-	bool used_next;
-	int i, kept = 1;
+	bool is_exec = command->run == cli_run_exec;
+	int i, kept = 1, took;
 
-	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+	for (i = 1; i < argc && strcmp(argv[i], "--") != 0;) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
 			*ret_exit = command_help(command);
 			return (-1);
 		}
-		if (option_is(argv[i], "format", argv[i + 1], &value, &used_next)) {
-			if (format_parse(value, options) != 0) {
-				*ret_exit =
-				    cli_usage(command->name, "--format takes table, json or env");
-				return (-1);
-			}
-			i += used_next;
-		} else if (option_is(argv[i], "field", argv[i + 1], &value, &used_next) ||
-			   option_is(argv[i], "f", argv[i + 1], &value, &used_next)) {
-			if ((options->field = value) == NULL) {
-				*ret_exit =
-				    cli_usage(command->name, "-f takes the name of a field");
-				return (-1);
-			}
-			i += used_next;
-		} else
-			argv[kept++] = argv[i];
+		if ((took = shared_take(command, argv + i, options)) > 0) {
+			i += took;
+			continue;
+		}
+		if (took < 0 || (took = own_take(command, argv + i)) < 0) {
+			*ret_exit = is_exec ? CLI_EXEC_FAILED : CLI_USAGE;
+			return (-1);
+		}
+		for (took = took > 0 ? took : 1; took > 0; took--)
+			argv[kept++] = argv[i++];
 	}
+	if (i < argc && !is_exec)
+		i++; /* behind "--" nothing is an option; exec needs to see it */
 	while (i < argc)
 		argv[kept++] = argv[i++];
 	argv[kept] = NULL;

@@ -86,6 +86,8 @@ print_assignment(const char *key, const json_t *value)
 
 	if (text == NULL)
 		return;
+	if (isdigit((unsigned char)key[0]) || key[0] == '\0')
+		(void)putchar('_');
 	for (c = key; *c != '\0'; c++)
 		(void)putchar(isalnum((unsigned char)*c) ? toupper((unsigned char)*c) : '_');
 	(void)fputs("='", stdout);
