@@ -11,10 +11,11 @@
 #include "lease/private.h"
 
 #define BATCH_TAG 0x6c626174u
-#define BATCH_US 20000 /* what a batch may take, by the measure of the ones before */
-#define CALLS_MAX 4    /* of ours under way for one connection */
-#define TRIES_MAX 2    /* of an account alone, before "unavailable" is called its own trouble */
-#define QUEUED_MS 200  /* pause when the pool had no room within a call's deadline */
+#define BATCH_US 1000000 /* what a batch may take, by the measure of the ones before .. */
+#define MINTING_US 20000 /* .. and while a mint is under way */
+#define CALLS_MAX 4      /* of ours under way for one connection */
+#define TRIES_MAX 2      /* of an account alone, before "unavailable" is called its own trouble */
+#define QUEUED_MS 200    /* pause when the pool had no room within a call's deadline */
 
 struct lease_batch {
 	unsigned tag;
@@ -137,12 +138,28 @@ batch_unavailable(struct lease_batch *batch, const struct leased_err *why)
 	}
 }
 
+/* How much one account takes, for the size of batches to come; a timeout is believed at once. */
+static void
+measure(struct lease_batch *batch, bool timed_out)
+{
+	struct lease_connection *connection = batch->connection;
+	struct wclock *clock = connection->leases->config.clock;
+	int64_t each_us = (clock->boot_us(clock) - batch->start_us) / batch->count;
+
+	if (timed_out && each_us > connection->account_us)
+		connection->account_us = each_us;
+	else
+		connection->account_us = (connection->account_us * 3 + each_us) / 4;
+}
+
 static void
 batch_failed(struct lease_batch *batch, const struct plugin_outcome *outcome)
 {
 	struct leased_err why = outcome->err;
 
 	why.code = outcome->code;
+	if (why.code == LEASED_ETIMEDOUT && !outcome->not_sent)
+		measure(batch, true);
 	for (unsigned i = 0; i < batch->count; i++)
 		lease_wait_noted(batch->connection->leases, batch->leases[i]->id, &why);
 	if (why.code == LEASED_ECANCELED || why.code == LEASED_ENOMEM ||
@@ -201,17 +218,6 @@ all_unavailable(const json_t *results)
 }
 
 static void
-measure(struct lease_batch *batch)
-{
-	struct lease_connection *connection = batch->connection;
-	struct wclock *clock = connection->leases->config.clock;
-	int64_t each_us = (clock->boot_us(clock) - batch->start_us) / batch->count;
-
-	connection->account_us = (connection->account_us * 3 + each_us) / 4;
-	connection->fails = 0;
-}
-
-static void
 on_batch(void *arg, const struct plugin_outcome *outcome)
 {
 	struct lease_batch *batch = arg;
@@ -240,7 +246,8 @@ on_batch(void *arg, const struct plugin_outcome *outcome)
 	if (failed.code != 0) {
 		batch_failed(batch, &failed);
 	} else {
-		measure(batch);
+		measure(batch, false);
+		connection->fails = 0;
 		for (unsigned i = 0; i < batch->count; i++)
 			account_ended(batch, i, json_array_get(results, i));
 	}
@@ -254,9 +261,10 @@ on_batch(void *arg, const struct plugin_outcome *outcome)
 static unsigned
 batch_limit(const struct lease_connection *connection)
 {
-	int64_t limit = BATCH_US / (connection->account_us > 0 ? connection->account_us : 1);
+	int64_t budget_us = connection->mints > 0 ? MINTING_US : BATCH_US;
+	int64_t limit = budget_us / (connection->account_us > 0 ? connection->account_us : 1);
 
-	if (connection->mints > 0 || limit < 1)
+	if (limit < 1)
 		return (1);
 	return (limit < LEASE_BATCH_MAX ? (unsigned)limit : LEASE_BATCH_MAX);
 }

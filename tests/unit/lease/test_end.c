@@ -171,6 +171,57 @@ one_account_that_kills_workers_is_found_and_the_rest_goes(void **state)
 	(void)c;
 }
 
+/* How many accounts the oldest waiting call is about. */
+static size_t
+accounts_asked(struct fix *f, enum plugin_op op)
+{
+	return (json_array_size(json_object_get(fake_port_params(f->fake, op), "accounts")));
+}
+
+static void
+round_trips_that_take_long_do_not_keep_batches_small(void **state)
+{
+	struct fix *f = *state;
+
+	for (unsigned i = 0; i < 10; i++) { /* alone: each call takes what a round trip takes */
+		(void)make(f, 10);
+		wclock_fake_advance(&f->clock, 10 * 1000000);
+		while (row_count(f) > 0) {
+			leases_tick(f->leases);
+			wclock_fake_advance(&f->clock, 15000);
+			fake_port_pump(f->fake);
+			store_pump(f->store);
+		}
+	}
+	for (unsigned i = 0; i < 60; i++)
+		(void)make(f, 10);
+	wclock_fake_advance(&f->clock, 10 * 1000000);
+	leases_tick(f->leases);
+	assert_int_equal(accounts_asked(f, PLUGIN_OP_DISARM), 60);
+	settle(f);
+	check_at_rest(f);
+}
+
+static void
+batch_is_short_while_somebody_waits_for_a_mint(void **state)
+{
+	struct fix *f = *state;
+	struct lease_issue issue = issue_of(f, 3600);
+	struct answer a = {0};
+
+	for (unsigned i = 0; i < 60; i++)
+		(void)make(f, 10);
+	wclock_fake_advance(&f->clock, 5 * 1000000);
+	lease_issue_start(f->leases, &issue, on_issued, &a);
+	store_pump(f->store);
+	wclock_fake_advance(&f->clock, 5 * 1000000);
+	leases_tick(f->leases);
+	assert_int_equal(accounts_asked(f, PLUGIN_OP_DISARM), 10); /* 20 ms of 2 ms each */
+	settle(f);
+	assert_int_equal(a.code, 0);
+	check_at_rest(f);
+}
+
 static void
 revoked_is_gone(void **state)
 {
@@ -258,6 +309,8 @@ main(void)
 	    TEST(outage_writes_nothing_and_drains_at_once_after_it),
 	    TEST(what_is_overdue_is_counted_and_what_only_ends_soon_is_not),
 	    TEST(one_account_that_kills_workers_is_found_and_the_rest_goes),
+	    TEST(round_trips_that_take_long_do_not_keep_batches_small),
+	    TEST(batch_is_short_while_somebody_waits_for_a_mint),
 	    TEST(revoked_is_gone),
 	    TEST(revocation_is_durable_before_it_is_answered_and_never_forgotten),
 	    TEST(revocation_that_cannot_end_access_says_why),
