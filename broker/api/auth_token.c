@@ -121,13 +121,31 @@ body_names_token(const struct token_body *body)
 	return (body->token != NULL && leased_secret_len(body->token) > 0);
 }
 
-/* The token of the body; LEASED_ENOENT when it is none. */
+static bool
+may_name(struct api_request *request, const struct auth_token *token)
+{
+	return (api_request_has_sudo(request) ||
+		auth_token_is_kin(request->api->config.auth, request->identity, token));
+}
+
+/* The token of the body; LEASED_ENOENT when it is none, and when the caller may not name it. */
 static int
 find_named(struct api_request *request, const struct token_body *body, struct auth_token *ret_token,
     struct leased_err *err)
 {
-	return (auth_token_find(
-	    request->api->config.auth, leased_secret_reveal(body->token), ret_token, err));
+	struct auth_token token = {0};
+	int r;
+
+	r = auth_token_find(
+	    request->api->config.auth, leased_secret_reveal(body->token), &token, err);
+	if (r != 0)
+		return (r);
+	if (!may_name(request, &token)) {
+		auth_token_clear(&token);
+		return (leased_err_set(err, LEASED_ENOENT, "bad token"));
+	}
+	*ret_token = token;
+	return (0);
 }
 
 /* The token of the body's accessor, if the caller may name it. False: answered. */
@@ -142,8 +160,7 @@ find_accessor(
 
 	if (body->accessor != NULL && body->accessor[0] != '\0')
 		r = auth_token_find_accessor(auth, body->accessor, &token, &err);
-	if (r == 0 && !api_request_has_sudo(request) &&
-	    !auth_token_is_kin(auth, request->identity, &token)) {
+	if (r == 0 && !may_name(request, &token)) {
 		auth_token_clear(&token);
 		r = LEASED_ENOENT;
 	}
@@ -405,7 +422,10 @@ api_auth_token_revoke(struct api_request *request)
 		return;
 	if (!body_names_token(&body))
 		api_reply_refuse(request, LEASED_EINVAL, "token must be given: the one to revoke");
-	else if ((r = find_named(request, &body, &token, &err)) == LEASED_ENOENT)
+	/* No question whose it is: who has a token's text can end it by revoke-self, and a 204 that
+	 * ends nothing would be a lie to whoever found a leaked one. */
+	else if ((r = auth_token_find(request->api->config.auth, leased_secret_reveal(body.token),
+		      &token, &err)) == LEASED_ENOENT)
 		api_reply_done(request);
 	else if (r != 0)
 		api_reply_error(request, 0, &err);

@@ -53,7 +53,8 @@ lease_load(const struct api_request *request, const char *lease_id, struct store
 	r = lease_find(request->api->config.leases, lease_id, &row, err);
 	if (r != 0)
 		return (r);
-	if (!auth_identity_owns(request->identity, row) && !api_request_has_sudo(request)) {
+	if (!auth_identity_owns(request->api->config.auth, request->identity, row) &&
+	    !api_request_has_sudo(request)) {
 		store_lease_free(row);
 		return (leased_err_set(err, LEASED_ENOENT, "invalid lease"));
 	}
@@ -221,9 +222,7 @@ lease_was_mine(const struct api_request *request, const char *lease_id)
 {
 	const char *last = strrchr(lease_id, '/'), *owner, *entity, *random;
 	struct store_tombstone *tombstone = NULL;
-	const struct auth_identity *identity = request->identity;
 	struct leased_err err;
-	char mine[64];
 	int64_t id;
 	bool own = false;
 
@@ -237,14 +236,8 @@ lease_was_mine(const struct api_request *request, const char *lease_id)
 		goto out;
 	owner = json_string_value(json_object_get(tombstone->data, "owner"));
 	entity = json_string_value(json_object_get(tombstone->data, "entity"));
-	(void)snprintf(mine, sizeof(mine), "token:%lld", (long long)identity->token);
-	if (owner != NULL && identity->token != 0 && strcmp(owner, mine) == 0)
-		own = true;
-	(void)snprintf(mine, sizeof(mine), "entity:%s", identity->entity);
-	if (identity->entity[0] != '\0' &&
-	    ((owner != NULL && strcmp(owner, mine) == 0) ||
-		(entity != NULL && strcmp(entity, identity->entity) == 0)))
-		own = true;
+	own = owner != NULL &&
+	      auth_identity_is_owner(request->api->config.auth, request->identity, owner, entity);
 out:
 	store_tombstone_free(tombstone);
 	return (own);

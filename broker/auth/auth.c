@@ -192,29 +192,6 @@ auth_identity_left_s(struct auth *auth, const struct auth_identity *identity)
 	return (auth_left_s(identity->expires_ms, leases_now_ms(auth->config.leases)));
 }
 
-bool
-auth_identity_owns(const struct auth_identity *identity, const struct store_lease *row)
-{
-	const char *entity;
-	char owner[64];
-
-	if (row->kind != STORE_LEASE_CREDENTIAL)
-		return (false);
-	if (identity->token != 0) {
-		(void)snprintf(owner, sizeof(owner), "token:%lld", (long long)identity->token);
-		if (strcmp(row->owner, owner) == 0)
-			return (true);
-	}
-	if (identity->entity[0] == '\0')
-		return (false);
-	(void)snprintf(owner, sizeof(owner), "entity:%s", identity->entity);
-	if (strcmp(row->owner, owner) == 0)
-		return (true);
-	/* Made by a token of the same entity: lease/ keeps the entity beside the owner. */
-	entity = json_string_value(json_object_get(row->data, "entity"));
-	return (entity != NULL && strcmp(entity, identity->entity) == 0);
-}
-
 json_t *
 auth_identity_describe(struct auth *auth, const struct auth_identity *identity)
 {

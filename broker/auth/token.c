@@ -275,8 +275,9 @@ token_data(struct auth *auth, const struct auth_identity *creator, const char *p
 	    (json_int_t)now_ms, "ttl_s", (json_int_t)ttl_s, "explicit_max_s",
 	    (json_int_t)params->explicit_max_ttl_s, "period_s", (json_int_t)params->period_s,
 	    "expires_ms", (json_int_t)(ttl_s == 0 ? 0 : now_ms + ttl_s * 1000), "entity",
-	    creator->entity, "renewable", (int)(params->renewable && ttl_s != 0), "root", (int)root,
-	    "depth", (json_int_t)depth));
+	    /* Root has no entity: else all tokens that one operator made would be one caller. */
+	    creator->root ? "" : creator->entity, "renewable",
+	    (int)(params->renewable && ttl_s != 0), "root", (int)root, "depth", (json_int_t)depth));
 }
 
 static int

@@ -54,7 +54,7 @@ int auth_token_find_used(struct auth *auth, int64_t id, struct auth_token *ret_t
 /* The identity that a token gives, without taking a use of it; the caller releases it. */
 int auth_token_identity(struct auth *auth, const struct auth_token *token,
     struct auth_identity **ret_identity, struct leased_err *err) LEASED_MUST_CHECK;
-/* Is the identity the token's own, of one entity with it, or an ancestor of it? */
+/* May the identity name the token: is it its own, or an ancestor's, or the peer's that it is of? */
 bool auth_token_is_kin(
     struct auth *auth, const struct auth_identity *identity, const struct auth_token *token);
 /* The data of lookup (contract 2.8), without "id"; a new reference. */

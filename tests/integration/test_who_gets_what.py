@@ -117,6 +117,46 @@ def test_no_renewal_outlives_the_parent(job):
     assert gone(job, credential)
 
 
+def without_id(answer):
+    body = dict(answer.json or {})
+    body.pop("request_id", None)
+    if answer.errors:
+        body["errors"] = [text.split(" (request id")[0] for text in answer.errors]
+    return answer.status, body
+
+
+@pytest.mark.parametrize("maker", [0, ALICE], ids=["root", "user"])
+def test_handles_of_another_tenant_are_like_random_ones(job, server, maker):
+    """handle_scope: two tokens that one user of the machine made are two tenants."""
+    leased = job.leased
+    policy = POLICY + ' path "auth/token/*" { capabilities = ["create", "update"] }'
+    assert leased.put("sys/policies/acl/tenant", {"policy": policy}).status == 204
+    body = {"bound_uids": [ALICE], "policies": ["tenant", "shop"], "max_leases": 2}
+    assert leased.post("auth/unix/role/tenant", body).status == 204
+    body = {"policies": ["tenant", "default"]}
+    victim, attacker = (ask(job, maker, "POST", "auth/token/create", body).auth for _ in range(2))
+    credential = Credential(leased.get("database/creds/app", token=victim["client_token"]))
+    token = attacker["client_token"]
+    random = credential.lease_id[:-16] + "A" * 16
+    for path in ("lookup", "renew", "revoke"):
+        theirs, none = (leased.put(f"sys/leases/{path}", {"lease_id": handle}, token=token)
+                        for handle in (credential.lease_id, random))
+        assert without_id(theirs) == without_id(none), path
+        theirs, none = (leased.post(f"auth/token/{path}-accessor", {"accessor": handle}, token=token)
+                        for handle in (victim["accessor"], "A" * 24))
+        assert without_id(theirs) == without_id(none) and theirs.status == 400, path
+    for path in ("lookup", "renew"):
+        theirs, none = (leased.post(f"auth/token/{path}", {"token": handle}, token=token)
+                        for handle in (victim["client_token"], "hvs." + "A" * 40))
+        assert without_id(theirs) == without_id(none) and theirs.status == 403, path
+    assert leased.get("sys/leases/mine", token=token).data["leases"] == []
+    assert server.can_login(credential.user, credential.password)
+    assert ask(job, maker, "PUT", "sys/leases/lookup", {"lease_id": credential.lease_id}).status == 200
+    assert leased.post("auth/token/revoke-self", token=victim["client_token"]).status == 204
+    assert gone(job, credential)
+    assert leased.delete("auth/unix/role/tenant").status == 204
+
+
 def test_the_last_use_of_a_token_gets_no_login(job, server):
     made = job.leased.post("auth/token/create", {"policies": ["shop"], "num_uses": 1}).auth["client_token"]
     answer = job.leased.get("database/creds/app", token=made)
