@@ -9,8 +9,11 @@
 
 #ifdef LEASED_FAILPOINTS
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -40,6 +43,7 @@ static const char *const names[FAILPOINT_COUNT + 1] = {
 /* Written by failpoint_setup() before any thread, read-only afterwards. */
 static struct arm arms[ARM_MAX];
 static unsigned arm_count;
+static char *mark_dir;
 static atomic_ullong passes[FAILPOINT_COUNT + 1];
 
 const char *
@@ -130,9 +134,13 @@ arm_add(char *text)
 void
 failpoint_setup(void)
 {
-	const char *value = getenv("LEASED_FAILPOINT");
+	const char *value = getenv("LEASED_FAILPOINT"), *dir = getenv("LEASED_FAILPOINT_DIR");
 	char *copy, *rest, *one;
 
+	free(mark_dir);
+	mark_dir = NULL;
+	if (dir != NULL && (mark_dir = strdup(dir)) == NULL)
+		log_fatal("out of memory");
 	if (value == NULL || *value == '\0')
 		return;
 	if ((copy = strdup(value)) == NULL)
@@ -185,6 +193,21 @@ stop_for(int ms)
 	(void)kill(self, SIGSTOP);
 }
 
+/* Leaves DIR/NAME.WHAT behind; false when it was there already. */
+static bool
+mark(enum failpoint_id id, const char *what)
+{
+	char path[512];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s.%s", mark_dir, names[id], what);
+	if ((fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
+		return (false);
+	(void)dprintf(fd, "%d\n", (int)getpid());
+	(void)close(fd);
+	return (true);
+}
+
 static int
 arm_act(const struct arm *arm, struct leased_err *err)
 {
@@ -214,11 +237,14 @@ failpoint_hit(enum failpoint_id id, struct leased_err *err)
 	unsigned long long pass;
 	unsigned i;
 
-	if (arm_count == 0)
+	if (arm_count == 0 && mark_dir == NULL)
 		return (0);
 	pass = atomic_fetch_add(&passes[id], 1) + 1;
+	if (mark_dir != NULL && pass == 1)
+		(void)mark(id, "passed");
 	for (i = 0; i < arm_count; i++) {
-		if (arms[i].id == id && arms[i].pass == pass)
+		if (arms[i].id == id && arms[i].pass == pass &&
+		    (mark_dir == NULL || mark(id, "acted")))
 			return (arm_act(&arms[i], err));
 	}
 	return (0);

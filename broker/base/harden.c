@@ -31,6 +31,7 @@ static const char *const kept_variables[] = {
     "CREDENTIALS_DIRECTORY",
 #ifdef LEASED_FAILPOINTS
     "LEASED_FAILPOINT",
+    "LEASED_FAILPOINT_DIR",
     "LEASED_TEST_DUMPABLE",
     "ASAN_OPTIONS",
     "LSAN_OPTIONS",

@@ -11,6 +11,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/failpoint.h"
 #include "base/wclock.h"
@@ -64,6 +65,35 @@ kill_and_exit_act_on_their_pass(void **state)
 	assert_int_equal(run("base_test_first=exit:7@2", output, sizeof(output)), 7);
 	assert_string_equal(output, "pass 0\n");
 	assert_int_equal(run("base_test_second=kill@4", output, sizeof(output)), 0);
+}
+
+static bool
+is_marked(const char *dir, const char *name)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return (unlink(path) == 0);
+}
+
+/* A worker that is started in place of a killed one must not be killed as well. */
+static void
+in_a_directory_one_process_acts_and_others_pass(void **state)
+{
+	char output[1024], dir[] = "/tmp/leased-failpoint-XXXXXX";
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(setenv("LEASED_FAILPOINT_DIR", dir, 1), 0);
+	assert_int_equal(run("base_test_second=kill@2", output, sizeof(output)), 128 + SIGKILL);
+	assert_string_equal(output, "pass 0\n");
+	assert_int_equal(run("base_test_second=kill@2", output, sizeof(output)), 0);
+	assert_string_equal(output, "pass 0\npass 1\npass 2\n");
+	assert_int_equal(unsetenv("LEASED_FAILPOINT_DIR"), 0);
+	assert_true(is_marked(dir, "base_test_first.passed"));
+	assert_true(is_marked(dir, "base_test_second.passed"));
+	assert_true(is_marked(dir, "base_test_second.acted"));
+	assert_int_equal(rmdir(dir), 0);
 }
 
 static void
@@ -127,6 +157,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(unarmed_points_do_nothing),
 	    cmocka_unit_test(kill_and_exit_act_on_their_pass),
+	    cmocka_unit_test(in_a_directory_one_process_acts_and_others_pass),
 	    cmocka_unit_test(error_comes_once_and_names_the_point),
 	    cmocka_unit_test(several_points_stand_in_one_setting),
 	    cmocka_unit_test(sleep_and_stop_wait_and_go_on),
