@@ -23,6 +23,7 @@ struct lease_connection {
 	int64_t due_ms; /* when the sweep looks at the store again */
 	bool sweeping;  /* in the middle of the due rows: from_ms and after are the last seen */
 	int64_t from_ms, after;
+	bool left_over_ended, left_over_seen;  /* INTENTs of earlier runs: all, in this sweep */
 	struct lease_list disarming, removing; /* queues */
 	unsigned ending;                       /* leases of it that are ENDING or LOOKING */
 	unsigned calls, mints;                 /* under way */

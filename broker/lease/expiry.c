@@ -2,6 +2,10 @@
  * Expiry: finds what is due, by connection, from the store's index, a page of at most 64 rows at a
  * time, and starts its end. Holds no list of leases. A row that is busy or fenced is passed over
  * and looked at again soon. A connection whose port is not ready is skipped whole, without a write.
+ *
+ * After a start the INTENTs of earlier runs are due at once: nobody can still be minting them, and
+ * what their workers left under way is fenced. No INTENT's deadline is further ahead than
+ * LEASE_CANARY_MS, so that they stand among the rows that are due until then.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +32,18 @@ may_be_minted_yet(struct leases *leases, const struct store_lease *row,
 	return (row->state == STORE_LEASE_INTENT && !data->mint_over &&
 		strcmp(data->run, leases->run) == 0 &&
 		now_ms < data->mint_deadline_ms + UNKNOWN_INTENT_MS);
+}
+
+/* Nothing came of it before its daemon died, and nothing has been tried since. */
+static bool
+is_left_over(struct leases *leases, const struct store_lease *row)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	struct lease_data data;
+
+	return (row->state == STORE_LEASE_INTENT && row->kind != STORE_LEASE_TOKEN &&
+		lease_data_decode(row->data, &data, &err) == 0 && !data.mint_over &&
+		data.fails == 0 && strcmp(data.run, leases->run) != 0);
 }
 
 /* Takes the row. True when its end has begun. */
@@ -101,6 +117,10 @@ sweep_over(struct lease_connection *connection, int64_t now_ms)
 	else if (r != 0)
 		at_ms = now_ms + 1000;
 	connection->due_ms = at_ms > now_ms ? at_ms : now_ms + POLL_MS;
+	if (!connection->left_over_seen)
+		connection->left_over_ended = true;
+	else if (connection->due_ms > now_ms + POLL_MS)
+		connection->due_ms = now_ms + POLL_MS;
 }
 
 static bool
@@ -123,15 +143,21 @@ may_sweep(struct lease_connection *connection, int64_t now_ms)
 
 /* One row of the page; false when there is no room for more. */
 static bool
-sweep_row(struct lease_connection *connection, struct store_lease *row)
+sweep_row(struct lease_connection *connection, struct store_lease *row, int64_t now_ms)
 {
+	bool due = row->next_at_ms <= now_ms, left_over = false;
+
 	if (connection->id != 0 && connection->ending >= LEASE_ENDING_MAX) {
 		store_lease_free(row);
 		return (false);
 	}
 	connection->from_ms = row->next_at_ms;
 	connection->after = row->id;
-	if (row->kind == STORE_LEASE_TOKEN) {
+	if (!connection->left_over_ended && is_left_over(connection->leases, row))
+		connection->left_over_seen = left_over = true;
+	if (!due && !left_over) {
+		store_lease_free(row);
+	} else if (row->kind == STORE_LEASE_TOKEN) {
 		lease_token_due(connection->leases, row);
 		store_lease_free(row);
 	} else {
@@ -145,7 +171,7 @@ lease_sweep(struct lease_connection *connection, int64_t now_ms)
 {
 	struct store_lease_query query = {.by = STORE_BY_DUE,
 	    .number = connection->id,
-	    .until_ms = now_ms,
+	    .until_ms = connection->left_over_ended ? now_ms : now_ms + LEASE_CANARY_MS,
 	    .from_ms = connection->from_ms,
 	    .after = connection->after,
 	    .limit = PAGE};
@@ -161,6 +187,8 @@ lease_sweep(struct lease_connection *connection, int64_t now_ms)
 			connection->due_ms = now_ms + NOT_READY_MS;
 		return (false);
 	}
+	if (!connection->sweeping)
+		connection->left_over_seen = false;
 	if (store_lease_page(
 		store_db(connection->leases->config.store), &query, &rows, &count, &err) != 0) {
 		log_warn("what is due cannot be read; it is tried again", LOG_ERR(&err));
@@ -171,7 +199,7 @@ lease_sweep(struct lease_connection *connection, int64_t now_ms)
 	FAILPOINT(lease_expire_before_disarm);
 	connection->sweeping = true;
 	for (i = 0; i < count && room; i++)
-		room = sweep_row(connection, rows[i]);
+		room = sweep_row(connection, rows[i], now_ms);
 	for (; i < count; i++)
 		store_lease_free(rows[i]);
 	free(rows);

@@ -73,6 +73,25 @@ zombie_of_a_dead_daemon_is_reaped_at_the_next_start(void **state)
 }
 
 static void
+intents_of_a_dead_daemon_do_not_wait_for_their_deadline(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = {0}, b = {0}, c = make(f, 30);
+	struct lease_issue issue = issue_of(f, 60);
+
+	lease_preflight_start(f->leases, &issue, on_probed, &a);
+	lease_issue_start(f->leases, &issue, on_issued, &b);
+	while (fake_port_pending(f->fake, PLUGIN_OP_MINT) < 2)
+		(void)(leases_tick(f->leases) + store_pump(f->store));
+	fix_crash(f, false);
+	assert_int_equal(row_count(f), 3);
+	later(f, 1000);
+	assert_int_equal(row_count(f), 1);
+	assert_true(row_is(f, c.row, STORE_LEASE_LIVE)); /* due soon is not due */
+	check_at_rest(f);
+}
+
+static void
 account_of_a_cut_call_is_looked_for_once_more(void **state)
 {
 	struct fix *f = *state;
@@ -102,6 +121,7 @@ main(void)
 	    TEST(create_that_lands_after_its_worker_died_leaves_nothing),
 	    TEST(no_disarm_before_the_dead_workers_session_is_reaped),
 	    TEST(zombie_of_a_dead_daemon_is_reaped_at_the_next_start),
+	    TEST(intents_of_a_dead_daemon_do_not_wait_for_their_deadline),
 	    TEST(account_of_a_cut_call_is_looked_for_once_more),
 	};
 
