@@ -172,6 +172,9 @@ auth_identity_release(struct auth_identity *identity)
 	if (identity == NULL || --identity->references > 0)
 		return;
 	auth_acl_release(identity->shared_acl);
+	if (identity->record != NULL)
+		auth_token_clear(identity->record);
+	free(identity->record);
 	json_decref(identity->policies);
 	free(identity->display_name);
 	identity->tag = 0;

@@ -3,8 +3,7 @@
  * auth_identity; what the identity may do is policy/'s to say, by identity->acl. Owns tokens,
  * entities, policies as documents, roles of auth/unix.
  *
- * Everything runs on the loop. Callbacks may come before the starting call returns, unless a line
- * says otherwise.
+ * Everything runs on the loop. Callbacks may come before the starting call returns.
  */
 #ifndef AUTH_AUTH_H
 #define AUTH_AUTH_H
@@ -26,6 +25,7 @@
 #include "store/store.h"
 
 struct auth;
+struct auth_token; /* token.h */
 struct event_base;
 
 struct auth_config {
@@ -58,7 +58,8 @@ struct auth_identity {
 	char accessor[25];
 	char entity[ID_UUID_SIZE]; /* "" for root tokens */
 	char *display_name;
-	json_t *policies; /* array of names, sorted */
+	json_t *policies;          /* array of names, sorted */
+	struct auth_token *record; /* the token as it was read, NULL: a peer; owned */
 	struct auth_acl *shared_acl;
 	const struct policy_acl *acl; /* borrowed from shared_acl */
 };

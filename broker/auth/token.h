@@ -48,11 +48,9 @@ int auth_token_find_accessor(struct auth *auth, const char *accessor, struct aut
     struct leased_err *err) LEASED_MUST_CHECK;
 int auth_token_find_id(struct auth *auth, int64_t id, struct auth_token *ret_token,
     struct leased_err *err) LEASED_MUST_CHECK;
-/* The same of a token whose last use has just been taken. */
-int auth_token_find_used(struct auth *auth, int64_t id, struct auth_token *ret_token,
-    struct leased_err *err) LEASED_MUST_CHECK;
-/* The identity that a token gives, without taking a use of it; the caller releases it. */
-int auth_token_identity(struct auth *auth, const struct auth_token *token,
+/* The identity that a token gives, without taking a use of it; the caller releases it. What token
+ * holds is taken on success. */
+int auth_token_identity(struct auth *auth, struct auth_token *token,
     struct auth_identity **ret_identity, struct leased_err *err) LEASED_MUST_CHECK;
 /* May the identity name the token: is it its own, or an ancestor's, or the peer's that it is of? */
 bool auth_token_is_kin(

@@ -83,8 +83,8 @@ token_check_ancestors(
 
 /* The row behind an index entry, if the token authenticates. */
 static int
-token_load(struct auth *auth, const struct store_token *index, bool used,
-    struct auth_token *ret_token, struct leased_err *err)
+token_load(struct auth *auth, const struct store_token *index, struct auth_token *ret_token,
+    struct leased_err *err)
 {
 	struct store_lease *row = NULL;
 	int64_t ends_ms = 0;
@@ -92,7 +92,7 @@ token_load(struct auth *auth, const struct store_token *index, bool used,
 
 	if ((r = store_lease_get(store_db(auth->config.store), index->id, &row, err)) != 0)
 		goto out;
-	if (!auth_token_alive(auth, row) || (index->uses_left == 0 && !used)) {
+	if (!auth_token_alive(auth, row) || index->uses_left == 0) {
 		r = leased_err_set(err, LEASED_ENOENT, "%s", TOKEN_DENIED);
 		goto out;
 	}
@@ -125,7 +125,7 @@ auth_token_find(
 	r = store_token_get(store_db(auth->config.store), mac, &index, err);
 	if (r == LEASED_ENOENT)
 		return (leased_err_set(err, r, "%s", TOKEN_DENIED));
-	return (r == 0 ? token_load(auth, &index, false, ret_token, err) : r);
+	return (r == 0 ? token_load(auth, &index, ret_token, err) : r);
 }
 
 int
@@ -136,7 +136,7 @@ auth_token_find_accessor(
 	int r;
 
 	r = store_token_get_accessor(store_db(auth->config.store), accessor, &index, err);
-	return (r == 0 ? token_load(auth, &index, false, ret_token, err) : r);
+	return (r == 0 ? token_load(auth, &index, ret_token, err) : r);
 }
 
 int
@@ -147,18 +147,7 @@ auth_token_find_id(
 	int r;
 
 	r = store_token_get_id(store_db(auth->config.store), id, &index, err);
-	return (r == 0 ? token_load(auth, &index, false, ret_token, err) : r);
-}
-
-int
-auth_token_find_used(
-    struct auth *auth, int64_t id, struct auth_token *ret_token, struct leased_err *err)
-{
-	struct store_token index;
-	int r;
-
-	r = store_token_get_id(store_db(auth->config.store), id, &index, err);
-	return (r == 0 ? token_load(auth, &index, true, ret_token, err) : r);
+	return (r == 0 ? token_load(auth, &index, ret_token, err) : r);
 }
 
 /* Is the token of that number the identity's own or a descendant of it? */
@@ -226,7 +215,7 @@ auth_identity_owns(
 /* ---- a token as an identity ---- */
 
 int
-auth_token_identity(struct auth *auth, const struct auth_token *token,
+auth_token_identity(struct auth *auth, struct auth_token *token,
     struct auth_identity **ret_identity, struct leased_err *err)
 {
 	const json_t *data = token->row->data;
@@ -235,8 +224,10 @@ auth_token_identity(struct auth *auth, const struct auth_token *token,
 	struct auth_identity *identity = auth_identity_new();
 	int r;
 
-	if (identity == NULL)
+	if (identity == NULL || (identity->record = calloc(1, sizeof(*identity->record))) == NULL) {
+		auth_identity_release(identity);
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	}
 	identity->token = token->index.id;
 	identity->parent = token->index.parent;
 	identity->root = json_is_true(json_object_get(data, "root"));
@@ -255,10 +246,13 @@ auth_token_identity(struct auth *auth, const struct auth_token *token,
 		r = leased_err_set(err, LEASED_ECORRUPT, "the token's record lacks its policies");
 	else
 		r = auth_acl_attach(auth, identity, err);
-	if (r == 0)
+	if (r == 0) {
+		*identity->record = *token;
+		*token = (struct auth_token){0}; /* ownership handed over */
 		*ret_identity = identity;
-	else
+	} else {
 		auth_identity_release(identity);
+	}
 	return (r);
 }
 
@@ -292,6 +286,7 @@ on_token_used(struct store_op *op, int result, const struct leased_err *err)
 		err = &denied;
 	}
 	use->identity->last_use = use->left == 0;
+	use->identity->record->index.uses_left = use->left;
 	use->done(use->arg, result, result == 0 ? use->identity : NULL, err);
 	auth_identity_release(use->identity);
 	free(use);
