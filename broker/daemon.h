@@ -24,6 +24,7 @@
 #define MAIN_TCP_DEFAULT "127.0.0.1:8200"
 #define MAIN_PATH_MAX 1024
 #define MAIN_STOP_MS 10000 /* what calls in flight have when the daemon is told to stop */
+#define MAIN_FAIL_MS 2000  /* .. and when it cannot do anything for them any more */
 
 /* What was asked for on the command line. */
 struct main_options {
@@ -51,7 +52,8 @@ struct main_daemon {
 	struct http_server *server;
 	struct event *signals[3];
 	struct event *watchdog;
-	bool stopping;
+	bool serving, stopping;
+	bool failed; /* it cannot do its work any more: the exit status says so */
 };
 
 /* options.c: does not return from a mistake, --help or --version. */

@@ -77,5 +77,5 @@ main(int argc, char **argv)
 	main_stop(&daemon);
 	if (r == 0)
 		log_info("stopped");
-	return (r == 0 ? 0 : 1);
+	return (r == 0 && !daemon.failed ? 0 : 1);
 }

@@ -55,6 +55,52 @@ main_start_spawner(struct main_daemon *daemon, const char *plugin_dir, struct le
 	return (plugin_spawner_start(dir, &daemon->spawner_fd, &pid, err));
 }
 
+/* ---- stopping ---- */
+
+static void
+tell_manager(const char *state)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+
+	if (notify_send(state, &err) != 0)
+		log_warn("the service manager could not be told", LOG_ERR(&err));
+}
+
+static void
+on_served(void *arg)
+{
+	struct main_daemon *daemon = arg;
+
+	(void)event_base_loopbreak(daemon->loop);
+}
+
+static void
+stop_serving(struct main_daemon *daemon, unsigned within_ms)
+{
+	if (daemon->stopping)
+		return;
+	daemon->stopping = true;
+	tell_manager("STOPPING=1");
+	http_server_stop(daemon->server, within_ms, on_served, daemon);
+}
+
+/*
+ * A new spawner would be forked from a process full of keys, and without one no lease is ever ended
+ * again. So the daemon goes, and says by its status that whoever started it is to do so once more.
+ */
+static void
+on_spawner_lost(void *arg)
+{
+	struct main_daemon *daemon = arg;
+
+	daemon->failed = true;
+	if (!daemon->serving)
+		return; /* main_start_serving() looks */
+	log_error("stopping with status 1, to be started again: without the spawner nothing can be "
+		  "minted and no lease ended; what is overdue ends at the next start");
+	stop_serving(daemon, MAIN_FAIL_MS);
+}
+
 /* ---- the parts ---- */
 
 static struct plugin_port *
@@ -192,6 +238,7 @@ main_start_broker(
 	if (daemon->host == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	daemon->spawner_fd = -1; /* the host's now */
+	plugin_host_on_lost(daemon->host, on_spawner_lost, daemon);
 	plugin_host_set_tag(daemon->host, store_tag(daemon->store));
 	if ((r = start_leases(daemon, place, err)) != 0)
 		return (r);
@@ -201,23 +248,6 @@ main_start_broker(
 /* ---- signals ---- */
 
 static void
-tell_manager(const char *state)
-{
-	struct leased_err err = LEASED_ERR_INIT;
-
-	if (notify_send(state, &err) != 0)
-		log_warn("the service manager could not be told", LOG_ERR(&err));
-}
-
-static void
-on_served(void *arg)
-{
-	struct main_daemon *daemon = arg;
-
-	(void)event_base_loopbreak(daemon->loop);
-}
-
-static void
 on_terminate(evutil_socket_t signal_number, short what, void *arg)
 {
 	struct main_daemon *daemon = arg;
@@ -225,11 +255,9 @@ on_terminate(evutil_socket_t signal_number, short what, void *arg)
 	(void)what;
 	if (daemon->stopping)
 		return;
-	daemon->stopping = true;
 	log_info("stopping: calls in flight may end, leases stay", LOG_I("signal", signal_number),
 	    LOG_I("in_flight", api_in_flight(daemon->api)));
-	tell_manager("STOPPING=1");
-	http_server_stop(daemon->server, MAIN_STOP_MS, on_served, daemon);
+	stop_serving(daemon, MAIN_STOP_MS);
 }
 
 static void
@@ -281,6 +309,10 @@ main_start_serving(struct main_daemon *daemon, struct leased_err *err)
 	}
 	if ((r = start_watchdog(daemon, err)) != 0)
 		return (r);
+	if (daemon->failed)
+		return (leased_err_set(
+		    err, LEASED_EUNAVAIL, "the spawner ended while leased was starting"));
+	daemon->serving = true;
 	tell_manager("READY=1\nSTATUS=serving");
 	return (0);
 }

@@ -72,13 +72,18 @@ lose_spawner(struct plugin_host *host, const char *why)
 {
 	struct worker *worker, *next;
 
-	log_error("the spawner is lost: no plugin can be started until leased is restarted",
+	if (host->fd < 0)
+		return;
+	log_error("the spawner is lost: until leased is restarted no plugin can be started, so "
+		  "that nothing can be minted and no lease ended",
 	    LOG_S("reason", why));
 	close_spawner(host);
 	for (worker = TAILQ_FIRST(&host->workers); worker != NULL; worker = next) {
 		next = TAILQ_NEXT(worker, in_host);
 		plugin_worker_on_spawner_lost(worker);
 	}
+	if (host->on_lost != NULL)
+		host->on_lost(host->on_lost_arg);
 }
 
 /* ---- to the spawner ---- */
@@ -284,10 +289,19 @@ plugin_host_set_tag(struct plugin_host *host, const char *tag)
 }
 
 void
+plugin_host_on_lost(struct plugin_host *host, void (*on_lost)(void *arg), void *arg)
+{
+	host->on_lost = on_lost;
+	host->on_lost_arg = arg;
+}
+
+void
 plugin_host_mute(struct plugin_host *host)
 {
-	if (host != NULL)
-		host->muted = true;
+	if (host == NULL)
+		return;
+	host->muted = true;
+	host->on_lost = NULL;
 }
 
 /* It kills its children and ends when our end of the socket closes; it is our own child. */

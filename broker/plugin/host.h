@@ -25,6 +25,8 @@ struct plugin_host {
 	struct packet incoming;
 	pid_t spawner; /* 0 until it said hello */
 	char store_tag[32];
+	void (*on_lost)(void *arg); /* NULL: nobody is told */
+	void *on_lost_arg;
 	bool muted;   /* owners are told nothing any more */
 	bool freeing; /* not within a callback: what ends is freed at once */
 	char instance[ID_UUID_SIZE];

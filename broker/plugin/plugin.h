@@ -128,6 +128,9 @@ struct plugin_host *plugin_host_new(
     struct event_base *loop, int spawner_fd, struct wclock *clock, struct id_source *ids);
 /* The store's tag, which names it to every backend (design.md section 2). Before the first port. */
 void plugin_host_set_tag(struct plugin_host *host, const char *tag);
+/* on_lost is called once, from the loop, when the spawner is gone though nobody ended it: no worker
+ * can be started any more, nothing minted and nothing ended. */
+void plugin_host_on_lost(struct plugin_host *host, void (*on_lost)(void *arg), void *arg);
 /*
  * From now on no port tells its owner anything, but for the done of a call: so that what events.arg
  * is may be freed before the host. Sessions are refused. NULL is fine.

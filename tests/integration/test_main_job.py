@@ -1,7 +1,10 @@
 """The main job on a real PostgreSQL: made on the spot, used, renewed, and gone with its lease."""
 
 import http.client
+import os
+import pathlib
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -328,3 +331,20 @@ def test_requests_of_one_connection_are_answered_in_order(job):
         connection.request("GET", f"/v1/{path}")
         assert connection.getresponse().read()
     connection.close()
+
+
+def test_without_its_spawner_it_ends_to_be_started_again(job, server):
+    """A daemon that can end nothing any more must not look healthy."""
+    assert job.role("brief", default_ttl="2s").status == 204
+    idle, cut = job.mint("brief"), server.connect(*(lambda c: (c.user, c.password))(job.mint("brief")))
+    leased = job.leased
+    (spawner,) = pathlib.Path(f"/proc/{leased.pid}/task/{leased.pid}/children").read_text().split()
+    os.kill(int(spawner), signal.SIGKILL)
+    assert leased.wait_exit(timeout=12) == 1
+    output = leased.output(this_start_only=True)
+    assert "spawner is lost" in output and "status 1" in output
+    time.sleep(2)
+    leased.start()
+    poll(lambda: gone(job, idle) and job.accounts() == [], 10, what="the end of what was overdue")
+    assert session_is_cut(cut)
+    assert server.can_login((again := job.mint()).user, again.password)

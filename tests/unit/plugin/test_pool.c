@@ -352,21 +352,32 @@ an_unknown_program_is_said_so(void **state)
 }
 
 static void
+on_lost(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+static void
 without_the_spawner_calls_are_refused_and_nothing_hangs(void **state)
 {
 	struct fix *fix = *state;
+	unsigned lost = 0;
 
 	fix_open(fix, "hang", 1);
 	fix_mint(fix, 60000, &fix->out);
 	fix_until(fix, &fix->sessions, 1);
 	fix_run_ms(fix, 30);
+	plugin_host_on_lost(fix->host, on_lost, &lost);
 	assert_int_equal(kill(fix->spawner, SIGKILL), 0);
 	fix_until(fix, &fix->out.count, 1);
+	assert_int_equal(lost, 1);
 	assert_int_equal(fix->out.code, LEASED_ECRASHED);
 	assert_int_equal(fix->gone, 1); /* it died with its parent */
 	fix_mint(fix, 500, &fix->out);
 	fix_until(fix, &fix->out.count, 2);
 	assert_int_not_equal(fix->out.code, 0);
+	assert_int_equal(lost, 1);
+	plugin_host_on_lost(fix->host, NULL, NULL);
 }
 
 static void
