@@ -133,7 +133,10 @@ engine_connection_open(struct engines *engines, const struct store_doc *doc,
 	connection->port = port;
 	connection->ceiling = json_integer_value(json_object_get(doc->data, "max_leases"));
 	json_decref(connection->moved_from);
-	connection->moved_from = json_incref(json_object_get(doc->data, "moved_from"));
+	/* A candidate stands for nobody: its canary is where it was made. */
+	connection->moved_from = NULL;
+	if (!connection->candidate)
+		connection->moved_from = json_incref(json_object_get(doc->data, "moved_from"));
 	(void)snprintf(
 	    connection->server, sizeof(connection->server), "%s", server != NULL ? server : "");
 	/* Calls of the old port end here, and what follows from them already finds the new one. */

@@ -308,8 +308,8 @@ list_done(struct store_read *read, int result, const struct leased_err *err)
 {
 	struct list_read *list = (struct list_read *)read;
 	struct engine_request_copy *request = list->request;
-
 	struct engines *engines = request->engines;
+	struct leased_err own = *err; /* err is of the read, which goes first */
 	bool any = json_array_size(list->keys) > 0;
 
 	if (result == 0 && any)
@@ -319,7 +319,7 @@ list_done(struct store_read *read, int result, const struct leased_err *err)
 	if (result == 0 && any && request->reply.data == NULL)
 		engine_fail(request, LEASED_ENOMEM, "out of memory");
 	else if (result != 0)
-		engine_fail_err(request, err);
+		engine_fail_err(request, &own);
 	else
 		engine_finish(request);
 	engines_release(engines);
