@@ -3,6 +3,8 @@
  */
 #include "unit/lease/fixture.h"
 
+#include <event2/event.h>
+
 #define START_US (INT64_C(1790000000) * 1000000)
 
 static struct plugin_port *
@@ -24,12 +26,27 @@ mount_path(void *arg, int64_t mount)
 struct doc_op {
 	struct store_op op;
 	struct store_doc doc;
+	bool is_done;
 };
 
 static int
 on_doc_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 {
 	return (store_doc_put(txn, &((struct doc_op *)op)->doc, err));
+}
+
+static void
+on_doc_done(struct store_op *op, int result, const struct leased_err *err)
+{
+	if (result != 0)
+		fail_msg("%s", err->text);
+	((struct doc_op *)op)->is_done = true;
+}
+
+static void
+wake(void *arg)
+{
+	leases_timer_wake(((struct fix *)arg)->timer);
 }
 
 static int64_t
@@ -44,8 +61,12 @@ doc_put(struct fix *f, const char *kind, const char *name, const char *json)
 	own.doc.name = name_text;
 	own.doc.data = json_loads(json, 0, NULL);
 	assert_non_null(own.doc.data);
+	own.op.done = on_doc_done;
 	store_submit(f->store, &own.op);
-	store_pump(f->store);
+	if (f->loop == NULL)
+		store_pump(f->store);
+	while (!own.is_done)
+		assert_int_equal(event_base_loop(f->loop, EVLOOP_ONCE), 0);
 	assert_true(own.doc.id > 0);
 	json_decref(own.doc.data);
 	return (own.doc.id);
@@ -57,8 +78,9 @@ fix_open(struct fix *f)
 	struct leased_err err = LEASED_ERR_INIT;
 	struct leases_config config = {
 	    .store = f->store,
-	    .clock = &f->clock.clock,
-	    .ids = &f->ids.source,
+	    .clock = f->loop != NULL ? wclock_system() : &f->clock.clock,
+	    .ids = f->loop != NULL ? id_source_system() : &f->ids.source,
+	    .wake = f->loop != NULL ? wake : NULL,
 	    .port_for = port_for,
 	    .mount_path = mount_path,
 	    .arg = f,
@@ -66,26 +88,29 @@ fix_open(struct fix *f)
 
 	if (leases_new(&config, &f->leases, &err) != 0)
 		fail_msg("%s", err.text);
+	if (f->loop != NULL)
+		f->timer = leases_timer_start(f->loop, f->leases);
 	fake_port_port(f->fake)->events = leases_port_events(f->leases);
 	leases_port_opened(f->leases, fake_port_port(f->fake));
 }
 
-struct fix *
-fix_new(uint64_t seed)
+static struct fix *
+new_fix(uint64_t seed, struct event_base *loop, const char *dir)
 {
 	struct fix *f = calloc(1, sizeof(*f));
 	struct leased_err err = LEASED_ERR_INIT;
-	struct store_config config = {.inline_mode = true};
+	struct store_config config = {.inline_mode = loop == NULL, .loop = loop, .dir = dir};
 
 	assert_non_null(f);
+	f->loop = loop;
 	log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
 	wclock_fake_init(&f->clock, START_US);
 	id_source_seeded_init(&f->ids, seed);
 	f->root = seal_root_new_random();
 	assert_non_null(f->root);
 	config.root = f->root;
-	config.clock = &f->clock.clock;
-	config.ids = &f->ids.source;
+	config.clock = loop != NULL ? wclock_system() : &f->clock.clock;
+	config.ids = loop != NULL ? id_source_system() : &f->ids.source;
 	if (store_open(&config, &f->store, &err) != 0)
 		fail_msg("%s", err.text);
 	f->mount = doc_put(f, "mount", "database/", "{}");
@@ -97,9 +122,23 @@ fix_new(uint64_t seed)
 	return (f);
 }
 
+struct fix *
+fix_new(uint64_t seed)
+{
+	return (new_fix(seed, NULL, NULL));
+}
+
+struct fix *
+fix_new_loop(struct event_base *loop, const char *dir)
+{
+	return (new_fix(1, loop, dir));
+}
+
 void
 fix_free(struct fix *f)
 {
+	leases_timer_stop(f->timer);
+	f->timer = NULL;
 	leases_free(f->leases);
 	store_close(f->store);
 	fake_port_free(f->fake);
@@ -294,7 +333,7 @@ renew(struct fix *f, int64_t row, int64_t increment_s)
 }
 
 struct answer
-revoke(struct fix *f, int64_t row)
+revoke_row(struct fix *f, int64_t row)
 {
 	struct answer a = {0};
 

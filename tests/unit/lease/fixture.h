@@ -29,6 +29,8 @@ struct fix {
 	struct leases *leases;
 	int64_t connection, mount, role_version;
 	bool no_port;
+	struct event_base *loop; /* with threads: fix_new_loop() */
+	struct leases_timer *timer;
 };
 
 /* What an issue, a renewal, a revocation or a job answered; zero-initialize. */
@@ -45,6 +47,8 @@ struct answer {
 int fix_setup(void **state);
 int fix_teardown(void **state);
 struct fix *fix_new(uint64_t seed);
+/* The same with the store's threads in dir, the loop's timer and the machine's clock. */
+struct fix *fix_new_loop(struct event_base *loop, const char *dir);
 void fix_free(struct fix *f);
 /* Opens leases on the store that is there (a start of the daemon). */
 void fix_open(struct fix *f);
@@ -66,7 +70,7 @@ void on_job(
 /* Issues and settles; the mint must succeed. */
 struct answer make(struct fix *f, int64_t ttl_s);
 struct answer renew(struct fix *f, int64_t row, int64_t increment_s);
-struct answer revoke(struct fix *f, int64_t row);
+struct answer revoke_row(struct fix *f, int64_t row);
 /* NULL when the row is gone; freed by the next call. */
 const struct store_lease *row_of(struct fix *f, int64_t id);
 struct lease_data data_of(struct fix *f, int64_t id);

@@ -79,7 +79,7 @@ account_that_owns_something_stays_disarmed_with_the_reason(void **state)
 	assert_string_equal(json_string_value(json_object_get(shown, "revoke_error")),
 	    "owns table t in database shop");
 	json_decref(shown);
-	r = revoke(f, a.row);
+	r = revoke_row(f, a.row);
 	assert_int_equal(r.state, LEASE_REVOKE_DISARMED);
 	assert_string_equal(r.err.text, "owns table t in database shop");
 	account_of(f, &a)->blocked[0] = '\0';
@@ -230,14 +230,14 @@ revoked_is_gone(void **state)
 	struct store_tombstone *tombstone = NULL;
 	struct leased_err err = LEASED_ERR_INIT;
 
-	r = revoke(f, a.row);
+	r = revoke_row(f, a.row);
 	assert_int_equal(r.state, LEASE_REVOKE_GONE);
 	assert_null(account_of(f, &a));
 	assert_int_equal(store_tombstone_get(store_db(f->store), a.row, &tombstone, &err), 0);
 	assert_string_equal(
 	    json_string_value(json_object_get(tombstone->data, "revoke_cause")), "req-3");
 	store_tombstone_free(tombstone);
-	r = revoke(f, a.row); /* unknown: gone */
+	r = revoke_row(f, a.row); /* unknown: gone */
 	assert_int_equal(r.state, LEASE_REVOKE_GONE);
 	later(f, 25 * 3600 * 1000);
 	assert_int_equal(
@@ -273,7 +273,7 @@ revocation_that_cannot_end_access_says_why(void **state)
 	struct answer a = make(f, 3600), r;
 
 	account_of(f, &a)->stubborn = true;
-	r = revoke(f, a.row);
+	r = revoke_row(f, a.row);
 	assert_int_equal(r.state, LEASE_REVOKE_RECORDED);
 	assert_non_null(strstr(r.err.text, "does not end"));
 }

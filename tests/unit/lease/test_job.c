@@ -267,7 +267,7 @@ revoking_a_tokens_row_by_hand_ends_the_token(void **state)
 {
 	struct fix *f = *state;
 	int64_t token = token_make(f, 0, 0);
-	struct answer r = revoke(f, token);
+	struct answer r = revoke_row(f, token);
 
 	assert_int_equal(r.state, LEASE_REVOKE_GONE);
 	assert_false(token_is_there(f, token));
