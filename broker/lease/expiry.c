@@ -15,7 +15,6 @@
 #include "lease/private.h"
 
 #define PAGE 64
-#define POLL_MS 200       /* while rows are due that nothing can be done about yet */
 #define NOT_READY_MS 1000 /* the port says when it has recovered */
 #define UNKNOWN_INTENT_MS 30000
 
@@ -83,6 +82,7 @@ lease_end_kick(struct leases *leases, int64_t id)
 	struct store_lease *row = NULL;
 	struct leased_err err = LEASED_ERR_INIT;
 	struct lease *busy = lease_busy(leases, id);
+	struct lease_connection *connection;
 
 	if (busy != NULL) {
 		busy->revoked = true;
@@ -95,8 +95,11 @@ lease_end_kick(struct leases *leases, int64_t id)
 		lease_connections_due(leases);
 		return;
 	}
+	connection = lease_connection_get(leases, row->connection);
 	if (row_end(leases, row, true))
 		lease_wake(leases);
+	else if (connection != NULL) /* fenced, or memory is out: the sweep comes back to it */
+		lease_connection_due(connection, leases_now_ms(leases));
 }
 
 /* ---- the sweep ---- */
@@ -116,11 +119,11 @@ sweep_over(struct lease_connection *connection, int64_t now_ms)
 		at_ms = LEASE_FAR_MS;
 	else if (r != 0)
 		at_ms = now_ms + 1000;
-	connection->due_ms = at_ms > now_ms ? at_ms : now_ms + POLL_MS;
+	connection->due_ms = at_ms > now_ms ? at_ms : now_ms + LEASE_POLL_MS;
 	if (!connection->left_over_seen)
 		connection->left_over_ended = true;
-	else if (connection->due_ms > now_ms + POLL_MS)
-		connection->due_ms = now_ms + POLL_MS;
+	else if (connection->due_ms > now_ms + LEASE_POLL_MS)
+		connection->due_ms = now_ms + LEASE_POLL_MS;
 }
 
 static bool

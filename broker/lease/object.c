@@ -206,6 +206,9 @@ lease_release(struct lease *lease)
 	if (lease->counted) {
 		connection = lease_connection_get(leases, lease->connection);
 		connection->ending--;
+		/* What left memory before its end is still due in the index. */
+		if (lease->state != LEASE_GONE)
+			lease_connection_due(connection, leases_now_ms(leases) + LEASE_POLL_MS);
 		if (connection->sweeping)
 			lease_wake(leases);
 	}

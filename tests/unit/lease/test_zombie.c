@@ -49,6 +49,41 @@ no_disarm_before_the_dead_workers_session_is_reaped(void **state)
 }
 
 static void
+revocation_behind_a_fence_ends_once_the_fence_is_gone(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600), n = {0}, r = {0};
+	struct lease_renew request = {.row = a.row, .ttl = issue_of(f, 3600).ttl};
+
+	fake_port_fault(f->fake, PLUGIN_OP_REAP, FAKE_FAULT_BEFORE, LEASED_EREFUSED, "no right");
+	fake_port_fault(f->fake, PLUGIN_OP_RENEW, FAKE_FAULT_LATE, LEASED_ECRASHED, "died");
+	lease_renew_start(f->leases, &request, on_renewed, &n);
+	lease_revoke_start(f->leases, a.row, 10000, "req-3", on_revoked, &r);
+	settle(f);
+	assert_int_equal(n.code, LEASED_EEXPIRED);
+	assert_int_equal(fake_port_counts(f->fake).calls[PLUGIN_OP_DISARM], 0);
+	later(f, 5000);
+	assert_int_equal(r.state, LEASE_REVOKE_GONE);
+	assert_null(row_of(f, a.row));
+	check_at_rest(f);
+}
+
+static void
+revocation_while_the_port_is_away_ends_without_being_told(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600), r = {0};
+
+	f->no_port = true;
+	lease_revoke_start(f->leases, a.row, 0, "req-3", on_revoked, &r);
+	later(f, 3000);
+	assert_true(account_of(f, &a)->armed);
+	f->no_port = false; /* and nobody calls leases_port_opened() */
+	later(f, 3000);
+	assert_null(account_of(f, &a));
+}
+
+static void
 zombie_of_a_dead_daemon_is_reaped_at_the_next_start(void **state)
 {
 	struct fix *f = *state;
@@ -120,6 +155,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(create_that_lands_after_its_worker_died_leaves_nothing),
 	    TEST(no_disarm_before_the_dead_workers_session_is_reaped),
+	    TEST(revocation_behind_a_fence_ends_once_the_fence_is_gone),
+	    TEST(revocation_while_the_port_is_away_ends_without_being_told),
 	    TEST(zombie_of_a_dead_daemon_is_reaped_at_the_next_start),
 	    TEST(intents_of_a_dead_daemon_do_not_wait_for_their_deadline),
 	    TEST(account_of_a_cut_call_is_looked_for_once_more),
