@@ -361,6 +361,8 @@ stop_drain(struct main_daemon *daemon)
 void
 main_stop(struct main_daemon *daemon)
 {
+	const struct timeval last_turn = {0, 1000};
+
 	/* Answers on their way are lost now, which lease/ must hear while it is there. */
 	http_server_free(daemon->server);
 	stop_drain(daemon);
@@ -382,8 +384,12 @@ main_stop(struct main_daemon *daemon)
 			event_free(daemon->signals[i]);
 	if (daemon->watchdog != NULL)
 		event_free(daemon->watchdog);
-	if (daemon->loop != NULL)
+	if (daemon->loop != NULL) {
+		/* What was put off to the next turn is freed in it. */
+		(void)event_base_loopexit(daemon->loop, &last_turn);
+		(void)event_base_dispatch(daemon->loop);
 		event_base_free(daemon->loop);
+	}
 	if (daemon->spawner_fd >= 0)
 		(void)close(daemon->spawner_fd);
 }
