@@ -7,6 +7,8 @@
 #include "api/handlers.h"
 #include "api/reply.h"
 
+#define FIELD_FAILED "Field validation failed"
+
 static const struct jdec_field role_names[] = {{"bound_uids", JDEC_IGNORED, 0, JDEC_NO_PRESENT},
     {"bound_gids", JDEC_IGNORED, 0, JDEC_NO_PRESENT},
     {"bound_units", JDEC_IGNORED, 0, JDEC_NO_PRESENT},
@@ -62,7 +64,8 @@ api_auth_unix_role(struct api_request *request)
 	}
 	if (auth_unix_role_check(
 		auth, request->captures[0], request->body, &data, &unknown, &err) != 0) {
-		(void)leased_err_prefix(&err, "Field validation failed");
+		if (strncmp(err.text, FIELD_FAILED, sizeof(FIELD_FAILED) - 1) != 0)
+			(void)leased_err_prefix(&err, "%s", FIELD_FAILED);
 		api_reply_error(request, 0, &err);
 	} else {
 		api_request_warn_unknown(request, unknown, role_names);

@@ -40,7 +40,7 @@ api_authorize(const struct api_request *request, struct leased_err *err)
 {
 	struct policy_decision decision;
 	unsigned need = needed(request);
-	char text[400];
+	char text[sizeof(err->text)];
 
 	if (request->route != NULL && (request->route->flags & API_SUDO) != 0)
 		need |= POLICY_SUDO;

@@ -97,6 +97,18 @@ request_free(struct api_request *request)
 	free(request);
 }
 
+/* An error never goes out without a word, not even when there is no memory to build one. */
+static void
+reply_plainly(struct http_reply *reply)
+{
+	static const char text[] = "{\"errors\":[\"out of memory while answering\"]}\n";
+
+	if (reply->status < 400)
+		reply->status = 500;
+	if ((reply->body = strdup(text)) != NULL)
+		reply->body_len = sizeof(text) - 1;
+}
+
 /* Sends body (borrowed; NULL: none) and ends request. */
 static void
 reply_send(struct api_request *request, struct http_reply *reply, const json_t *body)
@@ -107,7 +119,7 @@ reply_send(struct api_request *request, struct http_reply *reply, const json_t *
 	if (body != NULL) {
 		len = json_dumpb(body, NULL, 0, JSON_COMPACT);
 		if (len == 0 || (reply->body = malloc(len + 2)) == NULL) {
-			reply->status = 500;
+			reply_plainly(reply);
 		} else {
 			reply->body_len =
 			    json_dumpb(body, reply->body, len, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -175,6 +187,8 @@ reply_errors(struct api_request *request, int status, const char *text)
 		text = "the text of this error is withheld: it repeats a token";
 	}
 	body = text != NULL ? json_pack("{s:[s]}", "errors", text) : json_pack("{s:[]}", "errors");
+	if (body == NULL)
+		reply_plainly(&reply);
 	reply_send(request, &reply, body);
 	json_decref(body);
 }
@@ -209,11 +223,11 @@ api_reply_error(struct api_request *request, int status, const struct leased_err
 void
 api_reply_refuse(struct api_request *request, int code, const char *fmt, ...)
 {
-	struct leased_err err = {.code = code};
+	struct leased_err err = LEASED_ERR_INIT;
 	va_list args;
 
 	va_start(args, fmt);
-	(void)vsnprintf(err.text, sizeof(err.text), fmt, args);
+	(void)leased_err_vset(&err, code, fmt, args);
 	va_end(args);
 	api_reply_error(request, 0, &err);
 }

@@ -11,6 +11,9 @@
 #include "api/handlers.h"
 #include "api/reply.h"
 #include "base/log.h"
+#include "base/utf8.h"
+
+#define WARNING_MAX 4096
 
 int
 api_new(const struct api_config *config, struct api **ret_api, struct leased_err *err)
@@ -61,12 +64,14 @@ api_request_from(void *arg)
 void
 api_request_warn(struct api_request *request, const char *fmt, ...)
 {
-	char text[700];
+	char text[WARNING_MAX];
 	va_list args;
+	int len;
 
 	va_start(args, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, args);
+	len = vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
+	utf8_mark_cut(text, sizeof(text), len);
 	if (request->warnings == NULL)
 		request->warnings = json_array();
 	if (request->warnings == NULL ||
@@ -80,27 +85,30 @@ void
 api_request_warn_unknown(
     struct api_request *request, const json_t *unknown, const struct jdec_field *fields)
 {
-	char names[300] = "", hints[300] = "";
-	size_t i, used = 0, hinted = 0;
+	char names[WARNING_MAX / 2] = "", hints[WARNING_MAX / 4] = "";
+	size_t i, used = 0, hinted = 0, listed = 0, count = json_array_size(unknown);
 	const json_t *item;
 
-	if (json_array_size(unknown) == 0)
+	if (count == 0)
 		return;
 	json_array_foreach(unknown, i, item)
 	{
 		const char *name = json_string_value(item);
 		const char *nearest = jdec_nearest_field(name, fields);
 
-		if (used + 40 < sizeof(names))
-			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%.32s",
-			    used > 0 ? " " : "", name);
-		else if (used + 4 < sizeof(names) && strcmp(names + used - 3, "...") != 0)
-			used += (size_t)snprintf(names + used, sizeof(names) - used, "...");
-		if (nearest != NULL && hinted + 100 < sizeof(hints))
+		if (used + 100 < sizeof(names)) {
+			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s",
+			    used > 0 ? " " : "", UTF8_SHORT(name, 64));
+			listed++;
+		}
+		if (nearest != NULL && hinted + 200 < sizeof(hints))
 			hinted += (size_t)snprintf(hints + hinted, sizeof(hints) - hinted,
-			    "%s%.32s for %.32s", hinted > 0 ? ", " : "; did you mean ", nearest,
-			    name);
+			    "%s%s for %s", hinted > 0 ? ", " : "; did you mean ",
+			    UTF8_SHORT(nearest, 64), UTF8_SHORT(name, 64));
 	}
+	if (listed < count)
+		(void)snprintf(
+		    names + used, sizeof(names) - used, " [and %zu more]", count - listed);
 	api_request_warn(request, "Endpoint ignored these unrecognized parameters: [%s]%s%s", names,
 	    hints, hinted > 0 ? "?" : "");
 }
@@ -113,7 +121,6 @@ api_request_decode(struct api_request *request, const struct jdec_field *fields,
 
 	if (jdec_decode(request->body, fields, target, &unknown, &err) != 0) {
 		jdec_clear(fields, target);
-		(void)leased_err_prefix(&err, "Field validation failed");
 		api_reply_error(request, 0, &err);
 		return (false);
 	}

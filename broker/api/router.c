@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/api_private.h"
+#include "base/utf8.h"
 
 static void
 captures_clear(struct api_request *request)
@@ -75,12 +76,12 @@ api_route_find(struct api_request *request, struct leased_err *err)
 	captures_clear(request);
 	if (path_known)
 		return (leased_err_set(err, LEASED_EINVAL,
-		    "unsupported operation: %s is not defined for \"%.200s\"",
-		    http_method_name(request->http->method), request->match));
+		    "unsupported operation: %s is not defined for \"%s\"",
+		    http_method_name(request->http->method), UTF8_SHORT(request->match, 200)));
 	request->mount =
 	    engines_route(request->api->config.engines, request->path, &request->mount_rest);
 	if (request->mount != NULL)
 		return (0);
 	return (leased_err_set(err, LEASED_ENOENT,
-	    "no handler for route \"%.200s\". route entry not found.", request->path));
+	    "no handler for route \"%s\". route entry not found.", UTF8_SHORT(request->path, 200)));
 }

@@ -10,6 +10,7 @@
 #include "api/api_private.h"
 #include "api/handlers.h"
 #include "api/reply.h"
+#include "base/utf8.h"
 
 struct lease_body {
 	char *lease_id;
@@ -258,8 +259,8 @@ api_sys_lease_revoke(struct api_request *request)
 		if (!api_request_has_sudo(request) && !lease_was_mine(request, body.lease_id))
 			api_request_warn(request,
 			    "nothing was revoked: no lease of yours has this id (revoking those "
-			    "of others needs sudo on \"%.100s\")",
-			    request->path);
+			    "of others needs sudo on \"%s\")",
+			    UTF8_SHORT(request->path, 100));
 		api_reply_done(request);
 	} else if (r != 0) {
 		api_reply_error(request, 0, &err);

@@ -8,6 +8,7 @@
 #include "api/api_private.h"
 #include "api/handlers.h"
 #include "api/reply.h"
+#include "base/utf8.h"
 
 struct bulk_body {
 	bool sync;
@@ -97,9 +98,9 @@ bulk_scope(struct api_request *request, struct lease_scope *ret_scope)
 	mount = engines_route(request->api->config.engines, slashed, &rest);
 	if (mount == NULL) {
 		api_reply_refuse(request, LEASED_EINVAL,
-		    "\"%.200s\" names no mount: a prefix starts with one, as in "
+		    "\"%s\" names no mount: a prefix starts with one, as in "
 		    "database/creds/app",
-		    path);
+		    UTF8_SHORT(path, 200));
 		return (false);
 	}
 	mount_len = strlen(engine_mount_path(mount));

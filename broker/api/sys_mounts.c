@@ -10,6 +10,7 @@
 #include "api/api_private.h"
 #include "api/handlers.h"
 #include "api/reply.h"
+#include "base/utf8.h"
 
 static const char *const reserved[] = {"sys", "auth", "identity", "cubbyhole", "audit"};
 
@@ -124,7 +125,8 @@ api_sys_mount(struct api_request *request)
 	}
 	if (is_reserved(path)) {
 		api_reply_refuse(request, LEASED_EINVAL,
-		    "cannot change the mount \"%.100s\": it is a part of leased itself", path);
+		    "cannot change the mount \"%s\": it is a part of leased itself",
+		    UTF8_SHORT(path, 100));
 		return;
 	}
 	if ((key = mount_key(path)) == NULL) {
@@ -227,8 +229,8 @@ api_sys_ui_mount(struct api_request *request)
 	    !policy_acl_any_below(request->identity->acl, engine_mount_path(mount))) {
 		api_reply_refuse(request, LEASED_EDENIED,
 		    "preflight capability check returned 403, please ensure client's policies "
-		    "grant access to path \"%.200s/\"",
-		    path);
+		    "grant access to path \"%s/\"",
+		    UTF8_SHORT(path, 200));
 		return;
 	}
 	info = engine_mount_info(mount);

@@ -10,6 +10,7 @@
 
 #include "auth/auth_private.h"
 #include "base/failpoint.h"
+#include "base/utf8.h"
 
 #define TOKEN_PREFIX "hvs."
 #define TOKEN_RANDOM_LEN 40
@@ -76,9 +77,9 @@ token_check_rights(const struct auth_identity *creator, bool sudo,
 	if (type != NULL && type[0] != '\0' && strcmp(type, "service") != 0 &&
 	    strcmp(type, "default-service") != 0)
 		return (leased_err_set(err, LEASED_EINVAL,
-		    "type \"%.32s\" is not available in this version: leave it out, or use "
+		    "type \"%s\" is not available in this version: leave it out, or use "
 		    "\"service\"",
-		    type));
+		    UTF8_SHORT(type, 32)));
 	if (params->num_uses < 0)
 		return (leased_err_set(err, LEASED_EINVAL, "num_uses cannot be negative"));
 	if (sudo)

@@ -12,6 +12,7 @@
 
 #include "auth/auth_private.h"
 #include "base/path.h"
+#include "base/utf8.h"
 
 #define ROLE_KIND "unix_role"
 #define ROLE_PAGE 64
@@ -196,7 +197,8 @@ auth_unix_role_get(struct auth *auth, const char *name, json_t **ret_role, struc
 	const struct auth_unix_role *role = role_find(auth, name);
 
 	if (role == NULL)
-		return (leased_err_set(err, LEASED_ENOENT, "no role %.64s in auth/unix", name));
+		return (leased_err_set(
+		    err, LEASED_ENOENT, "no role %s in auth/unix", UTF8_SHORT(name, 64)));
 	if ((*ret_role = json_deep_copy(role->data)) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	return (0);

@@ -12,8 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A text that does not fit ends with this, so that a reader sees that something is missing. */
-static const char cut_mark[] = " [cut]";
+#include "base/utf8.h"
 
 static const struct {
 	int code;
@@ -43,34 +42,28 @@ static const struct {
     {LEASED_EBUG, "bug"},
 };
 
-/* text was filled by a printf that wanted wanted_len bytes: marks it when it was cut, never in the
- * middle of a character. */
-static void
-mark_when_cut(char *text, size_t size, int wanted_len)
-{
-	size_t at = size - sizeof(cut_mark);
-
-	if (wanted_len >= 0 && (size_t)wanted_len < size)
-		return;
-	while (at > 0 && ((unsigned char)text[at] & 0xc0) == 0x80)
-		at--;
-	memcpy(text + at, cut_mark, sizeof(cut_mark));
-}
-
 int
 leased_err_set(struct leased_err *err, int code, const char *fmt, ...)
 {
+	va_list args;
+
+	va_start(args, fmt);
+	(void)leased_err_vset(err, code, fmt, args);
+	va_end(args);
+	return (code);
+}
+
+int
+leased_err_vset(struct leased_err *err, int code, const char *fmt, va_list args)
+{
 	/* Not straight into err->text: the arguments may point there. */
 	char text[sizeof(err->text)] = "";
-	va_list args;
 	int len;
 
 	if (err == NULL)
 		return (code);
-	va_start(args, fmt);
 	len = vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	mark_when_cut(text, sizeof(text), len);
+	utf8_mark_cut(text, sizeof(text), len);
 	err->code = code;
 	memcpy(err->text, text, sizeof(text));
 	return (code);
@@ -89,9 +82,9 @@ leased_err_prefix(struct leased_err *err, const char *fmt, ...)
 	va_start(args, fmt);
 	len = vsnprintf(prefix, sizeof(prefix), fmt, args);
 	va_end(args);
-	mark_when_cut(prefix, sizeof(prefix), len);
+	utf8_mark_cut(prefix, sizeof(prefix), len);
 	len = snprintf(text, sizeof(text), "%s: %s", prefix, err->text);
-	mark_when_cut(text, sizeof(text), len);
+	utf8_mark_cut(text, sizeof(text), len);
 	memcpy(err->text, text, sizeof(text));
 	return (err->code);
 }

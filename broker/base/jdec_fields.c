@@ -407,7 +407,8 @@ jdec_decode(const json_t *object, const struct jdec_field *fields, void *target,
 	int r;
 
 	if (object != NULL && !json_is_object(object))
-		return (leased_err_set(err, LEASED_EINVAL, "must be a JSON object"));
+		return (leased_err_set(
+		    err, LEASED_EINVAL, "Field validation failed: this must be a JSON object"));
 	for (const struct jdec_field *field = fields; field->name != NULL; field++) {
 		const json_t *value = json_object_get(object, field->name);
 

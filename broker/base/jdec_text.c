@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/jdec.h"
+#include "base/utf8.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -29,16 +30,17 @@ lower(char c)
 static int
 too_long(const char *text, struct leased_err *err)
 {
-	return (leased_err_set(err, LEASED_EINVAL, "the duration '%.40s' is too long", text));
+	return (leased_err_set(
+	    err, LEASED_EINVAL, "the duration '%s' is too long", UTF8_SHORT(text, 40)));
 }
 
 static int
 no_duration(const char *text, struct leased_err *err)
 {
 	return (leased_err_set(err, LEASED_EINVAL,
-	    "'%.40s' is not a duration: write seconds, or a number with its unit such as 90s, 15m, "
+	    "'%s' is not a duration: write seconds, or a number with its unit such as 90s, 15m, "
 	    "1h30m, 7d",
-	    text));
+	    UTF8_SHORT(text, 40)));
 }
 
 /* Digits at *at into *ret_number; false on overflow. */
@@ -156,8 +158,8 @@ jdec_duration_s(const char *text, int64_t *ret_s, struct leased_err *err)
 		fits = true;
 	}
 	if (negative && (!fits || seconds > 0))
-		return (leased_err_set(
-		    err, LEASED_EINVAL, "cannot provide negative value '%.40s'", text));
+		return (leased_err_set(err, LEASED_EINVAL, "cannot provide negative value '%s'",
+		    UTF8_SHORT(text, 40)));
 	if (!fits || seconds > (uint64_t)DURATION_S_MAX)
 		return (too_long(text, err));
 	*ret_s = (int64_t)seconds;

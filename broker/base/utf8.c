@@ -1,7 +1,10 @@
 /*
  * UTF-8 by the table of RFC 3629, section 4: decoding, encoding, and which characters names may
- * hold. It knows no locale. Called by path.c and hcl.c; JSON text is checked by jansson itself.
+ * hold, and how texts for people are cut. It knows no locale. Called by path.c, hcl.c and whoever
+ * puts what others wrote into a text; JSON text is checked by jansson itself.
  */
+#include <string.h>
+
 #include "base/utf8.h"
 
 static bool
@@ -117,4 +120,67 @@ utf8_is_printable(uint32_t rune)
 		if (rune >= refused[i].first && rune <= refused[i].last)
 			return (false);
 	return ((rune & 0xfffe) != 0xfffe);
+}
+
+/* ---- texts for people ---- */
+
+static const char cut_mark[] = " [cut]", middle_mark[] = "[..]";
+
+void
+utf8_mend(char *text)
+{
+	size_t len = strlen(text), n;
+	uint32_t rune;
+
+	for (size_t at = 0; at < len; at += n) {
+		if ((n = utf8_decode(text + at, len - at, &rune)) != 0)
+			continue;
+		text[at] = '?';
+		n = 1;
+	}
+}
+
+/* The last place at or before at where a character begins. */
+static size_t
+character_start(const char *text, size_t at)
+{
+	while (at > 0 && is_continuation((uint8_t)text[at]))
+		at--;
+	return (at);
+}
+
+void
+utf8_mark_cut(char *text, size_t size, int wanted_len)
+{
+	if (wanted_len < 0 || (size_t)wanted_len >= size) {
+		size_t at = size > sizeof(cut_mark) ? size - sizeof(cut_mark) : 0;
+
+		if (size >= sizeof(cut_mark))
+			memcpy(text + character_start(text, at), cut_mark, sizeof(cut_mark));
+	}
+	utf8_mend(text);
+}
+
+const char *
+utf8_shorten(const char *text, size_t max_len, struct utf8_short *room)
+{
+	size_t len, head, tail;
+
+	if (text == NULL)
+		return ("");
+	len = strlen(text);
+	if (max_len > UTF8_SHORT_MAX)
+		max_len = UTF8_SHORT_MAX;
+	if (len <= max_len)
+		return (text);
+	head = max_len < sizeof(middle_mark) ? 0 : (max_len - (sizeof(middle_mark) - 1)) * 2 / 3;
+	tail = max_len < sizeof(middle_mark) ? 0 : max_len - (sizeof(middle_mark) - 1) - head;
+	head = character_start(text, head);
+	tail = len - tail;
+	while (is_continuation((uint8_t)text[tail]))
+		tail++;
+	memcpy(room->text, text, head);
+	memcpy(room->text + head, middle_mark, sizeof(middle_mark));
+	memcpy(room->text + head + sizeof(middle_mark) - 1, text + tail, len - tail + 1);
+	return (room->text);
 }

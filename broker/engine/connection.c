@@ -10,6 +10,7 @@
 #include <event2/event.h>
 
 #include "base/log.h"
+#include "base/utf8.h"
 #include "engine/private.h"
 
 #define SWEEP_S 30
@@ -81,8 +82,8 @@ port_open(struct engines *engines, const struct store_doc *doc, struct plugin_po
 	json_t *config;
 
 	if (plugin == NULL || (row = plugin_catalog_find(plugin)) == NULL)
-		return (leased_err_set(err, LEASED_EINVAL, "plugin not found in the catalog: %.64s",
-		    plugin != NULL ? plugin : ""));
+		return (leased_err_set(err, LEASED_EINVAL, "plugin not found in the catalog: %s",
+		    UTF8_SHORT(plugin != NULL ? plugin : "", 64)));
 	if ((config = json_deep_copy(json_object_get(doc->data, "details"))) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	port =

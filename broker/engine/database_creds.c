@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/database.h"
+#include "base/utf8.h"
 
 struct creds {
 	struct engine_request_copy *request;
@@ -154,20 +155,20 @@ creds_connection(
 	r = store_doc_get(store_db(request->engines->config.store), "connection", full, &doc, err);
 	if (r == LEASED_ENOENT)
 		return (leased_err_set(err, LEASED_EINVAL,
-		    "role %s uses connection %.200s, which is not configured: write "
-		    "%sconfig/%.200s first",
-		    request->name, creds->role->db_name, engine_mount_path(request->mount),
-		    creds->role->db_name));
+		    "role %s uses connection %s, which is not configured: write "
+		    "%sconfig/%s first",
+		    request->name, UTF8_SHORT(creds->role->db_name, 200),
+		    engine_mount_path(request->mount), UTF8_SHORT(creds->role->db_name, 200)));
 	if (r != 0)
 		return (r);
 	connection = engine_connection_find(request->engines, doc->id);
 	if (!role_allowed(json_object_get(doc->data, "allowed_roles"), request->name))
 		r = leased_err_set(err, LEASED_EINVAL,
-		    "\"%s\" is not an allowed role of connection %.200s: add it to allowed_roles",
-		    request->name, creds->role->db_name);
+		    "\"%s\" is not an allowed role of connection %s: add it to allowed_roles",
+		    request->name, UTF8_SHORT(creds->role->db_name, 200));
 	else if (connection == NULL || connection->closing)
-		r = leased_err_set(
-		    err, LEASED_EUNAVAIL, "connection %.200s is not open", creds->role->db_name);
+		r = leased_err_set(err, LEASED_EUNAVAIL, "connection %s is not open",
+		    UTF8_SHORT(creds->role->db_name, 200));
 	store_doc_free(doc);
 	*ret_connection = connection;
 	return (r);

@@ -10,6 +10,7 @@
 
 #include "base/jdec.h"
 #include "base/path.h"
+#include "base/utf8.h"
 #include "engine/database_role.h"
 
 static const struct jdec_field role_fields[] = {
@@ -178,9 +179,9 @@ on_role_version_stored(void *arg, int code, const struct leased_err *err)
 	connection = engine_connection_find(write->request->engines, write->connection);
 	if (!engine_mount_is_open(write->request) || connection == NULL || connection->closing) {
 		engine_fail(write->request, LEASED_EUNAVAIL,
-		    "connection %.200s is not open, so that the role cannot be tried; "
+		    "connection %s is not open, so that the role cannot be tried; "
 		    "verify_role=false writes it untried",
-		    write->body.db_name);
+		    UTF8_SHORT(write->body.db_name, 200));
 		return;
 	}
 	engine_issue_fill(write->request, &role, write->connection, "roles", &issue);
@@ -228,8 +229,8 @@ role_find_connection(struct engine_role_write *write, struct leased_err *err)
 	r = store_doc_get(store_db(engines->config.store), "connection", full, &doc, err);
 	if (r == LEASED_ENOENT) {
 		engine_warn(write->request,
-		    "connection %.200s is not configured yet: this role was not tried",
-		    write->body.db_name);
+		    "connection %s is not configured yet: this role was not tried",
+		    UTF8_SHORT(write->body.db_name, 200));
 		return (0);
 	}
 	if (r != 0)

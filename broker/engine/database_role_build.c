@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "base/utf8.h"
 #include "engine/database_role.h"
 #include "engine/sqltemplate.h"
 
@@ -25,7 +26,8 @@ owned_objects_check(const struct engine_role_body *body, struct leased_err *err)
 		owned[strlen("reassign ")] != '\0'))
 		return (0);
 	return (leased_err_set(err, LEASED_EINVAL,
-	    "owned_objects: \"%.64s\" is none of keep, drop, \"reassign ROLE\"", owned));
+	    "owned_objects: \"%s\" is none of keep, drop, \"reassign ROLE\"",
+	    UTF8_SHORT(owned, 64)));
 }
 
 static int
@@ -65,12 +67,13 @@ engine_role_check(struct engine_role_write *write, struct leased_err *err)
 		    "(database/config/NAME)"));
 	if (!path_is_name(body->db_name, strlen(body->db_name)))
 		return (leased_err_set(err, LEASED_EINVAL,
-		    "db_name: \"%.64s\" cannot be the name of a connection", body->db_name));
+		    "db_name: \"%s\" cannot be the name of a connection",
+		    UTF8_SHORT(body->db_name, 64)));
 	if (body->credential_type != NULL && body->credential_type[0] != '\0' &&
 	    strcmp(body->credential_type, "password") != 0)
 		return (leased_err_set(err, LEASED_EINVAL,
-		    "credential_type %.64s is not available in this version; only password is",
-		    body->credential_type));
+		    "credential_type %s is not available in this version; only password is",
+		    UTF8_SHORT(body->credential_type, 64)));
 	if (json_object_size(body->credential_config) > 0)
 		return (leased_err_set(
 		    err, LEASED_EINVAL, "credential_config is not available in this version"));
@@ -80,7 +83,8 @@ engine_role_check(struct engine_role_write *write, struct leased_err *err)
 	if (body->lease_owner != NULL && body->lease_owner[0] != '\0' &&
 	    strcmp(body->lease_owner, "token") != 0 && strcmp(body->lease_owner, "identity") != 0)
 		return (leased_err_set(err, LEASED_EINVAL,
-		    "lease_owner: \"%.64s\" is neither token nor identity", body->lease_owner));
+		    "lease_owner: \"%s\" is neither token nor identity",
+		    UTF8_SHORT(body->lease_owner, 64)));
 	if (body->creation_statements.count == 0 && body->grant_roles.count == 0)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "neither creation_statements nor grant_roles: an account of this role could do "

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/jdec.h"
+#include "base/utf8.h"
 #include "engine/database_trial.h"
 
 static const struct jdec_field config_fields[] = {
@@ -103,7 +104,7 @@ config_check(const struct engine_config_body *body, struct leased_err *err)
 	if (plugin_catalog_find(body->plugin_name) == NULL) {
 		nearest = plugin_catalog_nearest(body->plugin_name);
 		return (leased_err_set(err, LEASED_EINVAL,
-		    "plugin not found in the catalog: %.64s%s%s", body->plugin_name,
+		    "plugin not found in the catalog: %s%s%s", UTF8_SHORT(body->plugin_name, 64),
 		    nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : ""));
 	}
 	if (body->password_policy != NULL && body->password_policy[0] != '\0')

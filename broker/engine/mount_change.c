@@ -9,6 +9,7 @@
 #include "base/defer.h"
 #include "base/jdec.h"
 #include "base/path.h"
+#include "base/utf8.h"
 #include "engine/private.h"
 
 struct mount_body {
@@ -136,8 +137,8 @@ mount_add_prepare(
 		goto out;
 	if (decoded.type == NULL || strcmp(decoded.type, "database") != 0) {
 		r = leased_err_set(err, LEASED_EINVAL,
-		    "plugin not found in the catalog: %.64s: this version mounts type database",
-		    decoded.type != NULL ? decoded.type : "(no type given)");
+		    "plugin not found in the catalog: %s: this version mounts type database",
+		    UTF8_SHORT(decoded.type != NULL ? decoded.type : "(no type given)", 64));
 		goto out;
 	}
 	if (json_object_size(decoded.options) > 0) {

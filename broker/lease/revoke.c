@@ -118,8 +118,8 @@ on_unrecorded(void *arg, enum lease_revoke_state state, const struct leased_err 
 		why = *err;
 	else
 		(void)leased_err_set(&why, own->why.code,
-		    ended ? "access ended, not recorded: %.400s"
-			  : "access has not ended, and nothing was recorded: %.400s",
+		    ended ? "access ended, not recorded: %s"
+			  : "access has not ended, and nothing was recorded: %s",
 		    own->why.text);
 	if (state == LEASE_REVOKE_GONE)
 		own->done(own->arg, LEASE_REVOKE_GONE, &(struct leased_err)LEASED_ERR_INIT);

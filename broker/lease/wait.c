@@ -114,8 +114,7 @@ step_gone(struct lease_waiter *waiter, const struct leased_err *err)
 	} else {
 		struct leased_err why = LEASED_ERR_INIT;
 
-		(void)leased_err_set(
-		    &why, err->code, "access ended, not recorded: %.400s", err->text);
+		(void)leased_err_set(&why, err->code, "access ended, not recorded: %s", err->text);
 		finish(waiter, LEASE_REVOKE_FAILED, &why);
 	}
 	return (true);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "policy/policy_private.h"
 
 struct policy_acl {
@@ -244,11 +245,12 @@ policy_denial_text(
 	const char *names[POLICY_CAPABILITY_COUNT];
 	size_t count = list_names(decision->missing, names);
 	char why[256] = "";
+	size_t around = sizeof("permission denied: path \"\" ");
 	int len;
 
 	if (decision->denied) {
-		(void)snprintf(
-		    why, sizeof(why), "is denied by the rule \"%.200s\"", decision->rule);
+		(void)snprintf(why, sizeof(why), "is denied by the rule \"%s\"",
+		    UTF8_SHORT(decision->rule, 200));
 	} else {
 		(void)snprintf(
 		    why, sizeof(why), "needs %s", count == 1 ? "capability" : "capabilities");
@@ -256,11 +258,11 @@ policy_denial_text(
 			(void)snprintf(why + strlen(why), sizeof(why) - strlen(why), "%s\"%s\"",
 			    i == 0 ? " " : " and ", names[i]);
 	}
-	/* The reason comes whole; of a long path the beginning. */
-	len = snprintf(ret_text, size, "permission denied: path \"%.512s%s\" %s",
-	    without_slash(path), strlen(without_slash(path)) > 512 ? "..." : "", why);
-	if (len >= 0 && (size_t)len >= size && size > 4)
-		memcpy(ret_text + size - 4, "...", 4);
+	/* The reason comes whole; of a long path its beginning and its end. */
+	around += strlen(why);
+	len = snprintf(ret_text, size, "permission denied: path \"%s\" %s",
+	    UTF8_SHORT(without_slash(path), size > around ? size - around : 0), why);
+	utf8_mark_cut(ret_text, size, len);
 	for (char *c = ret_text; *c != '\0'; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			*c = '?';

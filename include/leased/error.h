@@ -9,6 +9,8 @@
 #ifndef LEASED_ERROR_H
 #define LEASED_ERROR_H
 
+#include <stdarg.h>
+
 #define LEASED_MUST_CHECK __attribute__((warn_unused_result))
 #define LEASED_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
@@ -43,7 +45,7 @@ enum leased_code {
 
 struct leased_err {
 	int code;       /* enum leased_code */
-	char text[512]; /* NUL-terminated; cut with a visible mark, never silently */
+	char text[512]; /* NUL-terminated UTF-8; cut with a visible mark, never silently */
 };
 
 /* clang-format off */
@@ -53,6 +55,9 @@ struct leased_err {
 /* Fills err (NULL is fine) and returns code, so that `return leased_err_set(err, LEASED_EINVAL,
  * ...)` reads as one step. */
 int leased_err_set(struct leased_err *err, int code, const char *fmt, ...) LEASED_PRINTF(3, 4);
+
+int leased_err_vset(struct leased_err *err, int code, const char *fmt, va_list args)
+    LEASED_PRINTF(3, 0);
 
 /* Puts "prefix: " before the text that is there; keeps the code and returns it. NULL is fine. */
 int leased_err_prefix(struct leased_err *err, const char *fmt, ...) LEASED_PRINTF(2, 3);

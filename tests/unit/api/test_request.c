@@ -332,6 +332,96 @@ the_lease_of_another_is_answered_like_a_random_id(void **state)
 	token_answer_clear(&token);
 }
 
+/* ---- texts ---- */
+
+/* GET of a path of that many 'a' and then those characters, as the client writes it. */
+static struct answer
+ask_long(struct edge *edge, const char *place, size_t before, size_t count, const char *token)
+{
+	static char path[4096];
+	struct ask ask = {.method = HTTP_GET, .path = path, .token = token};
+	size_t used;
+
+	used = (size_t)snprintf(path, sizeof(path), "/v1/%s", place);
+	memset(path + used, 'a', before);
+	for (used += before; count > 0; count--, used += 2)
+		memcpy(path + used, "\xc3\xa9", 2);
+	path[used] = '\0';
+	return (edge_ask(edge, &ask));
+}
+
+static void
+no_error_is_without_a_text_wherever_it_is_cut(void **state)
+{
+	struct edge *edge = *state;
+	struct token_answer token = make(edge->fix, NULL, true, "default", 60);
+	struct answer answer;
+
+	for (size_t before = 0; before < 600; before += 7) {
+		answer = ask_long(edge, "", before, 60, NULL);
+		assert_int_equal(answer.status, 404);
+		assert_non_null(strstr(answer.text, "no handler for route"));
+		answer_clear(&answer);
+		answer = ask_long(edge, "database/creds/", before, 60, token.text);
+		assert_int_equal(answer.status, 403);
+		assert_non_null(strstr(answer.text, "needs capability \\\"read\\\" (request id"));
+		answer_clear(&answer);
+	}
+	token_answer_clear(&token);
+}
+
+static void
+unknown_parameters_are_all_named_or_counted(void **state)
+{
+	struct edge *edge = *state;
+	struct ask ask = {.method = HTTP_POST, .path = "/v1/auth/token/create"};
+	char body[8192], name[16];
+	struct answer answer;
+	size_t used = 0;
+
+	for (int i = 0; i < 40; i++)
+		used += (size_t)snprintf(
+		    body + used, sizeof(body) - used, "%s\"unknown%d\":1", i ? "," : "{", i);
+	(void)snprintf(body + used, sizeof(body) - used, "}");
+	ask.body = body;
+	answer = edge_ask(edge, &ask);
+	assert_int_equal(answer.status, 200);
+	for (int i = 0; i < 40; i++) {
+		(void)snprintf(name, sizeof(name), "unknown%d", i);
+		assert_non_null(strstr(answer.text, name));
+	}
+	answer_clear(&answer);
+	used = 0;
+	for (int i = 0; i < 200; i++)
+		used += (size_t)snprintf(body + used, sizeof(body) - used,
+		    "%s\"\xc3\xa9 a rather long name %d\":1", i ? "," : "{", i);
+	(void)snprintf(body + used, sizeof(body) - used, "}");
+	answer = edge_ask(edge, &ask);
+	assert_int_equal(answer.status, 200);
+	assert_non_null(strstr(answer.text, " more]"));
+	answer_clear(&answer);
+}
+
+static void
+a_bad_field_is_said_to_be_one_once(void **state)
+{
+	static const struct ask asks[] = {
+	    {.method = HTTP_POST, .path = "/v1/auth/token/create", .body = "{\"ttl\":\"soon\"}"},
+	    {.method = HTTP_POST,
+		.path = "/v1/auth/unix/role/a",
+		.body = "{\"max_leases\":\"many\"}"}};
+
+	for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {
+		struct answer answer = edge_ask(*state, &asks[i]);
+		const char *first = strstr(answer.text, "Field validation failed: ");
+
+		assert_int_equal(answer.status, 400);
+		assert_non_null(first);
+		assert_null(strstr(first + 1, "Field validation failed"));
+		answer_clear(&answer);
+	}
+}
+
 /* ---- memory ---- */
 
 struct attempt {
@@ -394,6 +484,9 @@ main(void)
 	    T(a_lost_answer_ends_its_lease_and_a_delivered_one_does_not),
 	    T(the_last_use_of_a_token_gets_no_lease),
 	    T(a_token_whose_answer_is_lost_is_ended),
+	    T(no_error_is_without_a_text_wherever_it_is_cut),
+	    T(unknown_parameters_are_all_named_or_counted),
+	    T(a_bad_field_is_said_to_be_one_once),
 	    T(the_lease_of_another_is_answered_like_a_random_id),
 	    T(running_out_of_memory_answers_500_and_never_half),
 	};
