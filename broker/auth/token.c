@@ -269,7 +269,7 @@ token_data(struct auth *auth, const struct auth_identity *creator, const char *p
 
 	token_display_name(params->display_name, display_name);
 	return (json_pack("{s:O, s:s, s:O?, s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b,"
-			  " s:b, s:I}",
+			  " s:b, s:I, s:I}",
 	    "policies", policies, "path", path, "meta", params->meta, "display_name", display_name,
 	    "num_uses", (json_int_t)params->num_uses, "orphan", (int)orphan, "creation_s",
 	    (json_int_t)(wclock_wall_ms(auth->config.clock) / 1000), "issued_ms",
@@ -278,7 +278,9 @@ token_data(struct auth *auth, const struct auth_identity *creator, const char *p
 	    "expires_ms", (json_int_t)(ttl_s == 0 ? 0 : now_ms + ttl_s * 1000), "entity",
 	    /* Root has no entity: else all tokens that one operator made would be one caller. */
 	    creator->root ? "" : creator->entity, "renewable",
-	    (int)(params->renewable && ttl_s != 0), "root", (int)root, "depth", (json_int_t)depth));
+	    (int)(params->renewable && ttl_s != 0), "root", (int)root, "depth", (json_int_t)depth,
+	    /* The cap counts by entity: a token is no way around it. */
+	    "max_leases", (json_int_t)creator->max_leases));
 }
 
 static int

@@ -235,6 +235,7 @@ auth_token_identity(struct auth *auth, struct auth_token *token,
 	identity->limited = token->index.uses_left >= 0;
 	identity->expires_ms =
 	    earlier_ms(token_number(token->row, "expires_ms"), token->family_ends_ms);
+	identity->max_leases = token_number(token->row, "max_leases");
 	identity->policies = json_incref(json_object_get(data, "policies"));
 	identity->display_name = strdup(display_name != NULL ? display_name : "token");
 	(void)snprintf(

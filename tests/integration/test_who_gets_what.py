@@ -73,6 +73,23 @@ def test_the_cap_of_an_identity_is_exact(job):
     assert job.revoke(mint_again := mint(job, ALICE)).status == 204 and mint_again
 
 
+def test_a_token_is_no_way_around_the_cap_of_its_user(job):
+    leased = job.leased
+    policy = POLICY + ' path "auth/token/create" { capabilities = ["update"] }'
+    assert leased.put("sys/policies/acl/maker", {"policy": policy}).status == 204
+    body = {"bound_uids": [ALICE], "policies": ["maker"]}
+    assert leased.post("auth/unix/role/maker", body).status == 204
+    token = ask(job, ALICE, "POST", "auth/token/create", {"policies": ["maker"]}).auth["client_token"]
+    child = leased.post("auth/token/create", {}, token=token).auth["client_token"]
+    credentials = [mint(job, ALICE), Credential(leased.get("database/creds/app", token=token))]
+    for answer in (leased.get("database/creds/app", token=token), leased.get("database/creds/app", token=child),
+                   ask(job, ALICE, "GET", "database/creds/app")):
+        assert answer.status == 429 and "max_leases" in answer.error, answer
+    for credential in credentials:
+        assert job.revoke(credential).status == 204
+    assert leased.delete("auth/unix/role/maker").status == 204
+
+
 def test_what_a_token_made_ends_with_it(job, server):
     leased = job.leased
     made = leased.post("auth/token/create", {"policies": ["shop", "default"], "ttl": "1h"}).auth["client_token"]
