@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon.h"
@@ -136,6 +137,17 @@ on_wake(void *arg)
 		leases_timer_wake(daemon->timer);
 }
 
+/* Is there a store in dir, by its file? */
+static bool
+has_store(const char *dir)
+{
+	char path[MAIN_PATH_MAX + 32];
+	struct stat status;
+
+	(void)snprintf(path, sizeof(path), "%s/leased.db", dir);
+	return (stat(path, &status) == 0 && status.st_size > 0);
+}
+
 static int
 start_store(struct main_daemon *daemon, const struct main_place *place, struct leased_err *err)
 {
@@ -143,12 +155,17 @@ start_store(struct main_daemon *daemon, const struct main_place *place, struct l
 	    .loop = daemon->loop,
 	    .clock = daemon->clock,
 	    .ids = daemon->ids};
-	bool created = false;
+	bool there = has_store(place->data_dir), created = false;
 	int r;
 
-	r = seal_root_open_file(place->root_key, true, &daemon->root, &created, err);
+	/* A new key beside an old store would open nothing, and stand in the right one's place. */
+	r = seal_root_open_file(place->root_key, !there, &daemon->root, &created, err);
 	if (r != 0)
 		return (r);
+	if (!there && !created)
+		log_warn("there is a root key but no store, so a new store begins: if there was "
+			 "one, stop leased and put it back, or nobody ends the accounts it made",
+		    LOG_S("data_dir", place->data_dir), LOG_S("root_key", place->root_key));
 	if (created)
 		log_info("a root key was made: without it the store cannot be read, and backups of "
 			 "the store leave it out, so keep a copy elsewhere",

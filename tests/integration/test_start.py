@@ -221,3 +221,30 @@ def test_no_worker_or_spawner_outlives_the_daemon():
         assert children, "the spawner"
         leased.kill()
         poll(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in children), what="the end of the spawner")
+
+
+# ---- the root key and the store ----
+
+
+def test_a_missing_key_beside_a_store_is_said_and_no_other_is_made(directory):
+    with Leased(config=CONFIG, directory=directory) as leased:
+        leased.stop()
+        key = directory / "root.key"
+        text = key.read_bytes()
+        key.unlink()
+        leased.start(wait=False)
+        assert leased.wait_exit() == 1 and not key.exists()
+        output = leased.output(this_start_only=True)
+        assert "root.key" in output and "this store's key" in output and "was made" not in output
+        key.write_bytes(text)
+        key.chmod(0o600)
+        leased.start()
+
+
+def test_a_missing_store_beside_a_key_is_warned_of(directory):
+    with Leased(config=CONFIG, directory=directory) as leased:
+        assert "a new store begins" not in leased.output()
+        leased.stop()
+        (directory / "data" / "leased.db").write_bytes(b"")
+        leased.start()
+        assert "a new store begins" in leased.output(this_start_only=True)
