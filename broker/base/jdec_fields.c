@@ -156,7 +156,7 @@ decode_duration(const json_t *value, int64_t *target, struct leased_err *err)
 {
 	char buf[64];
 
-	if (json_is_real(value)) { /* a fraction of a second is cut off */
+	if (json_is_real(value)) { /* a fraction beside whole seconds is cut off */
 		double seconds = json_real_value(value);
 
 		if (seconds < 0) {
@@ -166,6 +166,10 @@ decode_duration(const json_t *value, int64_t *target, struct leased_err *err)
 		}
 		if (seconds > 9e9)
 			return (leased_err_set(err, LEASED_EINVAL, "the duration is too long"));
+		if (seconds > 0 && seconds < 1)
+			return (leased_err_set(err, LEASED_EINVAL,
+			    "the duration is shorter than a second, which is the least that can be "
+			    "told apart"));
 		*target = (int64_t)seconds;
 		return (0);
 	}

@@ -156,6 +156,12 @@ jdec_duration_s(const char *text, int64_t *ret_s, struct leased_err *err)
 		/* Less than a second below zero is below zero too. */
 		seconds = negative && ns > 0 && ns < NS_PER_S ? 1 : ns / NS_PER_S;
 		fits = true;
+		/* 0 means "none" or "the default": nobody who wrote 400ms meant that. */
+		if (!negative && ns > 0 && seconds == 0)
+			return (leased_err_set(err, LEASED_EINVAL,
+			    "'%s' is shorter than a second, which is the least that can be told "
+			    "apart",
+			    UTF8_SHORT(text, 40)));
 	}
 	if (negative && (!fits || seconds > 0))
 		return (leased_err_set(err, LEASED_EINVAL, "cannot provide negative value '%s'",
