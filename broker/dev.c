@@ -189,11 +189,14 @@ dev_root_token(struct dev *dev, const char *wish, struct leased_err *err)
 {
 	struct leased_secret *before = wish == NULL ? dev_token_read(dev) : NULL;
 	const char *text = before != NULL ? leased_secret_reveal(before) : wish;
+	bool written = false;
 	int r = 0;
 
 	if (text != NULL && dev_token_is_root(dev, text)) {
 		if ((dev->token = leased_secret_new(text, strlen(text))) == NULL)
 			r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
+		/* Nothing to write: a full disk must not keep us from starting. */
+		written = before != NULL;
 		goto out;
 	}
 	auth_token_create_root(dev->daemon->auth, wish, on_root_token, dev);
@@ -206,7 +209,7 @@ dev_root_token(struct dev *dev, const char *wish, struct leased_err *err)
 	}
 out:
 	leased_secret_free(before);
-	return (r == 0 ? dev_token_write(dev, err) : r);
+	return (r == 0 && !written ? dev_token_write(dev, err) : r);
 }
 
 /* ---- listening and the text ---- */

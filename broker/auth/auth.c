@@ -22,15 +22,16 @@ struct setup_op {
 	struct leased_err err;
 };
 
+/* txn NULL: LEASED_ENOENT when it was not made yet. */
 static int
-setup_value(struct store_txn *txn, const char *key, const char *fresh, char *ret_text, size_t size,
-    struct leased_err *err)
+setup_value(struct store_db *db, struct store_txn *txn, const char *key, const char *fresh,
+    char *ret_text, size_t size, struct leased_err *err)
 {
 	char *text = NULL;
 	int r;
 
-	r = store_meta_get(store_txn_db(txn), key, &text, err);
-	if (r == LEASED_ENOENT) {
+	r = store_meta_get(db, key, &text, err);
+	if (r == LEASED_ENOENT && txn != NULL) {
 		(void)snprintf(ret_text, size, "%s", fresh);
 		return (store_meta_put(txn, key, fresh, err));
 	}
@@ -42,8 +43,8 @@ setup_value(struct store_txn *txn, const char *key, const char *fresh, char *ret
 }
 
 static int
-setup_mount(struct store_txn *txn, struct id_source *ids, const char *type, char *ret_accessor,
-    size_t accessor_size, char *ret_uuid, struct leased_err *err)
+setup_mount(struct store_db *db, struct store_txn *txn, struct id_source *ids, const char *type,
+    char *ret_accessor, size_t accessor_size, char *ret_uuid, struct leased_err *err)
 {
 	char key[64], fresh[64], uuid[ID_UUID_SIZE];
 	uint8_t random[4];
@@ -53,27 +54,34 @@ setup_mount(struct store_txn *txn, struct id_source *ids, const char *type, char
 	(void)snprintf(fresh, sizeof(fresh), "auth_%s_%02x%02x%02x%02x", type, random[0], random[1],
 	    random[2], random[3]);
 	(void)snprintf(key, sizeof(key), "auth_%s_accessor", type);
-	if ((r = setup_value(txn, key, fresh, ret_accessor, accessor_size, err)) != 0)
+	if ((r = setup_value(db, txn, key, fresh, ret_accessor, accessor_size, err)) != 0)
 		return (r);
 	id_uuid(ids, uuid);
 	(void)snprintf(key, sizeof(key), "auth_%s_uuid", type);
-	return (setup_value(txn, key, uuid, ret_uuid, ID_UUID_SIZE, err));
+	return (setup_value(db, txn, key, uuid, ret_uuid, ID_UUID_SIZE, err));
+}
+
+static int
+setup_mounts(struct auth *auth, struct store_db *db, struct store_txn *txn, struct leased_err *err)
+{
+	int r;
+
+	r = setup_mount(db, txn, auth->config.ids, "token", auth->token_accessor,
+	    sizeof(auth->token_accessor), auth->token_uuid, err);
+	if (r != 0)
+		return (r);
+	return (setup_mount(db, txn, auth->config.ids, "unix", auth->unix_accessor,
+	    sizeof(auth->unix_accessor), auth->unix_uuid, err));
 }
 
 static int
 setup_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 {
-	struct auth *auth = ((struct setup_op *)op)->auth;
 	int r;
 
 	if ((r = FAILPOINT_ERROR(auth_setup, err)) != 0)
 		return (r);
-	r = setup_mount(txn, auth->config.ids, "token", auth->token_accessor,
-	    sizeof(auth->token_accessor), auth->token_uuid, err);
-	if (r != 0)
-		return (r);
-	return (setup_mount(txn, auth->config.ids, "unix", auth->unix_accessor,
-	    sizeof(auth->unix_accessor), auth->unix_uuid, err));
+	return (setup_mounts(((struct setup_op *)op)->auth, store_txn_db(txn), txn, err));
 }
 
 static void
@@ -111,8 +119,13 @@ auth_new(const struct auth_config *config, struct auth **ret_auth, struct leased
 	auth->tag = AUTH_TAG;
 	auth->config = *config;
 	setup.auth = auth;
-	auth_start_wait(auth, &setup.op, &setup.finished);
-	if ((r = setup.result) != 0) {
+	/* Once made they are only read: a start on a full disk must not need to write. */
+	r = setup_mounts(auth, store_db(config->store), NULL, &setup.err);
+	if (r == LEASED_ENOENT) {
+		auth_start_wait(auth, &setup.op, &setup.finished);
+		r = setup.result;
+	}
+	if (r != 0) {
 		if (err != NULL)
 			*err = setup.err;
 		goto out;

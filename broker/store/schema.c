@@ -196,18 +196,40 @@ out:
 	return (r);
 }
 
-/* On a full disk the reserve makes room for it: leased must come up to end leases. */
+static void
+seal_forget(struct store *store)
+{
+	seal_free(store->seal);
+	store->seal = NULL;
+}
+
+/*
+ * On a full disk the reserve makes room for the epoch. Without a reserve the first write that finds
+ * room takes it (transaction.c): leased must come up to end leases, and what it ends is written
+ * when it can be.
+ */
 static int
 birth_open(struct store *store, struct seal_root *root, struct leased_err *err)
 {
+	struct leased_err unread = LEASED_ERR_INIT;
+	bool had_reserve = store->files.has_reserve;
 	int r;
 
-	if ((r = birth_try(store, root, err)) != LEASED_ENOSPC || !store->files.has_reserve)
+	if ((r = birth_try(store, root, err)) != LEASED_ENOSPC)
 		return (r);
 	store_health_failed(store, r, err);
-	seal_free(store->seal);
-	store->seal = NULL;
-	return (birth_try(store, root, err));
+	seal_forget(store);
+	if (had_reserve && (r = birth_try(store, root, err)) != LEASED_ENOSPC)
+		return (r);
+	seal_forget(store);
+	if ((r = birth_read(store, root, &unread)) == LEASED_ENOENT)
+		return (LEASED_ENOSPC); /* a store cannot be born on a full disk */
+	if (r != 0) {
+		*err = unread;
+		return (r);
+	}
+	store->epoch_is_due = true;
+	return (0);
 }
 
 int

@@ -44,6 +44,7 @@ struct store {
 	struct seal *seal;
 	char tag[STORE_TAG_LEN + 1], cluster_id[ID_UUID_SIZE];
 	int64_t epoch;
+	bool epoch_is_due; /* writer: the disk was full at the start, the next commit takes it */
 	struct log_limit failed_log; /* writer */
 	uint64_t seals_kept; /* writer: the count of seals that is on disk, ahead of the true one */
 	struct store_files files;

@@ -40,6 +40,10 @@ begin(struct store *store, struct leased_err *err)
 	if ((r = store_sql_number(
 		 db, "SELECT epoch FROM birth WHERE id = 1", SQL_NO_ARGS, &epoch, err)) != 0)
 		return (r);
+	/* Nobody else can have taken it: the lock on the directory is ours. */
+	if (store->epoch_is_due && epoch == store->epoch - 1)
+		return (store_sql_run(db, "UPDATE birth SET epoch = ?1 WHERE id = 1",
+		    SQL_ARGS(store_sql_int(store->epoch)), NULL, err));
 	if (epoch != store->epoch)
 		return (leased_err_set(err, LEASED_ECONFLICT,
 		    "another leased has taken this store over (epoch %lld, ours is %lld): this one "
@@ -131,6 +135,7 @@ commit(struct store *store, struct leased_err *err)
 	if ((r = store_sql_run(store->writer_db, "COMMIT", SQL_NO_ARGS, NULL, err)) != 0)
 		return (r);
 	FAILPOINT(store_commit_after);
+	store->epoch_is_due = false;
 	if (new_key) {
 		seal_use_newest_key(store->seal);
 		store->seals_kept = 0;
@@ -191,6 +196,8 @@ store_transaction_probe(struct store *store, struct leased_err *err)
 		    SQL_NO_ARGS, NULL, err);
 	if (r == 0 && (r = FAILPOINT_ERROR(store_commit_fail, err)) == 0)
 		r = store_sql_run(store->writer_db, "COMMIT", SQL_NO_ARGS, NULL, err);
+	if (r == 0)
+		store->epoch_is_due = false;
 	store_sql_rollback(store->writer_db);
 	if (r == LEASED_EIO)
 		store_fail_stop(store, err);

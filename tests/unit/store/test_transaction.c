@@ -163,12 +163,13 @@ struct full {
 static void
 child_open(struct fix *f, const struct full *full)
 {
+	struct leased_err err = LEASED_ERR_INIT;
 	struct store_config config;
 
 	wclock_fake_init(&f->clock, INT64_C(1795400000000000));
 	f->root = full->root;
 	config = fix_config(f, full->dir);
-	CHILD_CHECK(store_open(&config, &f->store, NULL) == 0);
+	CHILD_CHECK(store_open(&config, &f->store, &err) == 0);
 	f->db = store_db(f->store);
 }
 
@@ -221,6 +222,43 @@ child_full_commit(void *arg)
 	CHILD_CHECK(health.code == 0);
 	CHILD_CHECK(reserve_is_there(full));
 	store_close(f.store);
+}
+
+static void
+child_full_start(void *arg)
+{
+	const struct full *full = arg;
+	struct store_lease *got = NULL;
+	struct store_health health;
+	struct fix f = {0};
+
+	setenv("LEASED_FAILPOINT",
+	    "store_open_birth=error:no_space,store_reserve_make=error:no_space", 1);
+	failpoint_setup();
+	child_open(&f, full);
+	store_health_get(f.store, &health);
+	CHILD_CHECK(health.code == LEASED_ENOSPC);
+	CHILD_CHECK(f.store->epoch == 2);
+	CHILD_CHECK(store_lease_get(f.db, 1, &got, NULL) == 0);
+	/* The first write that finds room takes the epoch with it. */
+	CHILD_CHECK(child_write(&f, fix_lease(1, 1, "b")) == 0);
+	store_close(f.store);
+}
+
+static void
+child_full_birth(void *arg)
+{
+	const struct full *full = arg;
+	struct leased_err err = LEASED_ERR_INIT;
+	struct store_config config;
+	struct fix f = {.root = full->root};
+
+	setenv("LEASED_FAILPOINT",
+	    "store_open_birth=error:no_space,store_reserve_make=error:no_space", 1);
+	failpoint_setup();
+	wclock_fake_init(&f.clock, INT64_C(1795400000000000));
+	config = fix_config(&f, full->dir);
+	CHILD_CHECK(store_open(&config, &f.store, &err) == LEASED_ENOSPC);
 }
 
 static void
@@ -299,6 +337,34 @@ a_full_disk_costs_the_write_and_the_reserve_not_the_store(void **state)
 
 	(void)state;
 	in_child(child_full_commit, full, 0);
+	full_free(full);
+}
+
+static void
+a_start_on_a_full_disk_without_a_reserve_reads_and_takes_its_epoch_later(void **state)
+{
+	struct full *full = full_new();
+	struct fix f = {.root = full->root};
+
+	(void)state;
+	wclock_fake_init(&f.clock, INT64_C(1795400000000000));
+	fix_open(&f, full->dir);
+	assert_int_equal(fix_add(&f, 1, 1, "a"), 1);
+	store_close(f.store);
+	in_child(child_full_start, full, 0);
+	fix_open(&f, full->dir);
+	assert_int_equal(f.store->epoch, 3);
+	store_close(f.store);
+	full_free(full);
+}
+
+static void
+no_store_is_born_on_a_full_disk(void **state)
+{
+	struct full *full = full_new();
+
+	(void)state;
+	in_child(child_full_birth, full, 0);
 	full_free(full);
 }
 
@@ -408,6 +474,9 @@ main(void)
 	    FIX_TEST(the_count_of_seals_is_kept_ahead_and_a_new_key_comes_in_time),
 #ifdef LEASED_FAILPOINTS
 	    cmocka_unit_test(a_full_disk_costs_the_write_and_the_reserve_not_the_store),
+	    cmocka_unit_test(
+		a_start_on_a_full_disk_without_a_reserve_reads_and_takes_its_epoch_later),
+	    cmocka_unit_test(no_store_is_born_on_a_full_disk),
 	    cmocka_unit_test(a_failed_disk_ends_the_process_and_the_next_start_verifies),
 #endif
 	    cmocka_unit_test(a_file_that_cannot_grow_is_a_full_disk),
