@@ -92,16 +92,17 @@ take_row(struct postgresql_accounts *accounts, const PGresult *rows, int row)
 		if (strcmp(account->name, name) == 0) {
 			account->oid = oid;
 			account->can_login = PQgetvalue(rows, row, 2)[0] == 't';
-			account->is_superuser = PQgetvalue(rows, row, 3)[0] == 't';
+			account->is_superuser |= PQgetvalue(rows, row, 3)[0] == 't';
 		} else if (account->handle == oid) {
 			(void)snprintf(account->renamed, sizeof(account->renamed), "%.63s", name);
+			account->renamed_can_login = PQgetvalue(rows, row, 2)[0] == 't';
+			account->is_superuser |= PQgetvalue(rows, row, 3)[0] == 't';
 		}
 	}
 }
 
-/* A role that lives on under another name is not gone. */
-static void
-fail_renamed(struct postgresql_accounts *accounts)
+void
+postgresql_accounts_fail_renamed(struct postgresql_accounts *accounts)
 {
 	struct postgresql_account *account;
 	size_t i;
@@ -111,7 +112,8 @@ fail_renamed(struct postgresql_accounts *accounts)
 		if (account->has_failed || account->renamed[0] == '\0')
 			continue;
 		(void)leased_err_set(&account->err, LEASED_EREFUSED,
-		    "its role (OID %u) is called \"%s\" now: rename it back, or drop it by hand",
+		    "its role (OID %u) is called \"%s\" now and is not dropped: rename it back, or "
+		    "drop it by hand",
 		    (unsigned)account->handle, account->renamed);
 		postgresql_account_fail(account);
 	}
@@ -141,11 +143,8 @@ postgresql_accounts_find(struct postgresql *plugin, const struct leased_call *ca
 			postgresql_sql_format(&sql, ",%u", (unsigned)accounts->items[i].handle);
 	postgresql_sql_add(&sql, ")");
 	r = postgresql_query(&plugin->main, call, POSTGRESQL_READS, &sql, &rows, err);
-	if (r == 0) {
-		for (row = 0; row < PQntuples(rows); row++)
-			take_row(accounts, rows, row);
-		fail_renamed(accounts);
-	}
+	for (row = 0; r == 0 && row < PQntuples(rows); row++)
+		take_row(accounts, rows, row);
 	PQclear(rows);
 	postgresql_sql_clear(&sql);
 	return (r);

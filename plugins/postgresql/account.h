@@ -21,7 +21,8 @@ struct postgresql_account {
 	/* what the server says; postgresql_accounts_find() */
 	uint32_t oid; /* 0: no role of that name */
 	bool can_login, is_superuser;
-	char renamed[64]; /* "", or what the role with the handle's OID is called now */
+	char renamed[64]; /* "", or what the role with the handle's OID is called now .. */
+	bool renamed_can_login;
 };
 
 struct postgresql_accounts {
@@ -41,6 +42,8 @@ int postgresql_accounts_read(const struct postgresql *plugin, const struct lease
 /* Asks the server for the roles of all accounts that have not failed. */
 int postgresql_accounts_find(struct postgresql *plugin, const struct leased_call *call,
     struct postgresql_accounts *accounts, struct leased_err *err) LEASED_MUST_CHECK;
+/* A role that lives on under another name is not gone: its account fails with what to do. */
+void postgresql_accounts_fail_renamed(struct postgresql_accounts *accounts);
 /* Is there a role of that name? 1 yes, 0 no, or a leased_code. */
 int postgresql_role_exists(struct postgresql *plugin, struct leased_call *call, const char *name,
     struct leased_err *err) LEASED_MUST_CHECK;

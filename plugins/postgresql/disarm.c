@@ -50,10 +50,10 @@ now_ms(void)
 /* ---- no new login ---- */
 
 static void
-add_nologin(struct postgresql_sql *sql, const struct postgresql_account *account)
+add_nologin(struct postgresql_sql *sql, const char *name)
 {
 	postgresql_sql_add(sql, "ALTER ROLE ");
-	postgresql_sql_identifier(sql, account->name);
+	postgresql_sql_identifier(sql, name);
 	postgresql_sql_add(sql, " NOLOGIN;");
 }
 
@@ -63,8 +63,17 @@ needs_nologin(const struct postgresql_account *account)
 	return (!account->has_failed && account->oid != 0 && account->can_login);
 }
 
+/* Somebody renamed it by hand: its access ends under the name that it has now. */
+static bool
+needs_nologin_renamed(const struct postgresql_account *account)
+{
+	return (!account->has_failed && account->renamed[0] != '\0' && account->renamed_can_login);
+}
+
+/* name is what the account's role is called. */
 static void
-nologin_one(struct postgresql *plugin, struct leased_call *call, struct postgresql_account *account)
+nologin_one(struct postgresql *plugin, struct leased_call *call, struct postgresql_account *account,
+    const char *name)
 {
 	struct postgresql_sql sql = POSTGRESQL_SQL_INIT;
 	const char *admin = plugin->config->username;
@@ -77,24 +86,28 @@ nologin_one(struct postgresql *plugin, struct leased_call *call, struct postgres
 		return;
 	}
 	postgresql_sql_begin(&sql, &plugin->main, call);
-	add_nologin(&sql, account);
+	add_nologin(&sql, name);
 	r = postgresql_query(&plugin->main, call, POSTGRESQL_READS, &sql, NULL, &account->err);
 	postgresql_sql_clear(&sql);
 	if (r != 0 && strcmp(plugin->main.sqlstate, "42704") == 0) {
-		account->oid = 0; /* dropped meanwhile */
+		/* Dropped meanwhile, or renamed once more: then the next look has it. */
+		if (name == account->name)
+			account->oid = 0;
+		else
+			postgresql_account_fail(account);
 		return;
 	}
 	if (r == LEASED_EDENIED && account->is_superuser)
 		(void)leased_err_set(&account->err, LEASED_EDENIED,
 		    "the account is a superuser, which \"%s\" may not change: run ALTER ROLE "
 		    "\"%s\" NOSUPERUSER",
-		    admin, account->name);
+		    admin, name);
 	else if (r == LEASED_EDENIED)
 		(void)leased_err_set(&account->err, LEASED_EDENIED,
 		    "\"%s\" may not change the role: run ALTER ROLE \"%s\" CREATEROLE, and on "
 		    "PostgreSQL 16 and "
 		    "later GRANT \"%s\" TO \"%s\" WITH ADMIN OPTION",
-		    admin, admin, account->name, admin);
+		    admin, admin, name, admin);
 	if (r != 0)
 		postgresql_account_fail(account);
 }
@@ -111,19 +124,28 @@ nologin_all(struct postgresql *plugin, struct leased_call *call,
 
 	postgresql_sql_begin(&sql, &plugin->main, call);
 	for (i = 0; i < accounts->count; i++) {
-		if (!needs_nologin(&accounts->items[i]))
-			continue;
-		add_nologin(&sql, &accounts->items[i]);
-		count++;
+		if (needs_nologin(&accounts->items[i])) {
+			add_nologin(&sql, accounts->items[i].name);
+			count++;
+		}
+		if (needs_nologin_renamed(&accounts->items[i])) {
+			add_nologin(&sql, accounts->items[i].renamed);
+			count++;
+		}
 	}
 	if (count > 0)
 		r = postgresql_query(&plugin->main, call, POSTGRESQL_READS, &sql, NULL, err);
 	postgresql_sql_clear(&sql);
 	if (r == 0 || plugin->main.connection == NULL)
 		return (r);
-	for (i = 0; i < accounts->count; i++)
-		if (needs_nologin(&accounts->items[i]))
-			nologin_one(plugin, call, &accounts->items[i]);
+	for (i = 0; i < accounts->count; i++) {
+		struct postgresql_account *account = &accounts->items[i];
+
+		if (needs_nologin(account))
+			nologin_one(plugin, call, account, account->name);
+		if (needs_nologin_renamed(account))
+			nologin_one(plugin, call, account, account->renamed);
+	}
 	return (plugin->main.connection != NULL ? 0 : r);
 }
 

@@ -300,6 +300,7 @@ postgresql_renew(void *ctx, struct leased_call *call, struct leased_err *err)
 	    (r = postgresql_expiration(plugin, expires, expiration, err)) != 0 ||
 	    (r = postgresql_accounts_find(plugin, call, &accounts, err)) != 0)
 		return (r);
+	postgresql_accounts_fail_renamed(&accounts);
 	if (account->has_failed) {
 		*err = account->err;
 		return (err->code);

@@ -66,6 +66,7 @@ postgresql_set_password(void *ctx, struct leased_call *call, struct leased_err *
 		 plugin->config->scram_iterations, verifier, err)) != 0 ||
 	    (r = postgresql_accounts_find(plugin, call, &accounts, err)) != 0)
 		goto out;
+	postgresql_accounts_fail_renamed(&accounts);
 	if (account->has_failed || account->oid == 0) {
 		r = account->has_failed
 			? leased_err_set(err, account->err.code, "%s", account->err.text)

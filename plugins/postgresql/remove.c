@@ -164,6 +164,7 @@ postgresql_remove(void *ctx, struct leased_call *call, struct leased_err *err)
 	    (r = postgresql_accounts_read(plugin, call, accounts, err)) != 0 ||
 	    (r = postgresql_disarm_all(plugin, call, accounts, err)) != 0)
 		goto out;
+	postgresql_accounts_fail_renamed(accounts);
 	for (i = 0; i < accounts->count; i++)
 		roll_back_mint(plugin, call, &accounts->items[i]);
 	drop_together(plugin, call, accounts);

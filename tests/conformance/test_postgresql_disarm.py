@@ -147,11 +147,16 @@ def test_an_account_armed_again_by_hand_is_disarmed_before_it_is_dropped(server,
     assert is_cut(session)
 
 
-def test_a_role_that_was_renamed_is_not_called_gone(server, plugin):
+def test_the_access_of_a_role_that_was_renamed_ends_and_it_is_not_called_gone(server, plugin):
     account = plugin.mint()
+    session = login(server, account)
     server.sql(f"ALTER ROLE {quote_ident(account.name)} RENAME TO other")
-    for result in (plugin.disarm(account), plugin.remove(account)):
-        assert '"other"' in refusal(result, "refused")
+    assert server.can_login("other", account.password)
+    assert plugin.disarm(account)["ok"] is True
+    assert is_cut(session) and not server.can_login("other", account.password)
+    server.sql("ALTER ROLE other LOGIN")
+    assert '"other"' in refusal(plugin.remove(account), "refused")
+    assert not server.can_login("other", account.password) and "other" in server.role_names("")
     server.sql(f"ALTER ROLE other RENAME TO {quote_ident(account.name)}")
     plugin.end(account)
 
