@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/api_private.h"
+#include "auth/owner.h"
 #include "api/handlers.h"
 #include "api/reply.h"
 #include "base/utf8.h"

@@ -76,17 +76,6 @@ void auth_authenticate(
     struct auth *auth, const char *token, const struct http_peer *peer, auth_done done, void *arg);
 /* Seconds that the identity's token has left, -1: it does not end. */
 int64_t auth_identity_left_s(struct auth *auth, const struct auth_identity *identity);
-/*
- * Does a lease (its row) belong to the identity? To a token belongs what it or a descendant of it
- * made, and what its entity owns; to a peer without one, all that carries its entity. Two tokens of
- * one entity are strangers: an operator hands them to different applications.
- */
-bool auth_identity_owns(
-    struct auth *auth, const struct auth_identity *identity, const struct store_lease *row);
-/* The same of a lease that has ended; entity may be NULL. */
-bool auth_identity_is_owner(
-    struct auth *auth, const struct auth_identity *identity, const char *owner, const char *entity);
-
 typedef void (*auth_write_done)(void *arg, int code, const struct leased_err *err);
 
 /* The text as it was written; LEASED_ENOENT. The caller frees it. "root" is empty. */

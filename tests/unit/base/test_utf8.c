@@ -22,9 +22,10 @@ static void
 fill(char *text, size_t before, const char *character, size_t count)
 {
 	memset(text, 'a', before);
-	text[before] = '\0';
-	while (count-- > 0)
-		strcat(text, character);
+	text += before;
+	for (; count > 0; count--, text += strlen(character))
+		memcpy(text, character, strlen(character));
+	*text = '\0';
 }
 
 static void
