@@ -1,4 +1,4 @@
-# One place for every compiler and linker flag (house style 4.6 and hardening checklist 4.5 together).
+# One place for every compiler and linker flag : warnings as errors, and what hardens a program.
 add_library(leased_flags INTERFACE)
 target_include_directories(leased_flags INTERFACE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/broker)
 target_compile_definitions(leased_flags INTERFACE _GNU_SOURCE LEASED_VERSION="${PROJECT_VERSION}")

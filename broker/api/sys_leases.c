@@ -1,5 +1,5 @@
 /*
- * One lease over the API: lookup, renew, revoke (contract 2.4, design.md section 2). Whose lease
+ * One lease over the API: lookup, renew, revoke (contract 2.4, DESIGN.md). Whose lease
  * may be named: one's own, or with sudo on the path any. A lease of somebody else is answered like
  * an id that never was.
  */

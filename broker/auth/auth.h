@@ -1,5 +1,5 @@
 /*
- * Who asks: tokens, and peers of the Unix socket (design.md section 5). A request becomes a struct
+ * Who asks: tokens, and peers of the Unix socket (DESIGN.md). A request becomes a struct
  * auth_identity; what the identity may do is policy/'s to say, by identity->acl. Owns tokens,
  * entities, policies as documents, roles of auth/unix.
  *

@@ -1,6 +1,6 @@
 /*
  * The peer of the Unix socket as an identity: its uid, gid and groups as the kernel told them at
- * connect time (design.md section 5). Its entity is found by the alias uid:<n> of the unix mount,
+ * connect time (DESIGN.md). Its entity is found by the alias uid:<n> of the unix mount,
  * and made at first sight in one transaction. Never looks at /proc and never at a pid.
  */
 #include <stdio.h>

@@ -4,7 +4,7 @@
  *
  * jdec_parse() is for bytes from outside. Limits: depth 16, 10 000 tokens, 64 KiB a string unless
  * the caller's struct says otherwise; no NUL, valid UTF-8, no trailing data; integers outside 64
- * bits are refused (facts: jansson 2.14 needs 47 bytes of memory a byte of input, hence the scan
+ * bits are refused (jansson 2.14 needs 47 bytes of memory a byte of input, hence the scan
  * first).
  */
 #ifndef BASE_JDEC_H

@@ -1,5 +1,5 @@
 /*
- * leased.hcl as one read-only struct (design.md section 6). Every mistake of the file is collected,
+ * leased.hcl as one read-only struct (DESIGN.md). Every mistake of the file is collected,
  * with its position; a block that this version does not build is one of them. Policies are kept as
  * text for policy/, roles as JSON for auth/: this module knows neither.
  */

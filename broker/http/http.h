@@ -1,6 +1,6 @@
 /*
  * The HTTP/1.1 edge: listeners and connections on libevent, a strict parser, absolute deadlines,
- * caps (design.md section 4; vectors of RFC 9112).
+ * caps (DESIGN.md; vectors of RFC 9112).
  */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H

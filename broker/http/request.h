@@ -29,7 +29,7 @@ struct http_request {
  * were checked by the edge. */
 const char *http_request_header(const struct http_request *request, const char *name);
 
-/* What became of a reply's bytes (design.md section 2): LOST when the client cannot have read it
+/* What became of a reply's bytes (DESIGN.md): LOST when the client cannot have read it
  * whole. */
 enum http_delivery { HTTP_DELIVERED, HTTP_LOST };
 

@@ -1,5 +1,5 @@
 /*
- * Leases: the life of a credential (design.md section 2). Everything here runs on the loop; nothing
+ * Leases: the life of a credential (DESIGN.md). Everything here runs on the loop; nothing
  * calls back before it returns.
  *
  * The core never touches libevent: leases_tick() does what is due and says when to come back;

@@ -10,7 +10,7 @@
 #include "lease/request.h"
 
 #define LEASE_FAR_MS (INT64_MAX / 4) /* next_at of what has no end, or is a job's */
-#define LEASE_MINT_MS 10000          /* design.md section 4: the mint's deadline .. */
+#define LEASE_MINT_MS 10000          /* DESIGN.md: the mint's deadline .. */
 #define LEASE_INTENT_MS 12000        /* .. and when an INTENT is overdue */
 #define LEASE_CANARY_MS 60000
 #define LEASE_POLL_MS 200 /* while rows are due that nothing can be done about yet */

@@ -1,6 +1,6 @@
 /*
  * Plugins seen from the daemon: the spawner, the catalog, a pool of workers for each configured
- * connection, and calls with deadlines (design.md section 1).
+ * connection, and calls with deadlines (DESIGN.md).
  *
  * lease/ and engine/ talk to a struct plugin_port, which is one configured connection. Behind it is
  * a pool of worker processes, or a fake in tests and the simulator.
@@ -93,7 +93,7 @@ struct plugin_port {
 };
 
 /*
- * Starts a call; takes params. timeout_ms 0: the operation's own (design.md section 4). done comes
+ * Starts a call; takes params. timeout_ms 0: the operation's own (DESIGN.md). done comes
  * exactly once, never before this returns. Mints go first and have a slot of their own; calls wait
  * their turn in the pool, the time in the queue counts. NULL: out of memory, or the port was closed
  * (params are freed).
@@ -126,7 +126,7 @@ int plugin_spawner_start(
 
 struct plugin_host *plugin_host_new(
     struct event_base *loop, int spawner_fd, struct wclock *clock, struct id_source *ids);
-/* The store's tag, which names it to every backend (design.md section 2). Before the first port. */
+/* The store's tag, which names it to every backend (DESIGN.md). Before the first port. */
 void plugin_host_set_tag(struct plugin_host *host, const char *tag);
 /* on_lost is called once, from the loop, when the spawner is gone though nobody ended it: no worker
  * can be started any more, nothing minted and nothing ended. */

@@ -23,7 +23,7 @@ struct plugin_session_ack {
 	void (*answer)(struct plugin_session_ack *ack, int result);
 };
 
-/* The deadline of op where the caller names none (design.md section 4). */
+/* The deadline of op where the caller names none (DESIGN.md). */
 unsigned plugin_op_timeout_ms(enum plugin_op op);
 
 #define PLUGIN_OP_COUNT (PLUGIN_OP_REAP + 1)

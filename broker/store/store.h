@@ -1,5 +1,5 @@
 /*
- * The store: SQLite behind typed calls (design.md section 3). One writer thread with group commit,
+ * The store: SQLite behind typed calls (DESIGN.md). One writer thread with group commit,
  * one reader thread for scans, and a handle of the loop's own for lookups by key.
  *
  * Writing: embed a struct store_op, submit it; run() executes on the writer thread inside its own

@@ -1,6 +1,6 @@
 /*
  * Durable writes a second through the store against SQLite itself: the same tables, indexes, row
- * sizes and batch sizes, in turns in one run. Prints one JSON object; design.md section 8 names the
+ * sizes and batch sizes, in turns in one run. Prints one JSON object; DESIGN.md names the
  * goal. `store_bench DIR [SECONDS]`: DIR on the disk to be measured.
  */
 #include <event2/event.h>
