@@ -11,6 +11,7 @@
 
 #include "api/api_private.h"
 #include "api/reply.h"
+#include "base/jenc.h"
 #include "base/log.h"
 
 /* ---- delivery ---- */
@@ -114,17 +115,17 @@ static void
 reply_send(struct api_request *request, struct http_reply *reply, const json_t *body)
 {
 	const char *space = http_request_header(request->http, "X-Vault-Namespace");
-	size_t len;
+	struct jenc json = {0};
 
 	if (body != NULL) {
-		len = json_dumpb(body, NULL, 0, JSON_COMPACT);
-		if (len == 0 || (reply->body = malloc(len + 2)) == NULL) {
+		jenc_json(&json, body);
+		jenc_bytes(&json, "\n", sizeof("\n"));
+		if (jenc_check(&json, NULL) != 0) {
+			jenc_clear(&json);
 			reply_plainly(reply);
 		} else {
-			reply->body_len =
-			    json_dumpb(body, reply->body, len, JSON_COMPACT | JSON_ENCODE_ANY);
-			reply->body[reply->body_len++] = '\n';
-			reply->body[reply->body_len] = '\0';
+			reply->body = (char *)json.bytes;
+			reply->body_len = json.len - 1;
 		}
 	}
 	http_reply_header(reply, "X-Request-Id", request->id);

@@ -10,6 +10,7 @@
 
 #include "base/frame.h"
 #include "base/jdec.h"
+#include "base/jenc.h"
 
 #define HEADER_LEN 4
 #define FRAME_MIN 2 /* {} */
@@ -165,29 +166,32 @@ frame_reader_clear(struct frame_reader *reader)
 int
 frame_encode(const json_t *object, uint8_t **ret_bytes, size_t *ret_len, struct leased_err *err)
 {
+	static const uint8_t head[HEADER_LEN];
+	struct jenc json = {0};
 	size_t length;
-	uint8_t *bytes;
+	int r;
 
 	if (!json_is_object(object))
 		return (
 		    leased_err_set(err, LEASED_EINVAL, "a frame is made of a JSON object only"));
-	if ((length = json_dumpb(object, NULL, 0, JSON_COMPACT)) < FRAME_MIN)
-		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	if (length > FRAME_MAX)
+	jenc_bytes(&json, head, sizeof(head));
+	jenc_json(&json, object);
+	if ((r = jenc_check(&json, err)) != 0) {
+		jenc_clear(&json);
+		return (r);
+	}
+	length = json.len - HEADER_LEN;
+	if (length > FRAME_MAX) {
+		jenc_clear(&json);
 		return (leased_err_set(err, LEASED_ETOOBIG,
 		    "the message is %zu bytes long; a frame holds at most %u", length, FRAME_MAX));
-	if ((bytes = malloc(HEADER_LEN + length)) == NULL)
-		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	bytes[0] = (uint8_t)(length >> 24);
-	bytes[1] = (uint8_t)(length >> 16);
-	bytes[2] = (uint8_t)(length >> 8);
-	bytes[3] = (uint8_t)length;
-	if (json_dumpb(object, (char *)bytes + HEADER_LEN, length, JSON_COMPACT) != length) {
-		frame_free(bytes, HEADER_LEN + length);
-		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	}
-	*ret_bytes = bytes;
-	*ret_len = HEADER_LEN + length;
+	json.bytes[0] = (uint8_t)(length >> 24);
+	json.bytes[1] = (uint8_t)(length >> 16);
+	json.bytes[2] = (uint8_t)(length >> 8);
+	json.bytes[3] = (uint8_t)length;
+	*ret_bytes = json.bytes;
+	*ret_len = json.len;
 	return (0);
 }
 

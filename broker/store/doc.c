@@ -164,12 +164,12 @@ static int
 doc_seal(struct store *store, const struct store_doc *doc, const struct seal_place *place,
     uint8_t **ret_sealed, size_t *ret_len, struct leased_err *err)
 {
-	struct store_json record = {0};
+	struct jenc record = {0};
 
-	store_json_int(&record, DOC_FORMAT);
-	store_json_text(&record, doc->kind);
-	store_json_text(&record, doc->name);
-	store_json_value(&record, doc->data);
+	jenc_int(&record, DOC_FORMAT);
+	jenc_text(&record, doc->kind);
+	jenc_text(&record, doc->name);
+	jenc_value(&record, doc->data);
 	return (store_record_seal(store, place, &record, ret_sealed, ret_len, err));
 }
 

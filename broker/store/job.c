@@ -25,13 +25,13 @@ static int
 job_seal(struct store *store, const struct store_job *job, const struct seal_place *place,
     uint8_t **ret_sealed, size_t *ret_len, struct leased_err *err)
 {
-	struct store_json record = {0};
+	struct jenc record = {0};
 
-	store_json_int(&record, JOB_FORMAT);
-	store_json_int(&record, job->high);
-	store_json_int(&record, job->cursor);
-	store_json_bool(&record, job->marked);
-	store_json_value(&record, job->data);
+	jenc_int(&record, JOB_FORMAT);
+	jenc_int(&record, job->high);
+	jenc_int(&record, job->cursor);
+	jenc_bool(&record, job->marked);
+	jenc_value(&record, job->data);
 	return (store_record_seal(store, place, &record, ret_sealed, ret_len, err));
 }
 

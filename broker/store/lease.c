@@ -32,7 +32,7 @@ row_make(struct store *store, const struct store_lease *lease, int64_t id, int64
     struct lease_row *ret_row, struct leased_err *err)
 {
 	struct seal_place place = {lease_table, id, version};
-	struct store_json record = {0};
+	struct jenc record = {0};
 	size_t sealed_len = 0;
 	int r;
 

@@ -32,20 +32,20 @@ store_lease_flags(const struct store_lease *lease)
 }
 
 void
-store_lease_encode(const struct store_lease *lease, struct store_json *record)
+store_lease_encode(const struct store_lease *lease, struct jenc *record)
 {
-	store_json_int(record, LEASE_FORMAT);
-	store_json_int(record, lease->state);
-	store_json_int(record, lease->kind);
-	store_json_int(record, lease->connection);
-	store_json_int(record, lease->mount);
-	store_json_int(record, lease->next_at_ms);
-	store_json_int(record, store_lease_flags(lease));
-	store_json_text(record, lease->random);
-	store_json_text(record, lease->place);
-	store_json_text(record, lease->account);
-	store_json_text(record, lease->owner);
-	store_json_value(record, lease->data);
+	jenc_int(record, LEASE_FORMAT);
+	jenc_int(record, lease->state);
+	jenc_int(record, lease->kind);
+	jenc_int(record, lease->connection);
+	jenc_int(record, lease->mount);
+	jenc_int(record, lease->next_at_ms);
+	jenc_int(record, store_lease_flags(lease));
+	jenc_text(record, lease->random);
+	jenc_text(record, lease->place);
+	jenc_text(record, lease->account);
+	jenc_text(record, lease->owner);
+	jenc_value(record, lease->data);
 }
 
 static bool

@@ -11,15 +11,15 @@
 #include "store/row.h"
 
 int
-store_record_seal(struct store *store, const struct seal_place *place, struct store_json *record,
+store_record_seal(struct store *store, const struct seal_place *place, struct jenc *record,
     uint8_t **ret_sealed, size_t *ret_len, struct leased_err *err)
 {
 	int r;
 
-	if ((r = store_json_end(record, err)) == 0)
+	if ((r = jenc_end(record, err)) == 0)
 		r = seal_wrap(
 		    store->seal, place, record->bytes, record->len, ret_sealed, ret_len, err);
-	store_json_clear(record);
+	jenc_clear(record);
 	return (r);
 }
 
@@ -36,7 +36,8 @@ store_record_open(struct store *store, const struct seal_place *place, sqlite3_s
 
 	if ((r = seal_unwrap(store->seal, place, sealed, sealed_len, &plain, &len, err)) != 0)
 		return (r);
-	record = json_loadb((const char *)plain, len, 0, NULL);
+	if ((record = store_record_read(plain, len)) == NULL)
+		record = json_loadb((const char *)plain, len, 0, NULL);
 	seal_plain_free(plain, len);
 	/*
 	 * What the seal vouches for is JSON that we wrote: only memory can fail here, and jansson
@@ -57,16 +58,16 @@ store_record_open(struct store *store, const struct seal_place *place, sqlite3_s
 
 /* Bytes of one column in the checksum: its kind, its length, itself. */
 static void
-sum_add(struct store_json *sum, const struct store_sql_arg *column)
+sum_add(struct jenc *sum, const struct store_sql_arg *column)
 {
 	uint8_t head[9] = {(uint8_t)column->kind};
 	uint64_t number = column->kind == SQL_INT ? (uint64_t)column->number : column->len;
 
 	for (unsigned i = 0; i < 8; i++)
 		head[1 + i] = (uint8_t)(number >> (56 - 8 * i));
-	store_json_bytes(sum, head, sizeof(head));
+	jenc_bytes(sum, head, sizeof(head));
 	if (column->kind != SQL_INT)
-		store_json_bytes(sum, column->bytes, column->len);
+		jenc_bytes(sum, column->bytes, column->len);
 }
 
 int
@@ -74,7 +75,7 @@ store_record_sum(struct store *store, const char *table, const struct store_sql_
     size_t count, uint8_t ret_sum[STORE_SUM_SIZE], struct leased_err *err)
 {
 	struct store_sql_arg table_arg = store_sql_text(table);
-	struct store_json sum = {0};
+	struct jenc sum = {0};
 	uint8_t mac[SEAL_HMAC_SIZE];
 	int r;
 
@@ -85,7 +86,7 @@ store_record_sum(struct store *store, const char *table, const struct store_sql_
 		r = leased_err_set(err, sum.failed, "no memory to check a row");
 	else if ((r = seal_hmac(store->seal, "index", sum.bytes, sum.len, mac, err)) == 0)
 		memcpy(ret_sum, mac, STORE_SUM_SIZE);
-	store_json_clear(&sum);
+	jenc_clear(&sum);
 	return (r);
 }
 

@@ -4,16 +4,17 @@
 #ifndef STORE_ROW_H
 #define STORE_ROW_H
 
-#include "store/json.h"
+#include "base/jenc.h"
 #include "store/store_private.h"
 
 #define STORE_SUM_SIZE 16
 
 /* ---- record.c: sealed JSON, and checksums of index columns ---- */
 /* Ends and clears record. */
-int store_record_seal(struct store *store, const struct seal_place *place,
-    struct store_json *record, uint8_t **ret_sealed, size_t *ret_len,
-    struct leased_err *err) LEASED_MUST_CHECK;
+int store_record_seal(struct store *store, const struct seal_place *place, struct jenc *record,
+    uint8_t **ret_sealed, size_t *ret_len, struct leased_err *err) LEASED_MUST_CHECK;
+/* NULL: leave it to jansson, which also says whether memory or the text is at fault. */
+json_t *store_record_read(const uint8_t *bytes, size_t len);
 int store_record_open(struct store *store, const struct seal_place *place, sqlite3_stmt *stmt,
     int column, json_t **ret_record, struct leased_err *err) LEASED_MUST_CHECK;
 int store_record_sum(struct store *store, const char *table, const struct store_sql_arg *columns,
@@ -31,7 +32,7 @@ int store_record_next_id(struct store_db *db, const char *table, int64_t *ret_id
     struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- lease_record.c ---- */
-void store_lease_encode(const struct store_lease *lease, struct store_json *record);
+void store_lease_encode(const struct store_lease *lease, struct jenc *record);
 int64_t store_lease_flags(const struct store_lease *lease); /* the column flags */
 /* LEASED_ECORRUPT for what store_lease_encode() cannot have made. id and version are not in it. */
 int store_lease_decode(

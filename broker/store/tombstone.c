@@ -37,16 +37,16 @@ store_tombstone_insert(struct store_txn *txn, const struct store_lease *lease, c
 {
 	struct seal_place place = {tombstone_table, lease->id, 1};
 	const char *account = lease->account != NULL ? lease->account : "";
-	struct store_json record = {0};
+	struct jenc record = {0};
 	uint8_t *sealed = NULL;
 	size_t len = 0;
 	int r;
 
-	store_json_int(&record, TOMBSTONE_FORMAT);
-	store_json_int(&record, lease->connection);
-	store_json_text(&record, account);
-	store_json_int(&record, now_ms);
-	store_json_value(&record, data);
+	jenc_int(&record, TOMBSTONE_FORMAT);
+	jenc_int(&record, lease->connection);
+	jenc_text(&record, account);
+	jenc_int(&record, now_ms);
+	jenc_value(&record, data);
 	r = store_record_seal(txn->db->store, &place, &record, &sealed, &len, err);
 	if (r != 0)
 		return (r);

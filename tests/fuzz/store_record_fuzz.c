@@ -32,13 +32,13 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct store_lease *lease = decode(len > 0 ? bytes : (const uint8_t *)"", len), *again;
-	struct store_json record = {0};
+	struct jenc record = {0};
 
 	if (lease == NULL)
 		return (0);
 	store_lease_encode(lease, &record);
 	/* Refused for its depth at most: all of its texts came out of JSON. */
-	if (store_json_end(&record, NULL) == 0) {
+	if (jenc_end(&record, NULL) == 0) {
 		check((again = decode(record.bytes, record.len)) != NULL);
 		check(again->state == lease->state && again->kind == lease->kind &&
 		      again->connection == lease->connection && again->mount == lease->mount &&
@@ -51,7 +51,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		check(json_equal(again->data, lease->data));
 		store_lease_free(again);
 	}
-	store_json_clear(&record);
+	jenc_clear(&record);
 	store_lease_free(lease);
 	return (0);
 }

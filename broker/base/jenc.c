@@ -1,9 +1,12 @@
 /*
- * Writes records. Strings of a json_t are UTF-8 already (jansson sees to it); others are checked.
- * It reads nothing: jansson does. The typed files of store/ call it.
+ * Writes JSON into memory that is wiped: records of the store, bodies of answers. Strings of a
+ * json_t are UTF-8 already (jansson sees to it); others are checked. It reads nothing: jansson
+ * does.
  */
-#include "store/json.h"
+#include "base/jenc.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,20 +14,20 @@
 
 #include "base/utf8.h"
 
-/* No record comes near it; it keeps a loop in a json_t from running away. */
+/* Nothing of ours comes near it; it keeps a loop in a json_t from running away. */
 #define DEPTH_MAX 64
 
 void
-store_json_clear(struct store_json *json)
+jenc_clear(struct jenc *json)
 {
 	if (json->bytes != NULL)
 		leased_wipe(json->bytes, json->len);
 	free(json->bytes);
-	*json = (struct store_json){0};
+	*json = (struct jenc){0};
 }
 
 static uint8_t *
-reserve(struct store_json *json, size_t len)
+reserve(struct jenc *json, size_t len)
 {
 	size_t size = json->size > 0 ? json->size * 2 : 1024;
 	uint8_t *larger;
@@ -49,7 +52,7 @@ reserve(struct store_json *json, size_t len)
 }
 
 void
-store_json_bytes(struct store_json *json, const void *bytes, size_t len)
+jenc_bytes(struct jenc *json, const void *bytes, size_t len)
 {
 	uint8_t *at;
 
@@ -60,7 +63,7 @@ store_json_bytes(struct store_json *json, const void *bytes, size_t len)
 }
 
 static void
-put_int(struct store_json *json, int64_t number)
+put_int(struct jenc *json, int64_t number)
 {
 	/* Negated in unsigned arithmetic, so that the smallest number works as well. */
 	uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
@@ -73,93 +76,96 @@ put_int(struct store_json *json, int64_t number)
 	} while (rest > 0);
 	if (number < 0)
 		digits[--at] = '-';
-	store_json_bytes(json, digits + at, sizeof(digits) - at);
+	jenc_bytes(json, digits + at, sizeof(digits) - at);
 }
 
 static void
-put_escaped(struct store_json *json, uint8_t byte)
+put_escaped(struct jenc *json, uint8_t byte)
 {
 	static const char hex[] = "0123456789abcdef";
 	char text[6] = {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
 
 	if (byte == '"' || byte == '\\') {
 		text[1] = (char)byte;
-		store_json_bytes(json, text, 2);
+		jenc_bytes(json, text, 2);
 	} else {
-		store_json_bytes(json, text, sizeof(text));
+		jenc_bytes(json, text, sizeof(text));
 	}
 }
 
 static void
-put_string(struct store_json *json, const char *text, size_t len)
+put_string(struct jenc *json, const char *text, size_t len)
 {
 	size_t from = 0;
 
-	store_json_bytes(json, "\"", 1);
+	jenc_bytes(json, "\"", 1);
 	for (size_t at = 0; at < len; at++) {
 		uint8_t byte = (uint8_t)text[at];
 
 		if (byte >= 0x20 && byte != '"' && byte != '\\')
 			continue;
-		store_json_bytes(json, text + from, at - from);
+		jenc_bytes(json, text + from, at - from);
 		put_escaped(json, byte);
 		from = at + 1;
 	}
-	store_json_bytes(json, text + from, len - from);
-	store_json_bytes(json, "\"", 1);
+	jenc_bytes(json, text + from, len - from);
+	jenc_bytes(json, "\"", 1);
 }
 
 static void
-put_real(struct store_json *json, const json_t *value)
+put_real(struct jenc *json, double number)
 {
-	char text[64];
-	size_t len = json_dumpb(value, text, sizeof(text), JSON_ENCODE_ANY);
+	char text[40];
+	int len = snprintf(text, sizeof(text), "%.17g", number);
 
-	if (len == 0 || len > sizeof(text))
+	if (!isfinite(number) || len <= 0) {
 		json->failed = LEASED_EINVAL;
-	else
-		store_json_bytes(json, text, len);
+		return;
+	}
+	jenc_bytes(json, text, (size_t)len);
+	if (strpbrk(text, ".e") == NULL) /* else it would be read as an integer */
+		jenc_bytes(json, ".0", 2);
 }
 
-static void put_value(struct store_json *json, const json_t *value, unsigned depth);
+static void put_value(struct jenc *json, const json_t *value, unsigned depth);
 
 static void
-put_object(struct store_json *json, const json_t *object, unsigned depth)
+put_object(struct jenc *json, const json_t *object, unsigned depth)
 {
 	/* jansson's iterators take no const; they change nothing. */
 	json_t *mutable_object = (json_t *)(uintptr_t)object;
 	const char *separator = "{";
 
 	if (json_object_size(object) == 0) {
-		store_json_bytes(json, "{}", 2);
+		jenc_bytes(json, "{}", 2);
 		return;
 	}
 	for (void *at = json_object_iter(mutable_object); at != NULL;
 	     at = json_object_iter_next(mutable_object, at)) {
 		const char *key = json_object_iter_key(at);
 
-		store_json_bytes(json, separator, 1);
+		jenc_bytes(json, separator, 1);
 		put_string(json, key, strlen(key));
-		store_json_bytes(json, ":", 1);
+		jenc_bytes(json, ":", 1);
 		put_value(json, json_object_iter_value(at), depth + 1);
 		separator = ",";
 	}
-	store_json_bytes(json, "}", 1);
+	jenc_bytes(json, "}", 1);
 }
 
 static void
-put_array(struct store_json *json, const json_t *array, unsigned depth)
+put_array(struct jenc *json, const json_t *array, unsigned depth)
 {
-	store_json_bytes(json, "[", 1);
+	jenc_bytes(json, "[", 1);
 	for (size_t i = 0; i < json_array_size(array); i++) {
-		store_json_bytes(json, ",", i > 0 ? 1 : 0);
+		jenc_bytes(json, ",", i > 0 ? 1 : 0);
 		put_value(json, json_array_get(array, i), depth + 1);
 	}
-	store_json_bytes(json, "]", 1);
+	jenc_bytes(json, "]", 1);
 }
 
 static void
-put_value(struct store_json *json, const json_t *value, unsigned depth)
+put_value(struct jenc *json, const json_t *value, unsigned depth)
 {
 	if (depth > DEPTH_MAX)
 		json->failed = LEASED_EINVAL;
@@ -179,36 +185,42 @@ put_value(struct store_json *json, const json_t *value, unsigned depth)
 		put_int(json, json_integer_value(value));
 		return;
 	case JSON_REAL:
-		put_real(json, value);
+		put_real(json, json_real_value(value));
 		return;
 	case JSON_TRUE:
-		store_json_bytes(json, "true", 4);
+		jenc_bytes(json, "true", 4);
 		return;
 	case JSON_FALSE:
-		store_json_bytes(json, "false", 5);
+		jenc_bytes(json, "false", 5);
 		return;
 	case JSON_NULL:
-		store_json_bytes(json, "null", 4);
+		jenc_bytes(json, "null", 4);
 		return;
 	}
 	json->failed = LEASED_EBUG;
 }
 
-static void
-separate(struct store_json *json)
+void
+jenc_json(struct jenc *json, const json_t *value)
 {
-	store_json_bytes(json, json->len == 0 ? "[" : ",", 1);
+	put_value(json, value, 0);
+}
+
+static void
+separate(struct jenc *json)
+{
+	jenc_bytes(json, json->len == 0 ? "[" : ",", 1);
 }
 
 void
-store_json_int(struct store_json *json, int64_t number)
+jenc_int(struct jenc *json, int64_t number)
 {
 	separate(json);
 	put_int(json, number);
 }
 
 void
-store_json_text(struct store_json *json, const char *text)
+jenc_text(struct jenc *json, const char *text)
 {
 	size_t len = text != NULL ? strlen(text) : 0;
 
@@ -221,34 +233,40 @@ store_json_text(struct store_json *json, const char *text)
 }
 
 void
-store_json_bool(struct store_json *json, bool value)
+jenc_bool(struct jenc *json, bool value)
 {
 	separate(json);
-	store_json_bytes(json, value ? "true" : "false", value ? 4 : 5);
+	jenc_bytes(json, value ? "true" : "false", value ? 4 : 5);
 }
 
 void
-store_json_value(struct store_json *json, const json_t *value)
+jenc_value(struct jenc *json, const json_t *value)
 {
 	separate(json);
 	if (value == NULL)
-		store_json_bytes(json, "{}", 2);
+		jenc_bytes(json, "{}", 2);
 	else
 		put_value(json, value, 0);
 }
 
 int
-store_json_end(struct store_json *json, struct leased_err *err)
+jenc_end(struct jenc *json, struct leased_err *err)
 {
-	store_json_bytes(json, "]", 1);
+	jenc_bytes(json, "]", 1);
+	return (jenc_check(json, err));
+}
+
+int
+jenc_check(const struct jenc *json, struct leased_err *err)
+{
 	switch (json->failed) {
 	case 0:
 		return (0);
 	case LEASED_ENOMEM:
-		return (leased_err_set(err, LEASED_ENOMEM, "no memory to write a record"));
+		return (leased_err_set(err, LEASED_ENOMEM, "no memory to write JSON"));
 	default:
 		return (leased_err_set(err, LEASED_EINVAL,
-		    "a record cannot be written: a text in it is not UTF-8, a number is not "
+		    "JSON cannot be written: a text in it is not UTF-8, a number is not "
 		    "finite, "
 		    "or it is nested too deep"));
 	}
