@@ -66,9 +66,21 @@ on_bulk_one(void *arg, enum lease_revoke_state state, const struct leased_err *e
 		api_reply(request, &answer);
 }
 
+/* revoke-force of one: durable is all that is waited for (contract 0.9). */
+static void
+on_forced_one(void *arg, enum lease_revoke_state state, const struct leased_err *err)
+{
+	struct api_request *request = api_request_from(arg);
+
+	if (state == LEASE_REVOKE_FAILED)
+		api_reply_error(request, 0, err);
+	else
+		api_reply_done(request);
+}
+
 /* An exact lease id is a prefix, too. True: it was one, and is under way. */
 static bool
-bulk_single(struct api_request *request, unsigned wait_ms)
+bulk_single(struct api_request *request, unsigned wait_ms, bool force)
 {
 	struct leases *leases = request->api->config.leases;
 	struct store_lease *row = NULL;
@@ -76,7 +88,8 @@ bulk_single(struct api_request *request, unsigned wait_ms)
 
 	if (lease_find(leases, request->captures[0], &row, &err) != 0)
 		return (false);
-	lease_revoke_start(leases, row->id, wait_ms, request->id, on_bulk_one, request);
+	lease_revoke_start(
+	    leases, row->id, wait_ms, request->id, force ? on_forced_one : on_bulk_one, request);
 	store_lease_free(row);
 	return (true);
 }
@@ -120,7 +133,7 @@ bulk_start(struct api_request *request, bool force)
 	if (!api_request_decode(request, bulk_fields, &body))
 		return;
 	wait_ms = body.sync && !force ? request->api->config.bulk_wait_ms : 0;
-	if (bulk_single(request, wait_ms) || !bulk_scope(request, &scope))
+	if (bulk_single(request, wait_ms, force) || !bulk_scope(request, &scope))
 		return;
 	lease_job_start(request->api->config.leases, &scope, wait_ms, request->id,
 	    force ? on_forced : on_bulk, request);

@@ -194,6 +194,12 @@ def test_lists_and_counts(job):
     assert leased.list("sys/leases/lookup/database/creds/app").status == 404
 
 
+def test_revoke_force_of_one_lease_is_204_as_that_of_a_prefix_is(job):
+    credential = mint(job, ALICE)
+    assert job.leased.put(f"sys/leases/revoke-force/{credential.lease_id}").status == 204
+    poll(lambda: gone(job, credential), 10, what="the end of the lease")
+
+
 def test_head_never_mints(job):
     answer = job.leased.request("HEAD", "database/creds/app")
     assert answer.status == 405 and answer.body == b""
