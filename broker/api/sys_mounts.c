@@ -112,6 +112,23 @@ is_reserved(const char *path)
 	return (false);
 }
 
+/* A mount below another element, sys/mounts/a/b/tune: else this would mount "a/b/tune". */
+static bool
+ends_with_tune(const char *path)
+{
+	size_t len = strlen(path);
+
+	return (len >= 5 && strncmp(path + len - 5, "/tune", 5) == 0);
+}
+
+static void
+reply_no_tuning(struct api_request *request)
+{
+	api_reply_refuse(request, LEASED_EINVAL,
+	    "tuning a mount is not available in this version: give its roles their own "
+	    "default_ttl and max_ttl");
+}
+
 void
 api_sys_mount(struct api_request *request)
 {
@@ -121,6 +138,10 @@ api_sys_mount(struct api_request *request)
 
 	if (request->operation == API_READ) {
 		reply_entry(request, all_mounts(request->api), "secret engine");
+		return;
+	}
+	if (request->operation == API_WRITE && ends_with_tune(path)) {
+		reply_no_tuning(request);
 		return;
 	}
 	if (is_reserved(path)) {
@@ -150,9 +171,7 @@ api_sys_mount_tune(struct api_request *request)
 	char *key;
 
 	if (request->operation == API_WRITE) {
-		api_reply_refuse(request, LEASED_EINVAL,
-		    "tuning a mount is not available in this version: give its roles their own "
-		    "default_ttl and max_ttl");
+		reply_no_tuning(request);
 		return;
 	}
 	mounts = all_mounts(request->api);

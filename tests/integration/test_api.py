@@ -319,6 +319,10 @@ def test_mounts_come_and_go(leased):
     assert leased.post("sys/mounts/third", {"type": "nothing"}).status == 400
     assert leased.post("sys/mounts/sys/x", {"type": "database"}).status == 400
     assert leased.get("sys/mounts/second/tune").data["max_lease_ttl"] == 2764800
+    for path in ("second/tune", "two/parts/tune"):
+        answer = leased.post(f"sys/mounts/{path}", {"type": "database", "max_lease_ttl": "1h"})
+        assert answer.status == 400 and "tuning a mount is not available" in answer.error
+    assert not [path for path in leased.get("sys/mounts").data if "tune" in path]
     assert leased.delete("sys/mounts/second").status == 204
     assert leased.delete("sys/mounts/second").status == 204
     assert "second/" not in leased.get("sys/mounts").data
