@@ -27,6 +27,15 @@ warnings_of(const struct lease_request *request)
 	return (warnings);
 }
 
+/* What is left now: the backend may have taken a part of it. A client renews by this. */
+static int64_t
+left_s(const struct lease_request *request, int64_t expires_ms)
+{
+	int64_t left_ms = expires_ms - leases_now_ms(request->leases);
+
+	return (left_ms > 1000 ? (left_ms + 999) / 1000 : 1);
+}
+
 static void
 answer_issue(struct lease_request *request, int code, const struct leased_err *err,
     const struct lease *lease, json_t *warnings)
@@ -47,7 +56,7 @@ answer_issue(struct lease_request *request, int code, const struct leased_err *e
 		issued.lease_id = id;
 		issued.account = lease->row->account;
 		issued.password = request->password;
-		issued.ttl_s = request->ttl_s;
+		issued.ttl_s = left_s(request, lease->data.expires_ms);
 	}
 	request->on_issued(request->arg, &issued);
 }
@@ -64,7 +73,7 @@ answer_renew(struct lease_request *request, int code, const struct leased_err *e
 	if (code == 0 && lease_id_format(request->leases, lease->row, id, sizeof(id)) == 0)
 		renewed.lease_id = id;
 	if (code == 0) {
-		renewed.ttl_s = request->ttl_s;
+		renewed.ttl_s = left_s(request, request->expires_ms);
 		renewed.renewable = true;
 	}
 	request->on_renewed(request->arg, &renewed);

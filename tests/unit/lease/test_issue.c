@@ -68,6 +68,23 @@ issued_lease_tells_the_truth(void **state)
 }
 
 static void
+a_slow_mint_answers_what_is_left(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = {0};
+	struct lease_issue issue = issue_of(f, 60);
+
+	lease_issue_start(f->leases, &issue, on_issued, &a);
+	store_pump(f->store);
+	wclock_fake_advance(&f->clock, 4200 * 1000);
+	assert_true(fake_port_answer(f->fake, PLUGIN_OP_MINT, 0, "{\"handle\":\"7\"}"));
+	store_pump(f->store);
+	assert_int_equal(a.code, 0);
+	assert_int_equal(a.ttl_s, 56);
+	assert_int_equal(row_of(f, 1)->next_at_ms, leases_now_ms(f->leases) + 55800);
+}
+
+static void
 mint_that_was_not_sent_leaves_nothing(void **state)
 {
 	struct fix *f = *state;
@@ -266,6 +283,7 @@ main(void)
 	    TEST(intent_is_durable_before_the_backend_is_asked),
 	    TEST(live_is_durable_before_the_client_is_answered),
 	    TEST(issued_lease_tells_the_truth),
+	    TEST(a_slow_mint_answers_what_is_left),
 	    TEST(mint_that_was_not_sent_leaves_nothing),
 	    TEST(mint_that_failed_after_it_was_sent_is_taken_back_at_once),
 	    TEST(failed_mint_says_so_to_remove),
