@@ -17,9 +17,15 @@
 static int
 on_check_policy(const struct config_policy *config, struct leased_err *err)
 {
+	char name[POLICY_NAME_SIZE];
 	struct policy *policy = NULL;
 	int r;
 
+	/* Names that no start would take are found here, too. */
+	if ((r = policy_name_normalize(config->name, name, err)) != 0) {
+		(void)leased_err_prefix(err, "%u:%u", config->line, config->column);
+		return (r);
+	}
 	r = policy_parse_at(
 	    config->text, strlen(config->text), config->line, config->column, &policy, err);
 	policy_free(policy);

@@ -172,7 +172,8 @@ on_policy(void *arg, const char *label, const json_t *body, struct leased_err *e
 		return (0);
 	}
 	for (size_t i = 0; i < config->policy_count; i++)
-		if (strcmp(config->policies[i].name, label) == 0)
+		/* Capitals make no difference between policies. */
+		if (strcasecmp(config->policies[i].name, label) == 0)
 			config_refuse(reader, body, NULL,
 			    "the policy \"%.64s\" stands in line %u already", label,
 			    config->policies[i].line);

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import signal
 import socket
 import stat
@@ -221,6 +222,14 @@ def test_no_worker_or_spawner_outlives_the_daemon():
         assert children, "the spawner"
         leased.kill()
         poll(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in children), what="the end of the spawner")
+
+
+@pytest.mark.parametrize("name,words", [("root", "root"), ("Shop", "stands in line"), ("sh\u00f6p", "policy")])
+def test_check_refuses_the_names_of_policies_that_no_start_takes(directory, name, words):
+    text = CONFIG + f'policy "{name}" {{\n  path "a" {{ capabilities = ["read"] }}\n}}\n'
+    result = check(directory, text)
+    assert result.returncode == 1 and words in result.stderr, result
+    assert re.search(r"leased.hcl:1[0-9]:[0-9]+: ", result.stderr)
 
 
 # ---- the root key and the store ----
