@@ -50,7 +50,7 @@ struct main_daemon {
 	struct auth *auth;
 	struct api *api;
 	struct http_server *server;
-	struct event *signals[3];
+	struct event *signals[7];
 	struct event *watchdog;
 	bool serving, stopping;
 	bool failed; /* it cannot do its work any more: the exit status says so */

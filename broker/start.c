@@ -278,12 +278,13 @@ on_terminate(evutil_socket_t signal_number, short what, void *arg)
 }
 
 static void
-on_hangup(evutil_socket_t signal_number, short what, void *arg)
+on_ignored(evutil_socket_t signal_number, short what, void *arg)
 {
-	(void)signal_number;
 	(void)what;
 	(void)arg;
-	log_info("SIGHUP is ignored: the configuration is read at the start only");
+	log_info("a signal is ignored: the configuration is read at the start only, and the log "
+		 "goes to stderr",
+	    LOG_S("signal", strsignal((int)signal_number)));
 }
 
 static void
@@ -315,7 +316,10 @@ main_start_serving(struct main_daemon *daemon, struct leased_err *err)
 	static const struct {
 		int number;
 		event_callback_fn callback;
-	} rows[] = {{SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGHUP, on_hangup}};
+	} rows[] = {{SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGQUIT, on_terminate},
+	    /* What hooks of log rotation send must not end it. */
+	    {SIGHUP, on_ignored}, {SIGUSR1, on_ignored}, {SIGUSR2, on_ignored},
+	    {SIGALRM, on_ignored}};
 	int r;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -172,10 +172,12 @@ def test_a_second_daemon_is_refused_and_told_whose_store_it_is():
 # ---- signals and the service manager ----
 
 
-def test_sighup_changes_nothing_and_sigterm_ends_with_0():
+def test_signals_of_others_change_nothing_and_sigterm_ends_with_0():
     with Leased() as leased:
-        os.kill(leased.pid, signal.SIGHUP)
-        poll(lambda: "SIGHUP is ignored" in leased.output(), what="a word about SIGHUP")
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM):
+            os.kill(leased.pid, number)
+            poll(lambda: signal.strsignal(number) in leased.output(), what=f"a word about {number}")
+        assert "is ignored" in leased.output()
         assert leased.get("sys/health").status == 200
         started = time.monotonic()
         assert leased.stop() == 0
