@@ -104,8 +104,12 @@ plugin_pool_failed(struct pool *pool, const struct worker *worker, const struct 
 		return;
 	if (pool->state == POOL_UP && now_us(pool) - pool->up_since_us > STABLE_US)
 		pool->failures = 0;
-	if (pool->state == POOL_BACKOFF && now_us(pool) < pool->start_not_before_us)
-		return; /* another worker of the same outage */
+	if (pool->state == POOL_BACKOFF && now_us(pool) < pool->start_not_before_us) {
+		/* Another worker of the same outage. Nobody asks again without the timer. */
+		if (!event_pending(pool->retry, EV_TIMEOUT, NULL))
+			plugin_pool_schedule_retry(pool);
+		return;
+	}
 	pool->failures++;
 	metrics_add(&backoffs, 1);
 	pool->start_not_before_us = now_us(pool) + delay_us(pool);
@@ -153,6 +157,10 @@ plugin_pool_on_retry(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (pool->state != POOL_BACKOFF) {
 		plugin_pool_dispatch(pool);
+		return;
+	}
+	if (now_us(pool) < pool->start_not_before_us) {
+		plugin_pool_schedule_retry(pool); /* the loop's clock is coarser than ours */
 		return;
 	}
 	TAILQ_FOREACH (worker, &pool->workers, in_pool) {

@@ -49,6 +49,14 @@ on_recovered(void *arg, struct plugin_port *port)
 	((struct fix *)arg)->recovered++;
 }
 
+static int64_t
+boot_us(struct wclock *clock)
+{
+	struct fix *fix = (struct fix *)((char *)clock - offsetof(struct fix, clock));
+
+	return (wclock_system()->boot_us(wclock_system()) - fix->lag_us);
+}
+
 int
 fix_setup(void **state)
 {
@@ -67,7 +75,9 @@ fix_setup(void **state)
 	if (plugin_spawner_start(EVIL_PLUGIN_DIR, &fd, &fix->spawner, &err) != 0)
 		fail_msg("%s", err.text);
 	fix->loop = event_base_new();
-	fix->host = plugin_host_new(fix->loop, fd, wclock_system(), id_source_system());
+	fix->clock = *wclock_system();
+	fix->clock.boot_us = boot_us;
+	fix->host = plugin_host_new(fix->loop, fd, &fix->clock, id_source_system());
 	assert_non_null(fix->host);
 	plugin_host_set_tag(fix->host, "abcdef");
 	*state = fix;

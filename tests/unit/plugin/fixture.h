@@ -24,6 +24,8 @@ struct outcomes {
 
 struct fix {
 	struct event_base *loop;
+	struct wclock clock; /* the machine's, and how far it stays behind */
+	int64_t lag_us;
 	struct plugin_host *host;
 	struct plugin_port *port;
 	pid_t spawner;

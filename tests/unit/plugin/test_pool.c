@@ -249,6 +249,25 @@ a_failed_ping_backs_off_and_a_good_one_recovers(void **state)
 }
 
 static void
+a_retry_timer_that_fires_early_does_not_end_the_retries(void **state)
+{
+	struct fix *fix = *state;
+	struct leased_err err = LEASED_ERR_INIT;
+
+	fix_open(fix, "down", 1);
+	fix_mint(fix, 5000, &fix->out);
+	fix_until(fix, &fix->out.count, 1);
+	fix_run_ms(fix, 50);
+	assert_int_equal(plugin_port_ready(fix->port, &err), LEASED_EUNAVAIL);
+	fix->lag_us = 300000; /* the timer is for 1 to 1.25 s from before */
+	fix_run_ms(fix, 1400);
+	assert_int_equal(fix->recovered, 0);
+	fix_touch_gate(fix);
+	fix_until(fix, &fix->recovered, 1);
+	assert_int_equal(plugin_port_ready(fix->port, &err), 0);
+}
+
+static void
 a_worker_that_dies_in_open_is_not_started_in_a_loop(void **state)
 {
 	struct fix *fix = *state;
@@ -439,6 +458,7 @@ main(void)
 	    WITH_FIXTURE(a_refusal_of_one_account_is_no_back_off),
 	    WITH_FIXTURE(an_open_that_fails_backs_off_says_why_and_recovers),
 	    WITH_FIXTURE(a_failed_ping_backs_off_and_a_good_one_recovers),
+	    WITH_FIXTURE(a_retry_timer_that_fires_early_does_not_end_the_retries),
 	    WITH_FIXTURE(a_worker_that_dies_in_open_is_not_started_in_a_loop),
 	    WITH_FIXTURE(mints_go_first_and_keep_a_worker),
 	    WITH_FIXTURE(time_in_the_queue_counts_and_leaves_no_trace),
