@@ -102,7 +102,10 @@ has_a_job(const struct store_lease *token)
 	return (token->revoke && token->next_at_ms == LEASE_FAR_MS);
 }
 
-/* From here on the token is good for nothing, and its timer row is the job's. */
+/*
+ * From here on the token is good for nothing, and its timer row is the job's. A row that does not
+ * open stays where it is: it must not keep its family alive.
+ */
 static int
 token_take(struct store_txn *txn, struct lease_job_scope *scope, int64_t now_ms, bool only_due,
     bool *ret_taken, struct leased_err *err)
@@ -111,7 +114,8 @@ token_take(struct store_txn *txn, struct lease_job_scope *scope, int64_t now_ms,
 	int r;
 
 	r = store_lease_get(store_txn_db(txn), scope->token, &row, err);
-	if (r == LEASED_ENOENT || (r == 0 && row->kind != STORE_LEASE_TOKEN)) {
+	if (r == LEASED_ENOENT || r == LEASED_ECORRUPT ||
+	    (r == 0 && row->kind != STORE_LEASE_TOKEN)) {
 		store_lease_free(row);
 		*ret_taken = !only_due; /* its leases may still be there */
 		return (0);
@@ -248,7 +252,7 @@ token_end(struct step_task *task, struct store_txn *txn, struct leased_err *err)
 	if (r != 0 && r != LEASED_ENOENT)
 		return (r);
 	r = store_lease_get(store_txn_db(txn), token, &row, err);
-	if (r == LEASED_ENOENT)
+	if (r == LEASED_ENOENT || r == LEASED_ECORRUPT)
 		return (0);
 	if (r == 0 && row->kind == STORE_LEASE_TOKEN)
 		r = store_lease_delete(txn, row, NULL, task->now_ms, 0, err);

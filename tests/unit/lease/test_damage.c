@@ -171,6 +171,52 @@ quarantined_lease_is_disarmed_at_its_deadline_and_never_removed(void **state)
 	assert_non_null(account_of(f, &a));
 }
 
+static struct answer
+make_of_token(struct fix *f, int64_t token)
+{
+	struct answer a = {0};
+	struct lease_issue issue = issue_of(f, 3600);
+	char owner[32];
+
+	snprintf(owner, sizeof(owner), "token:%lld", (long long)token);
+	issue.owner = owner;
+	issue.owner_token = token;
+	lease_issue_start(f->leases, &issue, on_issued, &a);
+	settle(f);
+	assert_int_equal(a.code, 0);
+	return (a);
+}
+
+static void
+quarantined_token_does_not_keep_its_family_alive(void **state)
+{
+	struct fix *f = *state;
+	int64_t parent = token_make(f, 0, 0), first = token_make(f, parent, 0);
+	int64_t damaged = token_make(f, parent, 0), last = token_make(f, parent, 0);
+	struct answer own = make_of_token(f, damaged), a = make_of_token(f, first), r = {0};
+	struct answer b = make_of_token(f, last);
+	struct lease_scope scope = {.kind = LEASE_SCOPE_TOKEN, .token = parent};
+	struct store_token token;
+	struct leased_err err = LEASED_ERR_INIT;
+
+	assert_int_equal(damaged, 3);
+	sql(f, "UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || x'00' || substr(sealed, 32)"
+	       " AS BLOB) WHERE id = 3");
+	lease_job_start(f->leases, &scope, 5000, "req-9", on_job, &r);
+	settle(f);
+	later(f, 5500);
+	assert_int_equal(r.count, 1);
+	assert_true(r.status.finished);
+	assert_null(row_of(f, a.row));
+	assert_null(row_of(f, b.row));
+	assert_null(row_of(f, own.row));
+	assert_false(token_is_there(f, parent));
+	assert_false(token_is_there(f, last));
+	assert_int_equal(
+	    store_token_get_id(store_db(f->store), damaged, &token, &err), LEASED_ENOENT);
+	assert_int_equal(fake_port_account_count(f->fake), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int
@@ -183,6 +229,7 @@ main(void)
 	    TEST(worker_that_starts_on_a_full_disk_may_end_and_not_mint),
 	    TEST(record_that_cannot_be_read_keeps_no_account_alive),
 	    TEST(quarantined_lease_is_disarmed_at_its_deadline_and_never_removed),
+	    TEST(quarantined_token_does_not_keep_its_family_alive),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
