@@ -144,6 +144,19 @@ may_sweep(struct lease_connection *connection, int64_t now_ms)
 		port_is_ready(connection));
 }
 
+/* Not now. An interrupted sweep goes on soon, one whose port is away begins anew. */
+static void
+sweep_wait(struct lease_connection *connection, int64_t now_ms)
+{
+	if (connection->sweeping && !port_is_ready(connection)) {
+		connection->sweeping = false;
+		connection->from_ms = connection->after = 0;
+	}
+	connection->due_ms = now_ms + (connection->sweeping ? LEASE_POLL_MS : NOT_READY_MS);
+	if (connection->sweeping && connection->due_ms < connection->pause_ms)
+		connection->due_ms = connection->pause_ms;
+}
+
 /* One row of the page; false when there is no room for more. */
 static bool
 sweep_row(struct lease_connection *connection, struct store_lease *row, int64_t now_ms)
@@ -186,8 +199,7 @@ lease_sweep(struct lease_connection *connection, int64_t now_ms)
 	if (now_ms < connection->due_ms && !connection->sweeping)
 		return (false);
 	if (!may_sweep(connection, now_ms)) {
-		if (!connection->sweeping)
-			connection->due_ms = now_ms + NOT_READY_MS;
+		sweep_wait(connection, now_ms);
 		return (false);
 	}
 	if (!connection->sweeping)
@@ -206,7 +218,9 @@ lease_sweep(struct lease_connection *connection, int64_t now_ms)
 	for (; i < count; i++)
 		store_lease_free(rows[i]);
 	free(rows);
-	if (room && count < PAGE)
+	if (!room)
+		sweep_wait(connection, now_ms);
+	else if (count < PAGE)
 		sweep_over(connection, now_ms);
 	return (room && count == PAGE);
 }

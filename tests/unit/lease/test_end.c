@@ -222,6 +222,29 @@ batch_is_short_while_somebody_waits_for_a_mint(void **state)
 	check_at_rest(f);
 }
 
+/* More is overdue than has room in memory: the loop sleeps while nothing can be done. */
+static void
+interrupted_sweep_waits_and_does_not_spin(void **state)
+{
+	struct fix *f = *state;
+
+	for (unsigned i = 0; i < LEASE_ENDING_MAX + 50; i++)
+		(void)make(f, 60);
+	wclock_fake_advance(&f->clock, 60 * 1000000);
+	for (unsigned i = 0; i < LEASE_ENDING_MAX / 64; i++)
+		leases_tick(f->leases);
+	for (unsigned i = 0; i < 5; i++)
+		assert_true(leases_tick(f->leases) > 0);
+	fake_port_set_down(f->fake, true);
+	for (unsigned i = 0; i < 5; i++)
+		assert_true(leases_tick(f->leases) > 0);
+	settle(f);
+	fake_port_set_down(f->fake, false);
+	later(f, 2000);
+	assert_int_equal(row_count(f), 0);
+	check_at_rest(f);
+}
+
 static void
 revoked_is_gone(void **state)
 {
@@ -311,6 +334,7 @@ main(void)
 	    TEST(one_account_that_kills_workers_is_found_and_the_rest_goes),
 	    TEST(round_trips_that_take_long_do_not_keep_batches_small),
 	    TEST(batch_is_short_while_somebody_waits_for_a_mint),
+	    TEST(interrupted_sweep_waits_and_does_not_spin),
 	    TEST(revoked_is_gone),
 	    TEST(revocation_is_durable_before_it_is_answered_and_never_forgotten),
 	    TEST(revocation_that_cannot_end_access_says_why),
