@@ -68,7 +68,9 @@ lease_describe(struct leases *leases, const struct store_lease *row)
 	if (row->kind == STORE_LEASE_TOKEN)
 		data.expires_ms = row->next_at_ms == LEASE_FAR_MS ? 0 : row->next_at_ms;
 	left_ms = data.expires_ms > now_ms ? data.expires_ms - now_ms : 0;
-	overdue = row->next_at_ms <= now_ms;
+	/* next_at of a lease whose end was refused is when that is tried again. */
+	overdue = row->next_at_ms <= now_ms ||
+		  (row->state == STORE_LEASE_LIVE && data.expires_ms != 0 && left_ms == 0);
 	renewable = row->kind == STORE_LEASE_CREDENTIAL && row->state == STORE_LEASE_LIVE &&
 		    !row->revoke && !overdue;
 	object = json_pack("{s:s,s:o,s:o,s:I,s:b,s:o,s:s,s:s%,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:b}",

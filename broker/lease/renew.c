@@ -217,7 +217,9 @@ prepare(struct lease_request *request, const struct lease_renew *renew,
 		return (err->code);
 	lease->request = request;
 	*ret_port = leases->config.port_for(leases->config.arg, lease->connection);
-	if (*ret_port == NULL)
+	if (leases_now_ms(leases) >= lease->data.expires_ms)
+		r = expired(err); /* its end is in back-off: next_at is when that is tried again */
+	else if (*ret_port == NULL)
 		r = leased_err_set(err, LEASED_EUNAVAIL, "the connection is not open yet");
 	else if ((r = plugin_port_ready(*ret_port, err)) == 0)
 		r = times(lease, renew, err);

@@ -102,6 +102,26 @@ renewal_of_a_deleted_role_or_beyond_the_max_is_refused(void **state)
 	assert_int_equal(renew(f, 999, 10).code, LEASED_ENOENT);
 }
 
+static void
+expired_lease_whose_end_is_refused_cannot_be_renewed(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 10);
+	unsigned calls = fake_port_counts(f->fake).calls[PLUGIN_OP_RENEW];
+	json_t *shown;
+
+	account_of(f, &a)->stubborn = true;
+	later(f, 11000);
+	assert_true(row_is(f, a.row, STORE_LEASE_LIVE));
+	assert_true(row_of(f, a.row)->next_at_ms > leases_now_ms(f->leases));
+	shown = lease_describe(f->leases, row_of(f, a.row));
+	assert_string_equal(json_string_value(json_object_get(shown, "state")), "disarming");
+	assert_true(json_is_false(json_object_get(shown, "renewable")));
+	json_decref(shown);
+	assert_int_equal(renew(f, a.row, 60).code, LEASED_EEXPIRED);
+	assert_int_equal(fake_port_counts(f->fake).calls[PLUGIN_OP_RENEW], calls);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int
@@ -113,6 +133,7 @@ main(void)
 	    TEST(revocation_beats_a_renewal_in_flight),
 	    TEST(lease_that_ends_during_its_renewal_stays_ended),
 	    TEST(renewal_of_a_deleted_role_or_beyond_the_max_is_refused),
+	    TEST(expired_lease_whose_end_is_refused_cannot_be_renewed),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
