@@ -35,7 +35,10 @@ mark_data(struct store_lease *row, const char *cause, struct leased_err *err)
 	json_t *object;
 	int r;
 
-	if ((r = lease_data_decode(row->data, &data, err)) != 0)
+	r = lease_data_decode(row->data, &data, err);
+	if (r == LEASED_ECORRUPT)
+		return (0); /* its end starts the record anew; the cause is left out */
+	if (r != 0)
 		return (r);
 	lease_text_copy(data.revoke_cause, sizeof(data.revoke_cause), cause);
 	if ((object = lease_data_encode(&data)) == NULL)

@@ -149,6 +149,26 @@ record_that_cannot_be_read_keeps_no_account_alive(void **state)
 }
 
 static void
+record_that_cannot_be_read_can_be_revoked(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600), b = make(f, 3600);
+	struct spoil_op op = {.op.run = on_spoil, .id = a.row}, other = op;
+
+	store_submit(f->store, &op.op);
+	other.id = b.row;
+	store_submit(f->store, &other.op);
+	store_pump(f->store);
+	assert_int_equal(op.op.result, 0);
+	assert_int_equal(revoke_row(f, a.row).state, LEASE_REVOKE_GONE);
+	assert_null(account_of(f, &a));
+	lease_delivery(f->leases, b.row, false);
+	settle(f);
+	assert_null(account_of(f, &b));
+	assert_int_equal(row_count(f), 0);
+}
+
+static void
 quarantined_lease_is_disarmed_at_its_deadline_and_never_removed(void **state)
 {
 	struct fix *f = *state;
@@ -228,6 +248,7 @@ main(void)
 	    TEST(expiry_on_a_full_disk_is_repeated_after_a_restart),
 	    TEST(worker_that_starts_on_a_full_disk_may_end_and_not_mint),
 	    TEST(record_that_cannot_be_read_keeps_no_account_alive),
+	    TEST(record_that_cannot_be_read_can_be_revoked),
 	    TEST(quarantined_lease_is_disarmed_at_its_deadline_and_never_removed),
 	    TEST(quarantined_token_does_not_keep_its_family_alive),
 	};
