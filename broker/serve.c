@@ -2,6 +2,7 @@
  * leased -config FILE, and leased check: from leased.hcl to a daemon that listens where the file
  * says. What the file may say is config/'s; what a policy in it means, policy/'s. Called by main.c.
  */
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,23 +14,40 @@
 
 /* ---- reading it ---- */
 
+struct policy_reader {
+	struct config_problems *problems;
+	bool out_of_memory;
+};
+
+static void
+on_mistake(void *arg, const char *text)
+{
+	struct policy_reader *reader = arg;
+
+	if (config_problem_add(reader->problems, text, NULL) != 0)
+		reader->out_of_memory = true;
+}
+
 /* Policies are parsed where they stand, so that a mistake in one has its place in the file. */
 static int
-on_check_policy(const struct config_policy *config, struct leased_err *err)
+on_check_policy(
+    const struct config_policy *config, struct config_problems *problems, struct leased_err *err)
 {
-	char name[POLICY_NAME_SIZE];
-	struct policy *policy = NULL;
+	struct policy_reader reader = {.problems = problems};
+	struct leased_err why = LEASED_ERR_INIT;
+	char name[POLICY_NAME_SIZE], text[sizeof(why.text) + 32];
 	int r;
 
-	/* Names that no start would take are found here, too. */
-	if ((r = policy_name_normalize(config->name, name, err)) != 0) {
-		(void)leased_err_prefix(err, "%u:%u", config->line, config->column);
-		return (r);
+	if (policy_name_normalize(config->name, name, &why) != 0) {
+		(void)snprintf(
+		    text, sizeof(text), "%u:%u: %s", config->line, config->column, why.text);
+		on_mistake(&reader, text);
 	}
-	r = policy_parse_at(
-	    config->text, strlen(config->text), config->line, config->column, &policy, err);
-	policy_free(policy);
-	return (r);
+	r = policy_check_at(config->text, strlen(config->text), config->line, config->column,
+	    on_mistake, &reader, err);
+	if (reader.out_of_memory)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	return (r == LEASED_ENOMEM ? r : 0);
 }
 
 static void
@@ -55,17 +73,41 @@ main_serve_load(const char *path, struct config **ret_config, struct leased_err 
 	return (r);
 }
 
+/* A start would fail for it; on the machine where the file is written it may be no mistake. */
+static unsigned
+check_groups(const char *path, const struct config *config)
+{
+	unsigned missing = 0;
+
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+
+		if (listener->group == NULL || getgrnam(listener->group) != NULL)
+			continue;
+		(void)fprintf(stderr,
+		    "%s:%u:%u: this machine has no group \"%s\": make it with groupadd --system "
+		    "%s, or leave \"group\" out\n",
+		    path, listener->line, listener->column, listener->group, listener->group);
+		missing++;
+	}
+	return (missing);
+}
+
 int
 main_serve_check(const char *path)
 {
 	struct leased_err err = LEASED_ERR_INIT;
 	struct config *config = NULL;
+	unsigned missing;
 
 	if (main_serve_load(path, &config, &err) != 0) {
 		(void)fprintf(stderr, "leased: %s: %s\n", path, err.text);
 		return (1);
 	}
+	missing = check_groups(path, config);
 	config_free(config);
+	if (missing > 0)
+		return (1);
 	(void)printf("%s: no mistakes\n", path);
 	return (0);
 }

@@ -3,19 +3,12 @@
  * are checked as far as their shape goes and handed on: what a role or a policy means is auth/'s
  * and policy/'s. Called by config.c alone.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/path.h"
 #include "config/config_private.h"
-
-#ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77 /* Linux 6.5; newer than the headers that we build with */
-#endif
 
 #define MAX_LEASES INT64_C(1000000000)
 
@@ -36,25 +29,6 @@ static const struct config_setting role_settings[] = {
     {.name = "policies", .kind = CONFIG_STRINGS, .required = true, .offset = CONFIG_NOWHERE},
     {.name = NULL},
 };
-
-/* Does this kernel say which process a peer is, without a race? */
-static bool
-kernel_has_peer_pidfd(void)
-{
-	int pair[2], pid_fd = -1;
-	socklen_t len = sizeof(pid_fd);
-	bool has;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-		return (true); /* cannot be asked now: no reason to warn */
-	has = getsockopt(pair[0], SOL_SOCKET, SO_PEERPIDFD, &pid_fd, &len) == 0 ||
-	      errno != ENOPROTOOPT;
-	if (pid_fd >= 0)
-		(void)close(pid_fd);
-	(void)close(pair[0]);
-	(void)close(pair[1]);
-	return (has);
-}
 
 static bool
 has_items(const json_t *body, const char *key)
@@ -88,11 +62,9 @@ check_role(struct config_reader *reader, const char *name, const json_t *body)
 		config_refuse(reader, body, "bound_units",
 		    "\"bound_units\" needs \"bound_uids\" beside it: only root's word about a unit "
 		    "counts");
-	if (!kernel_has_peer_pidfd())
-		config_warn(reader, body, "bound_units",
-		    "this kernel cannot say which unit a peer belongs to (it takes Linux 6.5): the "
-		    "role \"%.64s\" never matches",
-		    name);
+	config_warn(reader, body, "bound_units",
+	    "this version does not look at the unit of a peer: the role \"%.64s\" never matches",
+	    name);
 }
 
 static int
@@ -156,6 +128,21 @@ config_read_auth(struct config_reader *reader, const json_t *root)
 	config_each_block(reader, root, "auth", on_auth);
 }
 
+/* Names of policies are compared as auth/ will: without blanks around, whatever the case. */
+static bool
+same_policy(const char *a, const char *b)
+{
+	size_t a_len, b_len;
+
+	a += strspn(a, " \t\r\n");
+	b += strspn(b, " \t\r\n");
+	for (a_len = strlen(a); a_len > 0 && strchr(" \t\r\n", a[a_len - 1]) != NULL;)
+		a_len--;
+	for (b_len = strlen(b); b_len > 0 && strchr(" \t\r\n", b[b_len - 1]) != NULL;)
+		b_len--;
+	return (a_len == b_len && strncasecmp(a, b, a_len) == 0);
+}
+
 static int
 on_policy(void *arg, const char *label, const json_t *body, struct leased_err *err)
 {
@@ -172,8 +159,7 @@ on_policy(void *arg, const char *label, const json_t *body, struct leased_err *e
 		return (0);
 	}
 	for (size_t i = 0; i < config->policy_count; i++)
-		/* Capitals make no difference between policies. */
-		if (strcasecmp(config->policies[i].name, label) == 0)
+		if (same_policy(config->policies[i].name, label))
 			config_refuse(reader, body, NULL,
 			    "the policy \"%.64s\" stands in line %u already", label,
 			    config->policies[i].line);

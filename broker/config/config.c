@@ -110,8 +110,8 @@ check_policies(struct config_reader *reader)
 	struct leased_err why = LEASED_ERR_INIT;
 
 	for (size_t i = 0; reader->problems->check_policy != NULL && i < config->policy_count; i++)
-		if (reader->problems->check_policy(&config->policies[i], &why) != 0 &&
-		    config_problem_add(reader->problems, why.text, NULL) != 0)
+		if (reader->problems->check_policy(&config->policies[i], reader->problems, &why) !=
+		    0)
 			reader->out_of_memory = true;
 }
 

@@ -78,9 +78,10 @@ struct config_problems {
 	struct config_problem *items;
 	size_t count, size;
 	/* Set by the caller, or NULL: asked about each policy while the file is read, since this
-	 * module does not know what a policy may say. A "line:column: " in front of err's text is
-	 * the file's. */
-	int (*check_policy)(const struct config_policy *policy, struct leased_err *err);
+	 * module does not know what a policy may say. It adds what it finds with
+	 * config_problem_add(). Nonzero: out of memory. */
+	int (*check_policy)(const struct config_policy *policy, struct config_problems *problems,
+	    struct leased_err *err);
 };
 
 /*

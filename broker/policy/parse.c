@@ -28,7 +28,10 @@ static const char *const later_capabilities[] = {"scan", "subscribe", "recover"}
 struct parse {
 	const struct hcl_doc *doc;
 	struct policy *policy;
-	size_t size; /* of policy->rules */
+	size_t size;               /* of policy->rules */
+	policy_mistake on_mistake; /* NULL: the first mistake ends it */
+	void *arg;
+	size_t mistakes;
 };
 
 /* "line:column: text"; key NULL: where object itself began. */
@@ -48,6 +51,17 @@ refuse(const struct parse *parse, const json_t *object, const char *key, struct 
 	(void)vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	return (leased_err_set(err, LEASED_EINVAL, "%u:%u: %s", at.line, at.column, text));
+}
+
+/* r is what a step gave: a mistake that somebody collects does not end the reading. */
+static int
+go_on(struct parse *parse, int r, const struct leased_err *err)
+{
+	if (r != LEASED_EINVAL || parse->on_mistake == NULL)
+		return (r);
+	parse->on_mistake(parse->arg, err->text);
+	parse->mistakes++;
+	return (0);
 }
 
 static bool
@@ -90,8 +104,7 @@ add_capability(const struct parse *parse, const json_t *body, const json_t *item
 }
 
 static int
-read_capabilities(
-    const struct parse *parse, const json_t *body, unsigned *set, struct leased_err *err)
+read_capabilities(struct parse *parse, const json_t *body, unsigned *set, struct leased_err *err)
 {
 	const json_t *value = json_object_get(body, "capabilities");
 	int r = 0;
@@ -101,7 +114,8 @@ read_capabilities(
 	if (!json_is_array(value))
 		return (add_capability(parse, body, value, set, err));
 	for (size_t i = 0; r == 0 && i < json_array_size(value); i++)
-		r = add_capability(parse, body, json_array_get(value, i), set, err);
+		r = go_on(
+		    parse, add_capability(parse, body, json_array_get(value, i), set, err), err);
 	return (r);
 }
 
@@ -134,19 +148,28 @@ read_legacy(const struct parse *parse, const json_t *body, unsigned *set, struct
 }
 
 static int
-check_keys(const struct parse *parse, const json_t *body, struct leased_err *err)
+check_key(const struct parse *parse, const json_t *body, const char *key, struct leased_err *err)
+{
+	if (is_in(key, later_keys, COUNT(later_keys)))
+		return (refuse(
+		    parse, body, key, err, "\"%.64s\" is not available in this version", key));
+	if (!is_in(key, rule_keys, COUNT(rule_keys)))
+		return (refuse_unknown(parse, body, key, "key", key,
+		    jdec_nearest(key, rule_keys, COUNT(rule_keys)), err));
+	return (0);
+}
+
+static int
+check_keys(struct parse *parse, const json_t *body, struct leased_err *err)
 {
 	const char *key;
 	json_t *value;
+	int r;
 
 	json_object_foreach((json_t *)(uintptr_t)body, key, value)
 	{
-		if (is_in(key, later_keys, COUNT(later_keys)))
-			return (refuse(parse, body, key, err,
-			    "\"%.64s\" is not available in this version", key));
-		if (!is_in(key, rule_keys, COUNT(rule_keys)))
-			return (refuse_unknown(parse, body, key, "key", key,
-			    jdec_nearest(key, rule_keys, COUNT(rule_keys)), err));
+		if ((r = go_on(parse, check_key(parse, body, key, err), err)) != 0)
+			return (r);
 	}
 	return (0);
 }
@@ -197,10 +220,10 @@ on_path(void *arg, const char *label, const json_t *body, struct leased_err *err
 	unsigned set = 0;
 	int r;
 
-	if ((r = check_path(parse, path, body, err)) != 0 ||
+	if ((r = go_on(parse, check_path(parse, path, body, err), err)) != 0 ||
 	    (r = check_keys(parse, body, err)) != 0 ||
-	    (r = read_capabilities(parse, body, &set, err)) != 0 ||
-	    (r = read_legacy(parse, body, &set, err)) != 0)
+	    (r = go_on(parse, read_capabilities(parse, body, &set, err), err)) != 0 ||
+	    (r = go_on(parse, read_legacy(parse, body, &set, err), err)) != 0)
 		return (r);
 	return (append_rule(parse, path, (set & POLICY_DENY) != 0 ? POLICY_DENY : set, err));
 }
@@ -213,9 +236,17 @@ parse_document(struct parse *parse, struct leased_err *err)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)(uintptr_t)root, key,
-	    value) if (!is_in(key, known, COUNT(known))) return (refuse_unknown(parse, root, key,
-	    "key", key, jdec_nearest(key, known, COUNT(known)), err));
+	int r;
+
+	json_object_foreach((json_t *)(uintptr_t)root, key, value)
+	{
+		if (is_in(key, known, COUNT(known)))
+			continue;
+		r = refuse_unknown(
+		    parse, root, key, "key", key, jdec_nearest(key, known, COUNT(known)), err);
+		if ((r = go_on(parse, r, err)) != 0)
+			return (r);
+	}
 	return (hcl_blocks(parse->doc, root, "path", on_path, parse, err));
 }
 
@@ -279,24 +310,24 @@ plain_text(const char *text, size_t len, size_t *ret_len)
 	return (plain);
 }
 
-int
-policy_parse_at(const char *text, size_t len, unsigned line, unsigned column,
+static int
+parse_text(struct parse *parse, const char *text, size_t len, struct hcl_position at,
     struct policy **ret_policy, struct leased_err *err)
 {
 	struct policy *policy = calloc(1, sizeof(*policy));
-	struct parse parse = {.policy = policy};
 	struct hcl_doc *doc = NULL;
 	size_t plain_len = 0;
 	int r;
 
+	parse->policy = policy;
 	if (policy == NULL || (policy->text = plain_text(text, len, &plain_len)) == NULL) {
 		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 		goto out;
 	}
-	if ((r = hcl_parse_at(policy->text, plain_len, line, column, &doc, err)) != 0)
+	if ((r = hcl_parse_at(policy->text, plain_len, at.line, at.column, &doc, err)) != 0)
 		goto out;
-	parse.doc = doc;
-	if ((r = parse_document(&parse, err)) != 0)
+	parse->doc = doc;
+	if ((r = parse_document(parse, err)) != 0)
 		goto out;
 	*ret_policy = policy;
 	policy = NULL;
@@ -304,6 +335,40 @@ out:
 	hcl_free(doc);
 	policy_free(policy);
 	return (r);
+}
+
+int
+policy_parse_at(const char *text, size_t len, unsigned line, unsigned column,
+    struct policy **ret_policy, struct leased_err *err)
+{
+	struct parse parse = {.policy = NULL};
+
+	return (parse_text(&parse, text, len, (struct hcl_position){.line = line, .column = column},
+	    ret_policy, err));
+}
+
+int
+policy_check_at(const char *text, size_t len, unsigned line, unsigned column,
+    policy_mistake on_mistake, void *arg, struct leased_err *err)
+{
+	struct parse parse = {.on_mistake = on_mistake, .arg = arg};
+	struct leased_err why = LEASED_ERR_INIT;
+	struct policy *policy = NULL;
+	int r;
+
+	r = parse_text(&parse, text, len, (struct hcl_position){.line = line, .column = column},
+	    &policy, &why);
+	policy_free(policy);
+	if (r != 0 && r != LEASED_ENOMEM) {
+		/* Of the grammar or the shape: nothing behind it is known for certain. */
+		on_mistake(arg, why.text);
+		parse.mistakes++;
+	}
+	if (r == LEASED_ENOMEM)
+		return (leased_err_set(err, r, "%s", why.text));
+	return (parse.mistakes == 0 ? 0
+				    : leased_err_set(err, LEASED_EINVAL, "%zu mistake%s",
+					  parse.mistakes, parse.mistakes == 1 ? "" : "s"));
 }
 
 int

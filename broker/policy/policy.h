@@ -42,6 +42,14 @@ int policy_parse_at(const char *text, size_t len, unsigned line, unsigned column
     struct policy **ret_policy, struct leased_err *err) LEASED_MUST_CHECK;
 void policy_free(struct policy *policy); /* NULL is fine */
 
+/*
+ * policy_parse_at() for who writes one: each mistake that can be told apart is handed over, in
+ * order, as "line:column: text". LEASED_EINVAL: there was one; LEASED_ENOMEM with err.
+ */
+typedef void (*policy_mistake)(void *arg, const char *text);
+int policy_check_at(const char *text, size_t len, unsigned line, unsigned column,
+    policy_mistake on_mistake, void *arg, struct leased_err *err) LEASED_MUST_CHECK;
+
 /* The text as it came, base64 taken off; NUL-terminated, borrowed. This is what is stored and read
  * back. */
 const char *policy_text(const struct policy *policy);

@@ -86,6 +86,27 @@ def test_check_names_every_mistake_with_its_place_and_the_nearest(directory):
     assert f'{path}:12:' in result.stderr and 'did you mean "read"' in result.stderr
 
 
+def test_check_tells_all_mistakes_of_a_policy(directory):
+    rules = """  path "a" { capabilities = ["raed", "updaet"]  polcy = "x" }
+  path "b+*" { capabilities = ["list", "scan"]  allowed_parameters = {} }
+  pth "c" {}
+"""
+    result = check(directory, CONFIG + 'policy "many" {\n' + rules + "}\n")
+    assert result.returncode == 1 and "7 mistakes" in result.stderr, result.stderr
+    for word in ("raed", "updaet", "polcy", "b+*", "scan", "allowed_parameters", "pth"):
+        assert result.stderr.count(word) == 1, (word, result.stderr)
+
+
+def test_check_names_a_group_that_does_not_exist(directory):
+    result = check(directory, CONFIG.replace('mode = "0660"', 'group = "no-such-group"'))
+    assert result.returncode == 1 and "leased.hcl:3:" in result.stderr and "no-such-group" in result.stderr
+
+
+def test_check_says_that_bound_units_never_match(directory):
+    result = check(directory, CONFIG.replace("max_leases = 20", 'bound_units = ["shop.service"]'))
+    assert result.returncode == 0 and "warning" in result.stderr and "never matches" in result.stderr
+
+
 def test_a_block_of_a_later_version_is_refused(directory):
     result = check(directory, CONFIG + 'audit "file" { path = "/tmp/x" }\n')
     assert result.returncode == 1 and "not available in this version" in result.stderr
@@ -226,7 +247,7 @@ def test_no_worker_or_spawner_outlives_the_daemon():
         poll(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in children), what="the end of the spawner")
 
 
-@pytest.mark.parametrize("name,words", [("root", "root"), ("Shop", "stands in line"), ("sh\u00f6p", "policy")])
+@pytest.mark.parametrize("name,words", [("root", "root"), ("Shop", "stands in line"), (" shop ", "stands in line"), ("sh\u00f6p", "policy")])
 def test_check_refuses_the_names_of_policies_that_no_start_takes(directory, name, words):
     text = CONFIG + f'policy "{name}" {{\n  path "a" {{ capabilities = ["read"] }}\n}}\n'
     result = check(directory, text)
