@@ -104,8 +104,11 @@ on_renew(void *arg, const struct plugin_outcome *outcome)
 		lease_fence(lease, outcome);
 	if (lease->revoked || leases_now_ms(lease->task.leases) >= lease->data.expires_ms)
 		r = expired(&why);
-	if (r == LEASED_ENOENT)
+	if (r == LEASED_ENOENT) {
+		/* The lease is there: what is asked for cannot be had, which is no 404. */
 		(void)leased_err_prefix(&why, "the account is not on the backend any more");
+		r = LEASED_EINVAL;
+	}
 	why.code = r;
 	if (r != 0) {
 		lease->hit = r == LEASED_EEXPIRED;

@@ -122,6 +122,19 @@ expired_lease_whose_end_is_refused_cannot_be_renewed(void **state)
 	assert_int_equal(fake_port_counts(f->fake).calls[PLUGIN_OP_RENEW], calls);
 }
 
+static void
+renewal_of_an_account_that_was_dropped_by_hand_is_a_mistake_of_the_request(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 60), r;
+
+	fake_port_fault(f->fake, PLUGIN_OP_RENEW, FAKE_FAULT_BEFORE, LEASED_ENOENT, "no role");
+	r = renew(f, a.row, 60);
+	assert_int_equal(r.code, LEASED_EINVAL);
+	assert_non_null(strstr(r.err.text, "not on the backend any more: no role"));
+	assert_true(row_is(f, a.row, STORE_LEASE_LIVE));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int
@@ -132,6 +145,7 @@ main(void)
 	    TEST(renewal_that_the_backend_refuses_keeps_the_old_end),
 	    TEST(revocation_beats_a_renewal_in_flight),
 	    TEST(lease_that_ends_during_its_renewal_stays_ended),
+	    TEST(renewal_of_an_account_that_was_dropped_by_hand_is_a_mistake_of_the_request),
 	    TEST(renewal_of_a_deleted_role_or_beyond_the_max_is_refused),
 	    TEST(expired_lease_whose_end_is_refused_cannot_be_renewed),
 	};
