@@ -40,15 +40,36 @@ delivery_text(const struct store_lease *row, const struct lease_data *data)
 	return (row->state == STORE_LEASE_INTENT ? "none" : "unknown");
 }
 
+/*
+ * Why it is not at its end yet. A connection in back-off is skipped whole, without a write per
+ * lease, so that its reason stands in no row: the port is asked.
+ */
 static int
-put_error(json_t *object, const struct lease_data *data, const struct store_lease *row)
+put_error(json_t *object, struct leases *leases, const struct lease_data *data,
+    const struct store_lease *row, bool ends)
 {
-	if (data->error_code == 0)
-		return (json_object_set_new(object, "revoke_error", json_null()));
-	return (json_object_update_new(
-	    object, json_pack("{s:s,s:s,s:I,s:b}", "revoke_error", data->error, "revoke_error_code",
+	struct plugin_port *port;
+	struct leased_err why = LEASED_ERR_INIT;
+
+	if (data->error_code != 0)
+		return (json_object_update_new(object,
+		    json_pack("{s:s,s:s,s:I,s:b}", "revoke_error", data->error, "revoke_error_code",
 			leased_code_name((int)data->error_code), "revoke_attempts",
 			(json_int_t)data->fails, "needs_a_person", (int)row->stuck)));
+	if (ends && row->kind != STORE_LEASE_TOKEN) {
+		port = leases->config.port_for(leases->config.arg, row->connection);
+		if (port == NULL)
+			(void)leased_err_set(&why, LEASED_EUNAVAIL,
+			    "the connection is not open yet; its backend may be down");
+		else if (plugin_port_ready(port, &why) == 0)
+			why.code = 0;
+	}
+	if (why.code == 0)
+		return (json_object_set_new(object, "revoke_error", json_null()));
+	return (json_object_update_new(
+	    object, json_pack("{s:s,s:s,s:I,s:b}", "revoke_error", why.text, "revoke_error_code",
+			leased_code_name(why.code), "revoke_attempts", (json_int_t)data->fails,
+			"needs_a_person", (int)row->stuck)));
 }
 
 json_t *
@@ -58,7 +79,7 @@ lease_describe(struct leases *leases, const struct store_lease *row)
 	struct lease_data data;
 	char id[LEASE_ID_MAX] = "";
 	const char *mount = leases->config.mount_path(leases->config.arg, row->mount);
-	bool overdue, renewable;
+	bool overdue, renewable, ends;
 	json_t *object;
 
 	if (row->kind == STORE_LEASE_TOKEN || lease_data_decode(row->data, &data, NULL) != 0)
@@ -82,7 +103,8 @@ lease_describe(struct leases *leases, const struct store_lease *row)
 	    mount != NULL ? mount : "", "account", row->account, "role", data.role, "owner",
 	    row->owner, "entity", data.entity, "delivery", delivery_text(row, &data), "connection",
 	    (json_int_t)row->connection, "canary", (int)(row->kind == STORE_LEASE_CANARY));
-	if (object != NULL && put_error(object, &data, row) == 0 &&
+	ends = overdue || row->revoke || row->state == STORE_LEASE_DISARMED;
+	if (object != NULL && put_error(object, leases, &data, row, ends) == 0 &&
 	    json_object_set_new(object, "cause",
 		json_string(data.revoke_cause[0] != '\0' ? data.revoke_cause : data.cause)) == 0)
 		return (object);

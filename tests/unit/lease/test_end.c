@@ -89,6 +89,30 @@ account_that_owns_something_stays_disarmed_with_the_reason(void **state)
 }
 
 static void
+what_waits_for_a_backend_that_is_down_says_so(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 10), live = make(f, 3600);
+	json_t *shown;
+
+	fake_port_set_down(f->fake, true);
+	later(f, 11000);
+	shown = lease_describe(f->leases, row_of(f, a.row));
+	assert_string_equal(json_string_value(json_object_get(shown, "state")), "disarming");
+	assert_non_null(json_string_value(json_object_get(shown, "revoke_error")));
+	assert_string_equal(
+	    json_string_value(json_object_get(shown, "revoke_error_code")), "unavailable");
+	json_decref(shown);
+	shown = lease_describe(f->leases, row_of(f, live.row));
+	assert_true(json_is_null(json_object_get(shown, "revoke_error")));
+	json_decref(shown);
+	fake_port_set_down(f->fake, false);
+	later(f, 76000);
+	assert_null(row_of(f, a.row));
+	check_at_rest(f);
+}
+
+static void
 moved_server_keeps_everything_and_needs_a_person(void **state)
 {
 	struct fix *f = *state;
@@ -328,6 +352,7 @@ main(void)
 	    TEST(disarmed_is_durable_before_remove_is_asked),
 	    TEST(refused_disarm_is_tried_again_by_itself),
 	    TEST(account_that_owns_something_stays_disarmed_with_the_reason),
+	    TEST(what_waits_for_a_backend_that_is_down_says_so),
 	    TEST(moved_server_keeps_everything_and_needs_a_person),
 	    TEST(outage_writes_nothing_and_drains_at_once_after_it),
 	    TEST(what_is_overdue_is_counted_and_what_only_ends_soon_is_not),
