@@ -89,6 +89,11 @@ engine_role_check(struct engine_role_write *write, struct leased_err *err)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "neither creation_statements nor grant_roles: an account of this role could do "
 		    "nothing; name the group roles that it shall be a member of in grant_roles"));
+	if (body->creation_statements.count > 0 && body->grant_roles.count > 0)
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "grant_roles belongs to the statements that leased makes by itself; beside "
+		    "creation_statements nothing would be granted: write GRANT .. TO "
+		    "\"{{name}}\" among them, and leave grant_roles out"));
 	if (body->username_template != NULL && body->username_template[0] != '\0' &&
 	    (r = lease_template_check(body->username_template,
 		 name_max > 0 ? (unsigned)name_max : NAME_MAX_UNKNOWN, err)) != 0)

@@ -268,6 +268,7 @@ def test_no_secret_reaches_a_log_or_the_command_line(job, server):
     ({"creation_statements": ["CREATE ROLE \"{{nmae}}\""], "grant_roles": []}, "name"),
     ({"creation_statements": ["CREATE ROLE \"x{{name}}\" LOGIN"], "grant_roles": []}, "{{name}}"),
     ({"creation_statements": [], "grant_roles": []}, "grant_roles"),
+    ({"creation_statements": [CREATE], "grant_roles": ["app"]}, "GRANT"),
     ({"db_name": ""}, "db_name"),
     ({"owned_objects": "burn"}, "keep"),
 ])
