@@ -73,6 +73,18 @@ rows_in_state(const json_t *leases, const char *state)
 	return (rows);
 }
 
+/* A mistyped state would read as "nothing is stuck". */
+static bool
+is_state(const char *state)
+{
+	static const char *const states[] = {"intent", "live", "disarming", "disarmed", "stuck"};
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		if (strcmp(state, states[i]) == 0)
+			return (true);
+	return (false);
+}
+
 int
 cli_run_list(const struct cli_options *options, int argc, char **argv)
 {
@@ -86,6 +98,8 @@ cli_run_list(const struct cli_options *options, int argc, char **argv)
 
 	if (option_take(&argc, argv, "--state", &state) != 0 || argc > 2)
 		return (cli_usage("list", "list takes at most one PREFIX and --state STATE"));
+	if (state != NULL && !is_state(state))
+		return (cli_usage("list", "--state is intent, live, disarming, disarmed or stuck"));
 	if (argc == 2)
 		return (list_ids(options, argv[1]));
 	stuck = state != NULL && strcmp(state, "stuck") == 0;

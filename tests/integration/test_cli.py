@@ -78,7 +78,7 @@ def test_the_help_names_every_command(leased):
     ["revoke", "a", "--prefix", "b"], ["status", "x"], ["whoami", "x"], ["read"], ["write"], ["delete"], ["list-path"],
     ["list", "a", "b"], ["get", "app", "--format", "yaml"], ["get", "app", "-f"], ["write", "a/b", "novalue"],
     ["write", "a/b", "=x"], ["write", "a/b", "k:={"], ["get", ""], ["get", "--frobnicate", "app"], ["read", "--x=1"],
-    ["list", "--frobnicate"], ["revoke", "--frobnicate"],
+    ["list", "--frobnicate"], ["list", "--state", "bogus"], ["revoke", "--frobnicate"],
 ])
 def test_a_wrong_command_line_is_2_and_asks_nothing(leased, arguments):
     done = run(leased, *arguments)
