@@ -259,8 +259,8 @@ ready(struct leases *leases, int64_t connection, struct leased_err *err)
 	store_health_get(leases->config.store, &health);
 	if (health.code == LEASED_ENOSPC || (known != NULL && !lease_sessions_recorded(known)))
 		return (leased_err_set(err, LEASED_ENOSPC,
-		    "the disk of the store is full: no lease can be written down; free some "
-		    "space"));
+		    "the disk of the store is full: no lease can be written down until 128 MiB are "
+		    "free"));
 	return (plugin_port_ready(port, err));
 }
 
