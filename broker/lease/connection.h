@@ -23,9 +23,10 @@ struct lease_connection {
 	int64_t due_ms; /* when the sweep looks at the store again */
 	bool sweeping;  /* in the middle of the due rows: from_ms and after are the last seen */
 	int64_t from_ms, after;
+	unsigned passed_over; /* by this sweep: disarmed, and no room for their removal yet */
 	bool left_over_ended, left_over_seen;  /* INTENTs of earlier runs: all, in this sweep */
 	struct lease_list disarming, removing; /* queues */
-	unsigned ending;                       /* leases of it that are ENDING or LOOKING */
+	unsigned ending, removals;             /* leases of it to be disarmed; to be removed */
 	unsigned calls, mints;                 /* under way */
 	bool removed_last;
 	int64_t account_us; /* what ending one account takes, smoothed */
@@ -43,6 +44,8 @@ struct lease_connection *lease_connection_get(struct leases *leases, int64_t id)
 struct plugin_port *lease_connection_port(struct lease_connection *connection);
 void lease_connection_due(struct lease_connection *connection, int64_t at_ms);
 void lease_connections_due(struct leases *leases);
+/* In *counter from now on and in no other; NULL: in none. */
+void lease_count_in(struct lease *lease, unsigned *counter);
 void lease_connection_free(struct lease_connection *connection);
 /* 1 s, 2 s, .. 60 s by the count of failures, with jitter. */
 int64_t lease_back_off_ms(struct leases *leases, int64_t fails);

@@ -39,15 +39,23 @@ lease_end_queue(struct lease *lease)
 		lease_release(lease); /* out of memory: the timer comes back to it */
 		return;
 	}
-	if (!lease->counted) {
-		lease->counted = true;
-		connection->ending++;
+	lease->out = true;
+	if (lease->state == LEASE_DISARMED && !lease->urgent &&
+	    connection->removals >= LEASE_REMOVALS_MAX) {
+		lease_release(lease); /* access to it has ended; the sweep comes back to it */
+		return;
 	}
 	if (lease->state == LEASE_INTENT || lease->state == LEASE_LIVE)
 		lease_enter(lease, LEASE_DISARMING);
 	else if (lease->state == LEASE_DISARMED)
 		lease_enter(lease, LEASE_REMOVING);
-	queue = lease->state == LEASE_REMOVING ? &connection->removing : &connection->disarming;
+	if (lease->state == LEASE_REMOVING) {
+		queue = &connection->removing;
+		lease_count_in(lease, &connection->removals);
+	} else {
+		queue = &connection->disarming;
+		lease_count_in(lease, &connection->ending);
+	}
 	if (lease->urgent)
 		TAILQ_INSERT_HEAD(queue, lease, queue);
 	else

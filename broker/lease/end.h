@@ -8,7 +8,10 @@
 #include "lease/connection.h"
 
 #define LEASE_BATCH_MAX 64
-#define LEASE_ENDING_MAX 256 /* leases of one connection in memory on their way out */
+/* Leases of one connection in memory on their way out. What waits for its removal, or for the disk,
+ * holds up no disarm. */
+#define LEASE_ENDING_MAX 256
+#define LEASE_REMOVALS_MAX 1024
 
 /* True when there is more to do at once. */
 bool lease_sweep(struct lease_connection *connection, int64_t now_ms);

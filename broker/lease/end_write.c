@@ -91,6 +91,7 @@ park(struct lease *lease, const struct leased_err *err)
 	}
 	lease->retry_ms = leases_now_ms(leases) + PARK_MS;
 	lease->parked = true;
+	lease_count_in(lease, NULL); /* these have their own bound */
 	TAILQ_INSERT_TAIL(&leases->parked, lease, queue);
 }
 
@@ -164,6 +165,8 @@ disarmed_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 static void
 on_disarmed(struct lease *lease, int result, const struct leased_err *err)
 {
+	struct leases *leases = lease->task.leases;
+
 	FAILPOINT(lease_expire_after_disarmed);
 	if (result != 0) {
 		log_warn("a lease was disarmed, and it could not be written down; it goes on",
@@ -171,10 +174,10 @@ on_disarmed(struct lease *lease, int result, const struct leased_err *err)
 		lease->unrecorded = true;
 	}
 	lease_enter(lease, LEASE_DISARMED);
-	lease_wait_disarmed(lease->task.leases, lease->id, result == 0);
+	lease_wait_disarmed(leases, lease->id, result == 0);
 	lease->single = false;
 	lease_end_queue(lease);
-	lease_wake(lease->task.leases);
+	lease_wake(leases);
 }
 
 void

@@ -17,6 +17,7 @@
 #define PAGE 64
 #define NOT_READY_MS 1000 /* the port says when it has recovered */
 #define UNKNOWN_INTENT_MS 30000
+#define PASSED_MAX_MS 2000 /* what a sweep reads again and again must not fill the loop's time */
 
 /*
  * An INTENT of this run whose mint we do not know the outcome of is not in the table of operations
@@ -109,7 +110,7 @@ sweep_over(struct lease_connection *connection, int64_t now_ms)
 {
 	struct store_db *db = store_db(connection->leases->config.store);
 	struct leased_err err = LEASED_ERR_INIT;
-	int64_t at_ms = LEASE_FAR_MS;
+	int64_t at_ms = LEASE_FAR_MS, wait_ms;
 	int r;
 
 	connection->sweeping = false;
@@ -119,7 +120,8 @@ sweep_over(struct lease_connection *connection, int64_t now_ms)
 		at_ms = LEASE_FAR_MS;
 	else if (r != 0)
 		at_ms = now_ms + 1000;
-	connection->due_ms = at_ms > now_ms ? at_ms : now_ms + LEASE_POLL_MS;
+	wait_ms = connection->passed_over < PASSED_MAX_MS ? connection->passed_over : PASSED_MAX_MS;
+	connection->due_ms = at_ms > now_ms ? at_ms : now_ms + LEASE_POLL_MS + wait_ms;
 	if (!connection->left_over_seen)
 		connection->left_over_ended = true;
 	else if (connection->due_ms > now_ms + LEASE_POLL_MS)
@@ -173,6 +175,10 @@ sweep_row(struct lease_connection *connection, struct store_lease *row, int64_t 
 		connection->left_over_seen = left_over = true;
 	if (!due && !left_over) {
 		store_lease_free(row);
+	} else if (row->state == STORE_LEASE_DISARMED &&
+		   connection->removals >= LEASE_REMOVALS_MAX) {
+		connection->passed_over++;
+		store_lease_free(row);
 	} else if (row->kind == STORE_LEASE_TOKEN) {
 		lease_token_due(connection->leases, row);
 		store_lease_free(row);
@@ -202,8 +208,10 @@ lease_sweep(struct lease_connection *connection, int64_t now_ms)
 		sweep_wait(connection, now_ms);
 		return (false);
 	}
-	if (!connection->sweeping)
+	if (!connection->sweeping) {
 		connection->left_over_seen = false;
+		connection->passed_over = 0;
+	}
 	if (store_lease_page(
 		store_db(connection->leases->config.store), &query, &rows, &count, &err) != 0) {
 		log_warn("what is due cannot be read; it is tried again", LOG_ERR(&err));

@@ -194,6 +194,16 @@ lease_unbusy(struct lease *lease)
 }
 
 void
+lease_count_in(struct lease *lease, unsigned *counter)
+{
+	if (lease->counted != NULL)
+		(*lease->counted)--;
+	lease->counted = counter;
+	if (counter != NULL)
+		(*counter)++;
+}
+
+void
 lease_release(struct lease *lease)
 {
 	struct leases *leases = lease->task.leases;
@@ -203,9 +213,9 @@ lease_release(struct lease *lease)
 	if (lease->parked)
 		TAILQ_REMOVE(&leases->parked, lease, queue);
 	TAILQ_REMOVE(&leases->all, lease, all);
-	if (lease->counted) {
+	lease_count_in(lease, NULL);
+	if (lease->out) {
 		connection = lease_connection_get(leases, lease->connection);
-		connection->ending--;
 		/* What left memory before its end is still due in the index. */
 		if (lease->state != LEASE_GONE)
 			lease_connection_due(connection, leases_now_ms(leases) + LEASE_POLL_MS);

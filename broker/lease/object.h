@@ -69,15 +69,15 @@ struct lease {
 	struct lease_data data;
 	json_t *role; /* a reference: what travels as account.role */
 	struct plugin_call *call;
-	bool writing; /* the task is under way */
-	bool revoked; /* marked while this operation was under way */
-	bool single;  /* ended alone: a batch with it failed */
-	bool urgent;  /* ahead of the others */
-	unsigned tries;
-	bool counted, parked;    /* in its connection's `ending`; in leases->parked */
-	bool unrecorded;         /* its DISARMED could not be written */
-	int64_t retry_ms;        /* parked: the write of GONE is tried again */
-	int64_t now_ms, wall_ms; /* of the transaction */
+	bool writing;             /* the task is under way */
+	bool revoked;             /* marked while this operation was under way */
+	bool single;              /* ended alone: a batch with it failed */
+	bool urgent;              /* ahead of the others */
+	unsigned tries, *counted; /* counted: in its connection's `ending` or `removals`, or NULL */
+	bool out, parked;         /* on its way out; in leases->parked */
+	bool unrecorded;          /* its DISARMED could not be written */
+	int64_t retry_ms;         /* parked: the write of GONE is tried again */
+	int64_t now_ms, wall_ms;  /* of the transaction */
 	lease_run run;
 	lease_written written;
 	bool hit, cut;                /* the transaction's own: it found a mark; a call was cut */

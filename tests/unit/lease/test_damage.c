@@ -68,6 +68,24 @@ expiry_on_a_full_disk_ends_access_once(void **state)
 }
 
 static void
+expiry_on_a_full_disk_ends_access_to_more_than_memory_has_slots_for(void **state)
+{
+	struct fix *f = *state;
+
+	for (unsigned i = 0; i < LEASE_ENDING_MAX + 50; i++)
+		(void)make(f, 10);
+	disk_full(f, true);
+	wclock_fake_advance(&f->clock, 10 * 1000000);
+	settle(f);
+	later(f, 2000);
+	assert_int_equal(fake_port_account_count(f->fake), 0);
+	disk_full(f, false);
+	later(f, 5000);
+	assert_int_equal(row_count(f), 0);
+	check_at_rest(f);
+}
+
+static void
 expiry_on_a_full_disk_is_repeated_after_a_restart(void **state)
 {
 	struct fix *f = *state;
@@ -245,6 +263,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(revocation_on_a_full_disk_ends_access_and_says_so),
 	    TEST(expiry_on_a_full_disk_ends_access_once),
+	    TEST(expiry_on_a_full_disk_ends_access_to_more_than_memory_has_slots_for),
 	    TEST(expiry_on_a_full_disk_is_repeated_after_a_restart),
 	    TEST(worker_that_starts_on_a_full_disk_may_end_and_not_mint),
 	    TEST(record_that_cannot_be_read_keeps_no_account_alive),

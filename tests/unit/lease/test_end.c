@@ -270,6 +270,47 @@ interrupted_sweep_waits_and_does_not_spin(void **state)
 }
 
 static void
+removals_that_wait_hold_up_no_disarm(void **state)
+{
+	struct fix *f = *state;
+
+	for (unsigned i = 0; i < LEASE_ENDING_MAX + 50; i++)
+		(void)make(f, 60);
+	wclock_fake_advance(&f->clock, 60 * 1000000);
+	for (unsigned i = 0; i < LEASE_ENDING_MAX / 64; i++)
+		leases_tick(f->leases);
+	fake_port_pump(f->fake);
+	store_pump(f->store); /* these are disarmed, and none is removed */
+	leases_tick(f->leases);
+	assert_true(fake_port_pending(f->fake, PLUGIN_OP_REMOVE) > 0);
+	assert_int_equal(fake_port_pending(f->fake, PLUGIN_OP_DISARM), 1);
+	assert_int_equal(accounts_asked(f, PLUGIN_OP_DISARM), 50);
+	settle(f);
+	assert_int_equal(row_count(f), 0);
+	check_at_rest(f);
+}
+
+static void
+removal_waits_in_the_store_while_memory_has_no_room_for_it(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 10), b = make(f, 20);
+	struct lease_connection *connection = lease_connection_get(f->leases, f->connection);
+
+	connection->removals += LEASE_REMOVALS_MAX;
+	later(f, 25000);
+	assert_true(row_is(f, a.row, STORE_LEASE_DISARMED));
+	assert_true(row_is(f, b.row, STORE_LEASE_DISARMED));
+	assert_null(lease_busy(f->leases, a.row));
+	connection->removals -= LEASE_REMOVALS_MAX;
+	later(f, 1000);
+	assert_int_equal(row_count(f), 0);
+	assert_int_equal(connection->removals, 0);
+	assert_int_equal(connection->ending, 0);
+	check_at_rest(f);
+}
+
+static void
 revoked_is_gone(void **state)
 {
 	struct fix *f = *state;
@@ -360,6 +401,8 @@ main(void)
 	    TEST(round_trips_that_take_long_do_not_keep_batches_small),
 	    TEST(batch_is_short_while_somebody_waits_for_a_mint),
 	    TEST(interrupted_sweep_waits_and_does_not_spin),
+	    TEST(removals_that_wait_hold_up_no_disarm),
+	    TEST(removal_waits_in_the_store_while_memory_has_no_room_for_it),
 	    TEST(revoked_is_gone),
 	    TEST(revocation_is_durable_before_it_is_answered_and_never_forgotten),
 	    TEST(revocation_that_cannot_end_access_says_why),
