@@ -200,6 +200,34 @@ page_by_place(struct store_db *db, const struct store_lease_query *query, struct
 	return (r);
 }
 
+/*
+ * Those of the very moment where the last page ended, then the later ones. As one question, SQLite
+ * would seek the moment only and step over all of its rows that were seen: a bulk gives thousands
+ * of leases the same next_at, and pages would cost their number squared.
+ */
+static int
+page_by_due(struct store_db *db, const struct store_lease_query *query, struct page *page,
+    struct leased_err *err)
+{
+	bool first = query->from_ms == 0 && query->after == 0;
+	int r = 0;
+
+	if (!first && query->from_ms <= query->until_ms)
+		r = page_fill(db,
+		    LEASE_SELECT "WHERE connection = ?1 AND next_at = ?2 AND id > ?3 ORDER BY id",
+		    SQL_ARGS(store_sql_int(query->number), store_sql_int(query->from_ms),
+			store_sql_int(query->after)),
+		    page, err);
+	if (r != 0)
+		return (r);
+	return (page_fill(db,
+	    LEASE_SELECT "WHERE connection = ?1 AND next_at > ?2 AND next_at <= ?3"
+			 " ORDER BY next_at, id",
+	    SQL_ARGS(store_sql_int(query->number),
+		store_sql_int(first ? INT64_MIN : query->from_ms), store_sql_int(query->until_ms)),
+	    page, err));
+}
+
 static int
 page_query(struct store_db *db, const struct store_lease_query *query, struct page *page,
     struct leased_err *err)
@@ -208,14 +236,7 @@ page_query(struct store_db *db, const struct store_lease_query *query, struct pa
 
 	switch (query->by) {
 	case STORE_BY_DUE:
-		return (page_fill(db,
-		    LEASE_SELECT "WHERE connection = ?1 AND next_at <= ?2"
-				 " AND (next_at, id) > (?3, ?4) ORDER BY next_at, id",
-		    SQL_ARGS(store_sql_int(query->number), store_sql_int(query->until_ms),
-			store_sql_int(
-			    query->from_ms == 0 && query->after == 0 ? INT64_MIN : query->from_ms),
-			store_sql_int(query->after)),
-		    page, err));
+		return (page_by_due(db, query, page, err));
 	case STORE_BY_OWNER:
 		return (page_fill(db,
 		    LEASE_SELECT "WHERE owner = ?1 AND owner <> '' AND id > ?2 AND id <= ?3"
