@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -193,18 +195,66 @@ stop_for(int ms)
 	(void)kill(self, SIGSTOP);
 }
 
-/* Leaves DIR/NAME.WHAT behind; false when it was there already. */
-static bool
+/* Leaves DIR/NAME.WHAT behind. */
+static void
 mark(enum failpoint_id id, const char *what)
 {
 	char path[512];
 	int fd;
 
 	(void)snprintf(path, sizeof(path), "%s/%s.%s", mark_dir, names[id], what);
-	if ((fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
-		return (false);
+	if ((fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)) < 0)
+		return;
 	(void)dprintf(fd, "%d\n", (int)getpid());
 	(void)close(fd);
+}
+
+/* Reads DIR/NAME.armed, which no other process looks at meanwhile; true: it is our turn to act. */
+static bool
+take_turn(int fd, const char *path, char *text, size_t size)
+{
+	struct stat status;
+	unsigned long long pass;
+	char *at;
+	ssize_t len;
+
+	if (flock(fd, LOCK_EX) != 0 || fstat(fd, &status) != 0 || status.st_nlink == 0 ||
+	    (len = pread(fd, text, size - 1, 0)) <= 0)
+		return (false);
+	text[len] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	if ((at = strchr(text, '@')) != NULL)
+		*at++ = '\0';
+	pass = at != NULL ? number_of(at, 1000000000) : 1;
+	if (pass > 1) {
+		len = snprintf(at, size - (size_t)(at - text), "%llu", pass - 1);
+		at[-1] = '@';
+		(void)!ftruncate(fd, 0);
+		(void)!pwrite(fd, text, strlen(text), 0);
+		return (false);
+	}
+	return (unlink(path) == 0);
+}
+
+static bool
+armed_by_file(enum failpoint_id id, struct arm *ret_arm)
+{
+	char path[512], text[64], *argument;
+	bool ours;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s.armed", mark_dir, names[id]);
+	if ((fd = open(path, O_RDWR | O_CLOEXEC)) < 0)
+		return (false);
+	ours = take_turn(fd, path, text, sizeof(text));
+	(void)close(fd);
+	if (!ours)
+		return (false);
+	if ((argument = strchr(text, ':')) != NULL)
+		*argument++ = '\0';
+	ret_arm->id = id;
+	arm_set_action(ret_arm, text, argument);
+	mark(id, "acted");
 	return (true);
 }
 
@@ -234,17 +284,20 @@ arm_act(const struct arm *arm, struct leased_err *err)
 int
 failpoint_hit(enum failpoint_id id, struct leased_err *err)
 {
+	struct arm by_file;
 	unsigned long long pass;
 	unsigned i;
 
 	if (arm_count == 0 && mark_dir == NULL)
 		return (0);
 	pass = atomic_fetch_add(&passes[id], 1) + 1;
-	if (mark_dir != NULL && pass == 1)
-		(void)mark(id, "passed");
+	if (mark_dir != NULL) {
+		mark(id, "passed");
+		if (armed_by_file(id, &by_file))
+			return (arm_act(&by_file, err));
+	}
 	for (i = 0; i < arm_count; i++) {
-		if (arms[i].id == id && arms[i].pass == pass &&
-		    (mark_dir == NULL || mark(id, "acted")))
+		if (arms[i].id == id && arms[i].pass == pass)
 			return (arm_act(&arms[i], err));
 	}
 	return (0);

@@ -6,11 +6,16 @@
  * "name=action[:argument][@n][,..]" acts on the n-th pass (1 when absent), once. Actions: kill
  * (SIGKILL to itself), stop:MS (SIGSTOP to itself; a helper process continues it after MS
  * milliseconds), sleep:MS, error:CODE (FAILPOINT_ERROR only; a name of leased_code_name),
- * exit:STATUS. With LEASED_FAILPOINT_DIR every process leaves DIR/NAME.passed at its first pass of
- * a point and DIR/NAME.acted where it acts, with its pid; a point that somebody acted at acts no
- * more, so that of many workers one dies and not one after the other. Every point is listed by
- * `leased --failpoints` in test builds: names stand in failpoint_names.def beside this file, one
- * FAILPOINT_NAME(module_operation_place) a line; an unlisted name does not compile.
+ * exit:STATUS.
+ *
+ * With LEASED_FAILPOINT_DIR points are also armed while processes run: the file DIR/NAME.armed
+ * holds "action[:argument][@n]", and of all processes the one that makes the n-th pass from then on
+ * takes the file away and acts, so that a worker that replaces a killed one lives. A pass leaves
+ * DIR/NAME.passed behind, an act DIR/NAME.acted, each with the pid.
+ *
+ * Every point is listed by `leased --failpoints` in test builds: names stand in failpoint_names.def
+ * beside this file, one FAILPOINT_NAME(module_operation_place) a line; an unlisted name does not
+ * compile.
  */
 #ifndef BASE_FAILPOINT_H
 #define BASE_FAILPOINT_H

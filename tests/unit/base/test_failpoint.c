@@ -76,19 +76,37 @@ is_marked(const char *dir, const char *name)
 	return (unlink(path) == 0);
 }
 
+static void
+arm(const char *dir, const char *setting)
+{
+	char path[128];
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "%s/base_test_second.armed", dir);
+	assert_non_null(file = fopen(path, "w"));
+	assert_true(fputs(setting, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
 /* A worker that is started in place of a killed one must not be killed as well. */
 static void
-in_a_directory_one_process_acts_and_others_pass(void **state)
+a_file_arms_a_point_for_one_pass_of_all_processes(void **state)
 {
 	char output[1024], dir[] = "/tmp/leased-failpoint-XXXXXX";
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
 	assert_int_equal(setenv("LEASED_FAILPOINT_DIR", dir, 1), 0);
-	assert_int_equal(run("base_test_second=kill@2", output, sizeof(output)), 128 + SIGKILL);
+	assert_int_equal(run("", output, sizeof(output)), 0);
+	assert_false(is_marked(dir, "base_test_second.acted"));
+	arm(dir, "kill@5");
+	assert_int_equal(run("", output, sizeof(output)), 0);
+	assert_int_equal(run("", output, sizeof(output)), 128 + SIGKILL);
 	assert_string_equal(output, "pass 0\n");
-	assert_int_equal(run("base_test_second=kill@2", output, sizeof(output)), 0);
-	assert_string_equal(output, "pass 0\npass 1\npass 2\n");
+	assert_true(is_marked(dir, "base_test_second.acted"));
+	assert_int_equal(run("", output, sizeof(output)), 0);
+	arm(dir, "exit:7");
+	assert_int_equal(run("", output, sizeof(output)), 7);
 	assert_int_equal(unsetenv("LEASED_FAILPOINT_DIR"), 0);
 	assert_true(is_marked(dir, "base_test_first.passed"));
 	assert_true(is_marked(dir, "base_test_second.passed"));
@@ -157,7 +175,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(unarmed_points_do_nothing),
 	    cmocka_unit_test(kill_and_exit_act_on_their_pass),
-	    cmocka_unit_test(in_a_directory_one_process_acts_and_others_pass),
+	    cmocka_unit_test(a_file_arms_a_point_for_one_pass_of_all_processes),
 	    cmocka_unit_test(error_comes_once_and_names_the_point),
 	    cmocka_unit_test(several_points_stand_in_one_setting),
 	    cmocka_unit_test(sleep_and_stop_wait_and_go_on),
