@@ -195,7 +195,7 @@ stop_for(int ms)
 	(void)kill(self, SIGSTOP);
 }
 
-/* Leaves DIR/NAME.WHAT behind. */
+/* A line more in DIR/NAME.WHAT. */
 static void
 mark(enum failpoint_id id, const char *what)
 {
@@ -203,7 +203,7 @@ mark(enum failpoint_id id, const char *what)
 	int fd;
 
 	(void)snprintf(path, sizeof(path), "%s/%s.%s", mark_dir, names[id], what);
-	if ((fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)) < 0)
+	if ((fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) < 0)
 		return;
 	(void)dprintf(fd, "%d\n", (int)getpid());
 	(void)close(fd);

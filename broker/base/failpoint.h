@@ -10,8 +10,8 @@
  *
  * With LEASED_FAILPOINT_DIR points are also armed while processes run: the file DIR/NAME.armed
  * holds "action[:argument][@n]", and of all processes the one that makes the n-th pass from then on
- * takes the file away and acts, so that a worker that replaces a killed one lives. A pass leaves
- * DIR/NAME.passed behind, an act DIR/NAME.acted, each with the pid.
+ * takes the file away and acts, so that a worker that replaces a killed one lives. A pass is a line
+ * more in DIR/NAME.passed, an act one in DIR/NAME.acted: the pid.
  *
  * Every point is listed by `leased --failpoints` in test builds: names stand in failpoint_names.def
  * beside this file, one FAILPOINT_NAME(module_operation_place) a line; an unlisted name does not
