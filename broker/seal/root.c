@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -128,6 +129,18 @@ directory_sync(const char *path)
 	return (failed ? -1 : 0);
 }
 
+/* Where a new key is written before it gets its name. */
+static char *
+root_fresh_path(const char *path)
+{
+	size_t size = strlen(path) + sizeof(".new");
+	char *fresh = malloc(size);
+
+	if (fresh != NULL)
+		(void)snprintf(fresh, size, "%s.new", path);
+	return (fresh);
+}
+
 static int
 root_write(int fd, const char *path, struct seal_root *root, struct leased_err *err)
 {
@@ -145,7 +158,7 @@ root_write(int fd, const char *path, struct seal_root *root, struct leased_err *
 	if ((r = FAILPOINT_ERROR(seal_root_file_write, err)) != 0)
 		goto out;
 	wrote = write(fd, bytes, ROOT_FILE_LEN);
-	if (wrote != ROOT_FILE_LEN || fsync(fd) != 0 || directory_sync(path) != 0)
+	if (wrote != ROOT_FILE_LEN || fsync(fd) != 0)
 		r = leased_err_set(err, wrote < 0 && errno == ENOSPC ? LEASED_ENOSPC : LEASED_EIO,
 		    "cannot write root key %s: %s", path, strerror(errno));
 out:
@@ -153,28 +166,44 @@ out:
 	return (r);
 }
 
-/* A crash here leaves a file that is empty: it does not decode, and the text says so. */
+/* Written whole under another name first: a crash leaves either no key, and the next start makes
+ * one, or the whole key. A link never replaces what somebody else has put there meanwhile. */
 static int
 root_create(const char *path, struct seal_root **ret_root, struct leased_err *err)
 {
 	struct seal_root *root = NULL;
-	int fd, r;
+	char *fresh = root_fresh_path(path);
+	int fd = -1, r;
 
-	if ((fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
-		return (leased_err_set(err, errno == ENOSPC ? LEASED_ENOSPC : LEASED_EIO,
-		    "cannot make root key %s: %s", path, strerror(errno)));
-	if ((root = seal_root_new_random()) == NULL)
+	if (fresh == NULL || (root = seal_root_new_random()) == NULL) {
 		r = leased_err_set(err, LEASED_ENOMEM, "no memory for the root key");
-	else
-		r = root_write(fd, path, root, err);
-	close(fd);
-	if (r != 0) {
-		unlink(path);
-		seal_root_free(root);
-		return (r);
+		goto out;
 	}
-	*ret_root = root;
-	return (0);
+	(void)unlink(fresh); /* of a start that was killed */
+	if ((fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0) {
+		r = leased_err_set(err, errno == ENOSPC ? LEASED_ENOSPC : LEASED_EIO,
+		    "cannot make root key %s: %s", path, strerror(errno));
+		goto out;
+	}
+	if ((r = root_write(fd, path, root, err)) == 0 && link(fresh, path) != 0)
+		r = leased_err_set(
+		    err, LEASED_EIO, "cannot make root key %s: %s", path, strerror(errno));
+	(void)unlink(fresh);
+	if (r == 0 && directory_sync(path) != 0) {
+		(void)unlink(path);
+		r = leased_err_set(
+		    err, LEASED_EIO, "cannot write root key %s: %s", path, strerror(errno));
+	}
+	if (r == 0) {
+		*ret_root = root;
+		root = NULL;
+	}
+out:
+	if (fd >= 0)
+		close(fd);
+	seal_root_free(root);
+	free(fresh);
+	return (r);
 }
 
 int

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +199,36 @@ a_key_that_could_not_be_written_is_not_left_behind(void **state)
 	if (status != 0)
 		fail_msg("status %d: %s", status, output);
 }
+
+static void
+child_dies(void *arg)
+{
+	struct fix *f = arg;
+	struct seal_root *root = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	bool created = false;
+
+	setenv("LEASED_FAILPOINT", "seal_root_file_write=kill", 1);
+	failpoint_setup();
+	(void)!seal_root_open_file(f->path, true, &root, &created, &err);
+}
+
+static void
+a_first_start_that_is_killed_is_followed_by_another(void **state)
+{
+	struct fix *f = *state;
+	struct seal_root *root = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	char output[1024], fresh[96];
+	bool created = false;
+
+	assert_int_equal(child_run(child_dies, f, output, sizeof(output)), 128 + SIGKILL);
+	assert_int_equal(seal_root_open_file(f->path, true, &root, &created, &err), 0);
+	assert_true(created);
+	seal_root_free(root);
+	snprintf(fresh, sizeof(fresh), "%s.new", f->path);
+	assert_int_not_equal(access(fresh, F_OK), 0);
+}
 #endif
 
 #define FIX_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -214,6 +245,7 @@ main(void)
 	    FIX_TEST(what_is_no_key_is_refused_and_not_quoted),
 #ifdef LEASED_FAILPOINTS
 	    FIX_TEST(a_key_that_could_not_be_written_is_not_left_behind),
+	    FIX_TEST(a_first_start_that_is_killed_is_followed_by_another),
 #endif
 	};
 
