@@ -1,37 +1,54 @@
 """A CREATE that is still on its way when its sender has died must not outlive the recovery."""
 
-from job import Job
+from crashsite import Site
 from proxy import Proxy
+
+DELAY_S = 5
+
+
+def on_the_server(server, text):
+    return server.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE %s AND usename = 'leased'", f"%{text}%")
 
 
 def test_a_create_that_arrives_after_recovery_leaves_nothing(server):
-    with Proxy((server.host, server.port)) as proxy, Job(server) as job:
-        assert job.configure(host="127.0.0.1", port=str(proxy.port)).status in (200, 204)
-        assert job.role(verify_role=False).status in (200, 204)
-        proxy.delay(b"CREATE ROLE", 8)
+    with Proxy((server.host, server.port)) as proxy, Site(server, host="127.0.0.1", port=str(proxy.port)) as site:
+        proxy.delay(b"CREATE ROLE", DELAY_S)
         try:
-            job.leased.get("database/creds/app", timeout=3)
+            site.leased.get("database/creds/app", timeout=1)
         except OSError:
             pass
         assert proxy.delayed.is_set(), "the CREATE did not go through the proxy"
-        job.leased.kill()
-        job.leased.start()
+        site.leased.kill()
+        site.leased.start()
+        assert not proxy.delivered.is_set()
+        site.check()
+        assert site.accounts() == [] and not proxy.delivered.is_set(), "recovered before the CREATE arrives"
         assert proxy.delivered.wait(20)
-        job.wait_settled(30)
-        assert job.accounts() == []
+        site.check()
+        assert site.accounts() == []
+
+
+def test_a_create_that_arrives_after_its_worker_died_leaves_nothing(server):
+    with Proxy((server.host, server.port)) as proxy, Site(server, host="127.0.0.1", port=str(proxy.port)) as site:
+        proxy.delay(b"CREATE ROLE", 12)  # longer than the worker's 10 s
+        response = site.leased.get("database/creds/app", timeout=15)
+        assert response.status == 503, response
+        assert site.mint("app").user in site.accounts(), "others go on"
+        assert proxy.delivered.wait(20)
+        site.check()
+        assert len(site.accounts()) == 1
 
 
 def test_a_create_that_runs_on_in_the_server_is_ended_before_its_account_is_dropped(server):
-    with Job(server) as job:
-        job.set_up()
-        assert job.slow_role(20).status in (200, 204)
+    with Site(server) as site:
+        assert site.slow_role(20).status in (200, 204)
         try:
-            job.leased.get("database/creds/slow", timeout=1.5)
+            site.leased.get("database/creds/slow", timeout=0.7)
         except OSError:
             pass
-        assert server.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(20)%' AND usename = 'leased'") == 1
-        job.leased.kill()
-        job.leased.start()
-        job.wait_settled(30)
-        assert job.accounts() == []
-        assert server.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(20)%' AND usename = 'leased'") == 0
+        assert on_the_server(server, "pg_sleep(20)") == 1
+        site.leased.kill()
+        site.leased.start()
+        site.check()
+        assert site.accounts() == []
+        assert on_the_server(server, "pg_sleep(20)") == 0

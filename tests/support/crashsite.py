@@ -1,0 +1,179 @@
+"""
+A leased that is killed and started many times: its failpoints are armed by files while it runs, and the oracle of
+the crash matrix says whether everything is as it must be afterwards.
+"""
+
+import datetime
+import http.client
+import pathlib
+import shutil
+import tempfile
+import time
+
+import psycopg2
+
+from daemon import poll
+from job import CREATE, Credential, Job
+
+SETTLED_S = 30
+
+
+def attempt(action):
+    """The response, or None when the daemon died under it."""
+    try:
+        return action()
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+def lease_end(lease):
+    return datetime.datetime.fromisoformat(lease["expire_time"].replace("Z", "+00:00"))
+
+
+class Site(Job):
+    """
+    A configured leased with the roles that operations need, on a server that it may share with others: its accounts are
+    those with its own tag.
+    """
+
+    def __init__(self, server, **config):
+        self.config = config
+        self.marks = pathlib.Path(tempfile.mkdtemp(prefix="leased-marks-", dir="/tmp"))
+        self.prefix = "l-"
+        self.session = None
+        super().__init__(server, env={"LEASED_FAILPOINT_DIR": str(self.marks)})
+        try:
+            self.prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def prepare(self):
+        broken = [CREATE, "SELECT 1 / 0"]
+        for response in (self.configure(**self.config), self.role(), self.role("brief", default_ttl="1s"),
+                         self.role("broken", grant_roles=[], creation_statements=broken, verify_role=False),
+                         self.slow_role(1)):
+            assert response.status in (200, 204), response
+        credential = self.mint()
+        self.prefix = "-".join(credential.user.split("-")[:2]) + "-"
+        assert self.revoke(credential).status == 204
+        assert self.accounts() == []
+        self.forget_marks()
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """No account of ours is left on the server, whatever went wrong."""
+        self.leased.close()
+        shutil.rmtree(self.marks, ignore_errors=True)
+        for name in self.accounts() if self.prefix != "l-" else []:
+            self.server.sql(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
+        if self.session is not None:
+            self.session.close()
+
+    def watch(self, statement, *arguments):
+        """Rows, over a session that stays: a poll of a new login each time would be most of what a case costs."""
+        for _ in range(2):
+            try:
+                self.session = self.session or self.server.connect()
+                with self.session.cursor() as cursor:
+                    cursor.execute(statement, arguments)
+                    return cursor.fetchall()
+            except (psycopg2.OperationalError, psycopg2.InterfaceError):
+                self.session = None  # the server was started again
+        return self.server.sql(statement, *arguments)
+
+    def accounts(self):
+        rows = self.watch("SELECT rolname FROM pg_catalog.pg_roles WHERE starts_with(rolname, %s) ORDER BY 1",
+                          self.prefix)
+        return [row[0] for row in rows]
+
+    # ---- failpoints ----
+
+    def arm(self, name, action="kill"):
+        whole = self.marks / "whole"
+        whole.write_text(action)
+        whole.rename(self.marks / f"{name}.armed")
+
+    def acted(self, name):
+        return (self.marks / f"{name}.acted").exists()
+
+    def passes(self):
+        """How often each point was passed."""
+        return {path.stem: len(path.read_text().splitlines()) for path in self.marks.glob("*.passed")}
+
+    def forget_marks(self):
+        for path in self.marks.iterdir():
+            path.unlink(missing_ok=True)
+
+    def alive(self):
+        return self.leased.process.poll() is None
+
+    # ---- the oracle ----
+
+    def state(self):
+        """What a second recovery may not change."""
+        return sorted((lease["id"], lease["state"], lease["account"]) for lease in self.leases())
+
+    def ends(self):
+        return [lease_end(lease) for lease in sorted(self.leases(), key=lambda lease: lease["id"])]
+
+    def sessions_of_the_dead(self):
+        """Backend sessions of ours that no run of this daemon that lives has: [] once all are reaped."""
+        rows = self.watch(
+            "SELECT DISTINCT split_part(application_name, ' ', 3), min(backend_start) FROM pg_catalog.pg_stat_activity "
+            "WHERE application_name LIKE %s GROUP BY 1 ORDER BY 2", f"leased {self.prefix.split('-')[1]} %")
+        return rows[:-1]
+
+    def nothing_past_its_end(self):
+        now = datetime.datetime.now(datetime.timezone.utc)
+        for lease in self.leases():
+            assert lease_end(lease) > now - datetime.timedelta(seconds=2), f"past its end: {lease}"
+
+    def check(self, credentials=()):
+        """(a), (b), (c) of the oracle. credentials: those that a client was given."""
+        self.wait_settled(SETTLED_S)
+        poll(lambda: self.sessions_of_the_dead() == [], 5, what="the end of the sessions of dead runs")
+        self.nothing_past_its_end()
+        live = {lease["account"]: lease["id"] for lease in self.leases()}
+        for credential in credentials:
+            if credential.user in live:
+                assert live[credential.user] == credential.lease_id
+                # Its end may have come since.
+                poll(lambda one=credential: self.server.can_login(one.user, one.password)
+                     or one.user not in [lease["account"] for lease in self.leases()], 3,
+                     what=f"a login of {credential.user}, whose lease lives")
+            else:
+                assert not self.server.can_login(credential.user, credential.password), "it lives without a lease"
+
+    def check_again(self):
+        """(e): one more start changes nothing."""
+        before, accounts, ends = self.state(), self.accounts(), self.ends()
+        self.leased.kill()
+        self.leased.start()
+        time.sleep(0.3)
+        after = (self.state(), self.accounts())
+        assert after == (before, accounts), f"a second recovery changed something: {(before, accounts)} to {after}"
+        for was, now in zip(ends, self.ends()):
+            # Shown by the wall clock, in whole seconds.
+            assert abs(now - was) <= datetime.timedelta(seconds=1), "a second recovery moved the end of a lease"
+
+    def clean(self):
+        """Ends all leases; the next case begins with none."""
+        response = self.leased.put("sys/leases/revoke-prefix/database", {"sync": True})
+        assert response.status in (200, 204), response
+        poll(lambda: self.accounts() == [], 10, what="the end of all leases of a case")
+
+    def ready(self):
+        """It mints: a busy server may cut a connection of ours that is just being made, and then there is a pause."""
+        response = poll(lambda: self.answer_of_mint(), 10, every=0.2, what="a connection that serves")
+        return self.credential(response)[0]
+
+    def answer_of_mint(self):
+        response = self.leased.get("database/creds/app")
+        assert response.status in (200, 503), response
+        return response if response.status == 200 else None
+
+    def credential(self, response):
+        return [Credential(response)] if response is not None and response.status == 200 else []
