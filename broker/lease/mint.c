@@ -243,7 +243,7 @@ on_mint(void *arg, const struct plugin_outcome *outcome)
 	struct lease *lease = lease_from(arg);
 	struct lease_connection *connection =
 	    lease_connection_get(lease->task.leases, lease->connection);
-	int r = outcome->code;
+	int r = lease->doing == LEASE_ISSUING ? lease_request_code(outcome->code) : outcome->code;
 
 	lease->call = NULL;
 	FAILPOINT(lease_issue_after_mint);

@@ -108,7 +108,8 @@ on_renew(void *arg, const struct plugin_outcome *outcome)
 		/* The lease is there: what is asked for cannot be had, which is no 404. */
 		(void)leased_err_prefix(&why, "the account is not on the backend any more");
 		r = LEASED_EINVAL;
-	}
+	} else if (r != LEASED_EEXPIRED)
+		r = lease_request_code(r);
 	why.code = r;
 	if (r != 0) {
 		lease->hit = r == LEASED_EEXPIRED;

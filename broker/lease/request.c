@@ -17,6 +17,38 @@ lease_request_free(struct lease_request *request)
 	free(request);
 }
 
+int
+lease_request_code(int code)
+{
+	switch ((enum leased_code)code) {
+	case LEASED_EINVAL:
+	case LEASED_EDENIED:
+	case LEASED_ENOENT:
+	case LEASED_EEXIST:
+	case LEASED_ELIMIT:
+	case LEASED_ETOOBIG:
+	case LEASED_EEXPIRED:
+		return (LEASED_EREFUSED);
+	case LEASED_OK:
+	case LEASED_EUNAVAIL:
+	case LEASED_ETIMEDOUT:
+	case LEASED_EREFUSED:
+	case LEASED_EMOVED:
+	case LEASED_ECRASHED:
+	case LEASED_EPROTO:
+	case LEASED_ESEALED:
+	case LEASED_ENOSPC:
+	case LEASED_EIO:
+	case LEASED_ECORRUPT:
+	case LEASED_ECONFLICT:
+	case LEASED_ECANCELED:
+	case LEASED_ENOMEM:
+	case LEASED_EBUG:
+		break;
+	}
+	return (code);
+}
+
 static json_t *
 warnings_of(const struct lease_request *request)
 {
@@ -45,6 +77,7 @@ answer_issue(struct lease_request *request, int code, const struct leased_err *e
 
 	if (err != NULL)
 		issued.err = *err;
+	issued.err.code = code; /* err may keep the backend's own */
 	if (code == 0 && lease_id_format(request->leases, lease->row, id, sizeof(id)) != 0) {
 		/* Its mount is gone: the answer would be of no use. */
 		code = issued.code =
@@ -70,6 +103,7 @@ answer_renew(struct lease_request *request, int code, const struct leased_err *e
 
 	if (err != NULL)
 		renewed.err = *err;
+	renewed.err.code = code;
 	if (code == 0 && lease_id_format(request->leases, lease->row, id, sizeof(id)) == 0)
 		renewed.lease_id = id;
 	if (code == 0) {

@@ -29,6 +29,9 @@ struct lease_request {
 };
 TAILQ_HEAD(lease_request_list, lease_request);
 void lease_request_free(struct lease_request *request);
+/* What a client is told of a call that failed: what the backend refused is never the client's own
+ * mistake, nor a right that the client lacks. */
+int lease_request_code(int code);
 /* Answers with a failure at the next tick, and frees. */
 void lease_request_refuse(struct lease_request *request, int code, const struct leased_err *err);
 /* tell: without freeing, for a transaction may still read it. */

@@ -27,7 +27,8 @@ enum leased_code {
 	/* outside failures: worth another try */
 	LEASED_EUNAVAIL = -8,  /* the backend cannot be reached: 503 */
 	LEASED_ETIMEDOUT = -9, /* the deadline passed; what was asked may still happen: 503 */
-	/* the backend refused this account or statement: 400, or a lease's own back-off */
+	/* the backend refused this account or statement, or lacks a grant for it: 502 (400 where a
+	 * configuration or role is tried), or a lease's own back-off */
 	LEASED_EREFUSED = -10,
 	LEASED_EMOVED = -11, /* the backend is not the server that it was: nothing is touched */
 	/* the worker died during the call; what was asked may still happen: 503 */

@@ -160,6 +160,20 @@ def test_a_role_write_names_the_group_role_that_cannot_be_granted(job, server):
     poll(lambda: job.accounts() == [], 30, what="the canary to be gone")
 
 
+def test_a_grant_that_the_backend_lacks_is_no_denial_of_the_client(job, server):
+    server.sql("ALTER ROLE leased NOCREATEROLE")
+    try:
+        response = job.leased.get("database/creds/app")
+        assert response.status == 502 and "CREATEROLE" in response.error, response
+        command = [str(job.leased.binary.parent / "lease"), "get", "database/creds/app"]
+        environment = {"PATH": "/usr/bin:/bin", "LEASE_ADDR": f"unix://{job.leased.socket_path}"}
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=20)
+        assert done.returncode == 7 and b"CREATEROLE" in done.stderr, done
+    finally:
+        server.sql("ALTER ROLE leased CREATEROLE")
+    poll(lambda: job.accounts() == [], 30, what="nothing left behind")
+
+
 def test_a_client_that_vanishes_before_its_answer_leaves_no_user(job):
     assert job.slow_role(1).status in (200, 204)
     client = socket.socket(socket.AF_UNIX)

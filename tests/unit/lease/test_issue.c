@@ -103,6 +103,26 @@ mint_that_was_not_sent_leaves_nothing(void **state)
 }
 
 static void
+what_the_backend_refuses_us_is_never_the_clients_denial(void **state)
+{
+	struct fix *f = *state;
+	const int codes[] = {LEASED_EDENIED, LEASED_ENOENT, LEASED_EINVAL, LEASED_ELIMIT};
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		struct answer a = {0};
+		struct lease_issue issue = issue_of(f, 60);
+
+		fake_port_fault(f->fake, PLUGIN_OP_MINT, FAKE_FAULT_BEFORE, codes[i],
+		    "run ALTER ROLE leased CREATEROLE");
+		lease_issue_start(f->leases, &issue, on_issued, &a);
+		settle(f);
+		assert_int_equal(a.code, LEASED_EREFUSED);
+		assert_int_equal(a.err.code, LEASED_EREFUSED);
+		assert_string_equal(a.err.text, "run ALTER ROLE leased CREATEROLE");
+	}
+}
+
+static void
 mint_that_failed_after_it_was_sent_is_taken_back_at_once(void **state)
 {
 	struct fix *f = *state;
@@ -285,6 +305,7 @@ main(void)
 	    TEST(issued_lease_tells_the_truth),
 	    TEST(a_slow_mint_answers_what_is_left),
 	    TEST(mint_that_was_not_sent_leaves_nothing),
+	    TEST(what_the_backend_refuses_us_is_never_the_clients_denial),
 	    TEST(mint_that_failed_after_it_was_sent_is_taken_back_at_once),
 	    TEST(failed_mint_says_so_to_remove),
 	    TEST(connection_in_back_off_answers_without_an_intent),

@@ -38,6 +38,12 @@ renewal_that_the_backend_refuses_keeps_the_old_end(void **state)
 	fake_port_fault(f->fake, PLUGIN_OP_RENEW, FAKE_FAULT_BEFORE, LEASED_EREFUSED, "no");
 	r = renew(f, a.row, 500);
 	assert_int_equal(r.code, LEASED_EREFUSED);
+	/* A right that our own login lacks is none that the client lacks. */
+	fake_port_fault(f->fake, PLUGIN_OP_RENEW, FAKE_FAULT_BEFORE, LEASED_EDENIED, "GRANT it");
+	r = renew(f, a.row, 500);
+	assert_int_equal(r.code, LEASED_EREFUSED);
+	assert_int_equal(r.err.code, LEASED_EREFUSED);
+	assert_string_equal(r.err.text, "GRANT it");
 	later(f, 60000);
 	assert_null(row_of(f, a.row));
 }
