@@ -1,4 +1,7 @@
 target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/unit/http/edge.c)
+if(target STREQUAL unit_http_test_listener)
+	target_link_options(${target} PRIVATE -Wl,--wrap=getsockopt)
+endif()
 
 # The edge alone as a program, for tests by hand and as the yardstick of benchmarks.
 if(NOT TARGET http_echo)

@@ -189,21 +189,65 @@ kernel_says_who_the_peer_is(void **state)
 	(void)close(fd);
 }
 
-/* The child's exit status: 0 when it got an answer, 1 when the connection was closed without one.
+/* Whom the kernel is said to see at the other end when we may be nobody but ourselves. */
+static struct {
+	bool is_on;
+	uid_t uid;
+	const gid_t *groups;
+	size_t group_count;
+} pretended;
+
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+
+int
+__wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	socklen_t needed = (socklen_t)(pretended.group_count * sizeof(gid_t));
+	int r;
+
+	if (pretended.is_on && level == SOL_SOCKET && name == SO_PEERGROUPS) {
+		if (*len < needed) {
+			*len = needed;
+			errno = ERANGE;
+			return (-1);
+		}
+		if (needed > 0)
+			memcpy(value, pretended.groups, needed);
+		*len = needed;
+		return (0);
+	}
+	r = __real_getsockopt(fd, level, name, value, len);
+	if (pretended.is_on && r == 0 && level == SOL_SOCKET && name == SO_PEERCRED) {
+		((struct ucred *)value)->uid = pretended.uid;
+		((struct ucred *)value)->gid = pretended.uid;
+	}
+	return (r);
+}
+
+/*
+ * A child that asks as another user: a real one when we are root, else one by the kernel's word as
+ * it is pretended. The child's exit status: 0 when it got an answer, 1 when the connection was
+ * closed without one.
  */
 static pid_t
 ask_as(struct edge *edge, uid_t uid, const gid_t *groups, size_t group_count)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	bool is_root = geteuid() == 0;
 	char byte;
-	pid_t pid = fork();
+	pid_t pid;
 	int fd;
 
-	if (pid != 0)
+	pretended.is_on = !is_root;
+	pretended.uid = uid;
+	pretended.groups = groups;
+	pretended.group_count = group_count;
+	if ((pid = fork()) != 0)
 		return (pid);
 	memcpy(address.sun_path, edge->path, strlen(edge->path) + 1);
-	if (setgroups(group_count, groups) != 0 || setresgid(uid, uid, uid) != 0 ||
-	    setresuid(uid, uid, uid) != 0)
+	if (is_root && (setgroups(group_count, groups) != 0 || setresgid(uid, uid, uid) != 0 ||
+			   setresuid(uid, uid, uid) != 0))
 		_exit(3);
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
@@ -233,10 +277,6 @@ other_users_come_in_with_their_groups_and_nobody_does_not(void **state)
 	struct edge *edge = *state;
 	pid_t pid;
 
-	if (geteuid() != 0) {
-		print_message("needs root to be other users\n");
-		skip();
-	}
 	edge->hold = true;
 	edge_start(edge);
 	assert_int_equal(chmod(edge->directory, 0755), 0);
@@ -253,6 +293,7 @@ other_users_come_in_with_their_groups_and_nobody_does_not(void **state)
 	pid = ask_as(edge, 65534, NULL, 0);
 	assert_int_equal(exit_status(edge, pid), 1);
 	assert_int_equal(edge->handled, 1);
+	pretended.is_on = false;
 }
 
 static unsigned

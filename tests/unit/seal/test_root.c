@@ -125,9 +125,13 @@ static void
 a_file_of_another_user_is_refused(void **state)
 {
 	struct fix *f = *state;
+	struct fix of_root = {.path = "/etc/passwd"};
 
-	if (geteuid() != 0)
-		skip();
+	/* Only root can give a file away; everybody else finds one of root's. */
+	if (geteuid() != 0) {
+		refused(&of_root, LEASED_EDENIED, "belongs to uid 0");
+		return;
+	}
 	write_file(f, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
 	assert_int_equal(chown(f->path, 12345, (gid_t)-1), 0);
 	refused(f, LEASED_EDENIED, "belongs to uid 12345");
