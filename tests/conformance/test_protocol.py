@@ -8,6 +8,7 @@ import pytest
 
 from conftest import EXPIRES, TAG, fails
 from plugin_driver import PluginGone, PluginHung
+from privilege import read_as_root
 
 
 def frame(payload):
@@ -279,8 +280,7 @@ def test_no_secret_is_in_the_log_the_arguments_or_the_environment(plugin, worker
     if "check" in backend.ops:
         worker.call("check", {"account": account, "password": password})
     secrets = [password, *backend.secrets()]
-    with open(f"/proc/{worker.pid}/cmdline") as cmdline, open(f"/proc/{worker.pid}/environ") as environ:
-        seen = cmdline.read() + environ.read()
+    seen = b"".join(read_as_root(f"/proc/{worker.pid}/{part}") for part in ("cmdline", "environ")).decode()
     plugin.end(worker, account)
     worker.close()
     for secret in secrets:

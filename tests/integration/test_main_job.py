@@ -14,6 +14,7 @@ import pytest
 
 from daemon import poll
 from job import CREATE, Job, gone
+from privilege import read_as_root
 
 GONE_S = 2
 
@@ -263,11 +264,9 @@ def test_no_secret_reaches_a_log_or_the_command_line(job, server):
     job.revoke(credential)
     texts = [job.leased.output(), server.log()]
     for pid in subprocess.run(["pgrep", "-g", "0,%d" % job.leased.pid], capture_output=True, text=True).stdout.split():
-        for part in ("cmdline", "environ"):
-            try:
-                texts.append(open(f"/proc/{pid}/{part}", errors="replace").read())
-            except OSError:
-                pass
+        for path in (pathlib.Path(f"/proc/{pid}/cmdline"), pathlib.Path(f"/proc/{pid}/environ")):
+            if path.exists():
+                texts.append(read_as_root(path).decode(errors="replace"))
     for secret in (credential.password, server.admin_password, job.leased.root_token):
         for text in texts:
             # The server's log has what this test itself told it of the admin.

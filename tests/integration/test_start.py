@@ -125,10 +125,10 @@ def test_a_file_with_mistakes_serves_nothing(directory):
 
 def test_what_the_file_declares_holds_and_is_read_only_over_the_api():
     with Leased(config=CONFIG) as leased:
-        shop = leased.request_as(4321, 0, "GET", "auth/token/lookup-self").data
+        shop = leased.request_as(4321, os.getegid(), "GET", "auth/token/lookup-self").data
         assert shop["policies"] == ["default", "shop"]
-        assert leased.request_as(4321, 0, "GET", "sys/mounts").status == 200
-        assert leased.request_as(4322, 0, "GET", "sys/mounts").status == 403
+        assert leased.request_as(4321, os.getegid(), "GET", "sys/mounts").status == 200
+        assert leased.request_as(4322, os.getegid(), "GET", "sys/mounts").status == 403
         assert leased.get("sys/mounts").status == 403  # outside --dev the daemon's own user is nobody special
         assert stat.S_IMODE((leased.dir / "root.key").stat().st_mode) == 0o600
         assert leased.stop() == 0

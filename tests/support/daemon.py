@@ -9,7 +9,6 @@ Only the standard library. Nothing here listens outside the machine, and every p
         leased.start()          # the same directory: what was durable is there again
 """
 
-import array
 import http.client
 import json
 import os
@@ -22,6 +21,8 @@ import subprocess
 import tempfile
 import time
 import urllib.parse
+
+from privilege import connect_as
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 PRESET = os.environ.get("LEASED_TEST_PRESET", "dev")
@@ -83,42 +84,6 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
-
-
-def connect_as(path, uid, gid, groups=(), timeout=10):
-    """
-    A socket that was connected by a process of that user: what the kernel then says of the peer. Needs root, which opens
-    the way to the socket in a private directory; the socket's own mode is asked of the user.
-    """
-    ours, theirs = socket.socketpair()
-    handle = os.open(path, os.O_PATH)
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            ours.close()
-            os.setgroups(list(groups))
-            os.setresgid(gid, gid, gid)
-            os.setresuid(uid, uid, uid)
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            sock.settimeout(timeout)
-            sock.connect(f"/proc/self/fd/{handle}")
-            fds = array.array("i", [sock.fileno()])
-            theirs.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
-            status = 0
-        except OSError as error:
-            theirs.sendall(str(error).encode())
-        finally:
-            os._exit(status)
-    theirs.close()
-    os.close(handle)
-    with ours:
-        text, ancillary, _, _ = ours.recvmsg(512, socket.CMSG_SPACE(4))
-    os.waitpid(child, 0)
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            return socket.socket(fileno=array.array("i", data)[0])
-    raise PermissionError(text.decode() or "the child could not connect")
 
 
 class Leased:

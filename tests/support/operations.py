@@ -3,6 +3,7 @@ What a client, an operator or time does to leased, one operation each, for the c
 daemon, act() with a failpoint armed (the daemon may die under it), check() when everything has come to rest.
 """
 
+import os
 import socket
 import time
 
@@ -227,7 +228,7 @@ class FirstSight(Operation):
     def act(self):
         FirstSight.uid += 1
         self.response = attempt(
-            lambda: self.site.leased.request_as(FirstSight.uid, 0, "GET", "auth/token/lookup-self"))
+            lambda: self.site.leased.request_as(FirstSight.uid, os.getegid(), "GET", "auth/token/lookup-self"))
 
 
 class Recover(Operation):
