@@ -176,3 +176,57 @@ wclock_format_rfc3339(int64_t wall_us, char ret_text[WCLOCK_RFC3339_SIZE])
 	    parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min,
 	    parts.tm_sec, (int)rest_us);
 }
+
+/* As many digits as count, all of them. */
+static bool
+digits(const char **text, unsigned count, int *ret_number)
+{
+	int number = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (**text < '0' || **text > '9')
+			return (false);
+		number = number * 10 + (*(*text)++ - '0');
+	}
+	*ret_number = number;
+	return (true);
+}
+
+static bool
+mark(const char **text, char wanted)
+{
+	return (*(*text)++ == wanted);
+}
+
+bool
+wclock_parse_rfc3339(const char *text, int64_t *ret_wall_us)
+{
+	struct tm parts = {0}, again;
+	int64_t fraction_us = 0, unit_us = 100000;
+	time_t seconds;
+
+	if (strnlen(text, WCLOCK_RFC3339_SIZE) >= WCLOCK_RFC3339_SIZE ||
+	    !digits(&text, 4, &parts.tm_year) || !mark(&text, '-') ||
+	    !digits(&text, 2, &parts.tm_mon) || !mark(&text, '-') ||
+	    !digits(&text, 2, &parts.tm_mday) || !mark(&text, 'T') ||
+	    !digits(&text, 2, &parts.tm_hour) || !mark(&text, ':') ||
+	    !digits(&text, 2, &parts.tm_min) || !mark(&text, ':') ||
+	    !digits(&text, 2, &parts.tm_sec))
+		return (false);
+	if (*text == '.') {
+		for (text++; *text >= '0' && *text <= '9'; text++, unit_us /= 10)
+			fraction_us += (*text - '0') * unit_us;
+	}
+	if (strcmp(text, "Z") != 0)
+		return (false);
+	parts.tm_year -= 1900;
+	parts.tm_mon--;
+	again = parts;
+	/* timegm() would make a day of April of the 31st of March. */
+	seconds = timegm(&again);
+	if (again.tm_mon != parts.tm_mon || again.tm_mday != parts.tm_mday ||
+	    again.tm_hour != parts.tm_hour || again.tm_min != parts.tm_min)
+		return (false);
+	*ret_wall_us = (int64_t)seconds * 1000000 + fraction_us;
+	return (true);
+}

@@ -55,5 +55,8 @@ wclock_boot_ms(struct wclock *clock)
  * ret_text. */
 #define WCLOCK_RFC3339_SIZE 40
 void wclock_format_rfc3339(int64_t wall_us, char ret_text[WCLOCK_RFC3339_SIZE]);
+/* The same back: UTC ("Z") only, any number of digits after the second. False: it is no such time.
+ */
+bool wclock_parse_rfc3339(const char *text, int64_t *ret_wall_us);
 
 #endif

@@ -2,9 +2,9 @@
  * Lease time: an anchor {boot id, boot time, wall time, lease time} plus the time since boot, in
  * milliseconds. Within one boot the wall clock is never asked. After a reboot lease time goes on
  * from the anchor, never below it; a jump forward of more than an hour, or a wall clock that stands
- * before the anchor, waits for the kernel to call the clock synchronized, and is then made once. A
- * forward jump waits at most five minutes. The anchor is written every 30 s. Called by leases_new()
- * and the tick.
+ * before the anchor, waits until the kernel calls the clock synchronized or the clock of a backend
+ * on another machine agrees with it, and is then made once. A forward jump waits at most five
+ * minutes. The anchor is written every 30 s. Called by leases_new() and the tick.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -18,6 +18,7 @@
 #define ANCHOR_EVERY_MS 30000
 #define JUMP_MAX_MS (INT64_C(3600) * 1000)
 #define CONFIRM_MAX_MS (INT64_C(300) * 1000)
+#define AGREE_US (INT64_C(300) * 1000000)
 
 struct anchor {
 	char boot_id[64];
@@ -178,6 +179,27 @@ move_forward(struct leases *leases, const char *why)
 	anchor_store(leases);
 }
 
+/* A few connections, and only while the clock is in doubt. */
+static bool
+backend_agrees(struct leases *leases)
+{
+	struct wclock *clock = leases->config.clock;
+	struct lease_connection *connection, *next;
+	struct plugin_port *port;
+	int64_t theirs_us, apart_us;
+
+	HASH_ITER(hh, leases->connections, connection, next)
+	{
+		if ((port = lease_connection_port(connection)) == NULL ||
+		    !plugin_port_wall_us(port, clock->boot_us(clock), &theirs_us))
+			continue;
+		apart_us = theirs_us - clock->wall_us(clock);
+		if (apart_us <= AGREE_US && apart_us >= -AGREE_US)
+			return (true);
+	}
+	return (false);
+}
+
 static void
 time_confirm(struct leases *leases)
 {
@@ -188,6 +210,8 @@ time_confirm(struct leases *leases)
 		return;
 	if (clock->synchronized(clock))
 		move_forward(leases, "the kernel calls the clock synchronized");
+	else if (backend_agrees(leases))
+		move_forward(leases, "a backend's clock agrees with it");
 	else if (!time->behind && wclock_boot_ms(clock) - time->since_boot_ms >= CONFIRM_MAX_MS)
 		move_forward(leases, "nothing confirmed the clock within 5 minutes");
 }

@@ -157,6 +157,10 @@ const char *plugin_catalog_nearest(const char *api_name); /* for "did you mean",
 struct plugin_port *plugin_port_open(struct plugin_host *host, const struct plugin_catalog_row *row,
     json_t *config, unsigned pool, int64_t connection);
 
+/* The backend's own clock when our boot clock reads boot_us, as the last open told it. False: it
+ * told none, or may be on this machine, where its clock is ours and proves nothing. */
+bool plugin_port_wall_us(const struct plugin_port *port, int64_t boot_us, int64_t *ret_wall_us);
+
 /* What describe said, borrowed, NULL until a worker has answered. */
 const json_t *plugin_port_description(struct plugin_port *port);
 

@@ -239,6 +239,20 @@ fake_late_free(struct fake_port *fake, struct fake_late *late)
 }
 
 void
+fake_port_set_opened(
+    struct fake_port *fake, const char *host, int64_t server_wall_us, int64_t boot_us)
+{
+	char text[WCLOCK_RFC3339_SIZE];
+
+	wclock_format_rfc3339(server_wall_us, text);
+	json_decref(fake->port.opened);
+	fake->port.opened = json_pack("{s:s,s:s,s:{s:s,s:s}}", "server", fake->port.server,
+	    "server_time", text, "endpoint", "scheme", "fake", "host", host);
+	fake->port.opened_boot_us = boot_us;
+	assert(fake->port.opened != NULL);
+}
+
+void
 fake_port_free(struct fake_port *fake)
 {
 	struct fake_fault_row *fault;
@@ -255,6 +269,7 @@ fake_port_free(struct fake_port *fake)
 	while ((late = TAILQ_FIRST(&fake->late)) != NULL)
 		fake_late_free(fake, late);
 	json_decref(fake->port.description);
+	json_decref(fake->port.opened);
 	free(fake->backend.accounts);
 	free(fake);
 }

@@ -76,6 +76,9 @@ unsigned fake_port_account_count(const struct fake_port *fake);
 /* An account that no mint made; for reconcile. */
 struct fake_account *fake_port_add_account(struct fake_port *fake, const char *name);
 void fake_port_set_server(struct fake_port *fake, const char *server);
+/* What a last open at boot_us would have said: where the backend is, and its clock. */
+void fake_port_set_opened(
+    struct fake_port *fake, const char *host, int64_t server_wall_us, int64_t boot_us);
 
 struct fake_port_counts {
 	unsigned calls[PLUGIN_OP_REAP + 1];

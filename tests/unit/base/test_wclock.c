@@ -75,6 +75,30 @@ wall_time_as_text_has_nanoseconds_and_utc(void **state)
 	assert_int_equal(text[strlen(text) - 1], 'Z');
 }
 
+static void
+text_that_is_a_time_is_read_back_and_nothing_else(void **state)
+{
+	static const char *const bad[] = {"", "2026", "2026-11-23", "2026-11-23 02:43:50Z",
+	    "2026-11-23T02:43:50", "2026-11-23T02:43:50+01:00", "2026-11-23T02:43:50Zx",
+	    "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "2026-11-23T24:00:00Z",
+	    "2026-11-23T02:60:50Z", "2026-11-23T02:43:60Z", "-026-11-23T02:43:50Z",
+	    "2026-11-23T02:43:5xZ", "2026-11-23T02:43:50.123456789012345678901234567890Z"};
+	int64_t us = -7;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(wclock_parse_rfc3339(bad[i], &us));
+	assert_int_equal(us, -7);
+	assert_true(wclock_parse_rfc3339("2026-11-23T02:43:50.123Z", &us));
+	assert_int_equal(us, INT64_C(1795401830123000));
+	assert_true(wclock_parse_rfc3339("2026-11-23T02:43:50.123456000Z", &us));
+	assert_int_equal(us, INT64_C(1795401830123456));
+	assert_true(wclock_parse_rfc3339("2000-02-29T00:00:00Z", &us));
+	assert_int_equal(us, INT64_C(951782400000000));
+	assert_true(wclock_parse_rfc3339("1969-12-31T23:59:59.999999000Z", &us));
+	assert_int_equal(us, -1);
+}
+
 int
 main(void)
 {
@@ -82,6 +106,7 @@ main(void)
 	    cmocka_unit_test(fake_moves_only_when_told),
 	    cmocka_unit_test(system_clocks_run),
 	    cmocka_unit_test(wall_time_as_text_has_nanoseconds_and_utc),
+	    cmocka_unit_test(text_that_is_a_time_is_read_back_and_nothing_else),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -100,6 +100,90 @@ long_jump_is_taken_at_once_when_the_clock_is_confirmed(void **state)
 	assert_null(account_of(f, &a));
 }
 
+/* A reboot over two days, and nobody on this machine who knows what time it is. */
+static struct answer
+reboot_in_doubt(struct fix *f)
+{
+	struct answer a = make(f, 3600);
+
+	f->clock.is_synchronized = false;
+	wclock_fake_reboot(&f->clock, 48 * HOUR_US);
+	fix_crash(f, false);
+	later(f, 2000);
+	assert_true(account_of(f, &a)->armed);
+	return (a);
+}
+
+static void
+backend_says(struct fix *f, const char *host, int64_t off_us)
+{
+	fake_port_set_opened(f->fake, host, f->clock.wall_now_us + off_us, f->clock.boot_now_us);
+}
+
+static void
+long_jump_is_taken_when_a_backends_clock_agrees(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = reboot_in_doubt(f);
+
+	backend_says(f, "db.example", 4 * MINUTE_US);
+	later(f, 1500);
+	assert_null(account_of(f, &a));
+}
+
+static void
+backend_whose_clock_says_otherwise_confirms_nothing(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = reboot_in_doubt(f);
+
+	backend_says(f, "db.example", -48 * HOUR_US); /* our clock is the wrong one */
+	later(f, 100000);
+	assert_true(account_of(f, &a)->armed);
+	backend_says(f, "db.example", -6 * MINUTE_US);
+	later(f, 10000);
+	assert_true(account_of(f, &a)->armed);
+	/* Ours is set right: what the backend said once goes on with the time since. */
+	wclock_fake_jump(&f->clock, -6 * MINUTE_US);
+	later(f, 1500);
+	assert_null(account_of(f, &a));
+}
+
+static void
+backend_on_this_machine_has_our_clock_and_confirms_nothing(void **state)
+{
+	static const char *const hosts[] = {"/run/postgresql", "127.0.0.1", "localhost", "::1",
+	    "db.example,127.0.0.1", "::ffff:127.0.0.1", ""};
+	struct fix *f = *state;
+	struct answer a = reboot_in_doubt(f);
+
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		backend_says(f, hosts[i], 0);
+		later(f, 1500);
+		assert_true(account_of(f, &a)->armed);
+	}
+	backend_says(f, "10.0.0.7", 0);
+	later(f, 1500);
+	assert_null(account_of(f, &a));
+}
+
+static void
+backend_confirms_a_clock_that_was_set_after_it_stood_in_the_past(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600);
+
+	f->clock.is_synchronized = false;
+	wclock_fake_reboot(&f->clock, -8760 * HOUR_US);
+	fix_crash(f, false);
+	backend_says(f, "db.example", 8784 * HOUR_US);
+	later(f, 600000);
+	assert_true(account_of(f, &a)->armed);
+	wclock_fake_jump(&f->clock, 8784 * HOUR_US);
+	later(f, 1500);
+	assert_null(account_of(f, &a));
+}
+
 static void
 clock_that_stands_in_the_past_gives_nobody_extra_days(void **state)
 {
@@ -133,6 +217,10 @@ main(void)
 	    TEST(reboot_of_minutes_goes_on_by_the_wall_clock),
 	    TEST(long_jump_over_a_reboot_waits_for_five_minutes_at_most),
 	    TEST(long_jump_is_taken_at_once_when_the_clock_is_confirmed),
+	    TEST(long_jump_is_taken_when_a_backends_clock_agrees),
+	    TEST(backend_whose_clock_says_otherwise_confirms_nothing),
+	    TEST(backend_on_this_machine_has_our_clock_and_confirms_nothing),
+	    TEST(backend_confirms_a_clock_that_was_set_after_it_stood_in_the_past),
 	    TEST(clock_that_stands_in_the_past_gives_nobody_extra_days),
 	};
 
