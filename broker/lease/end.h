@@ -30,8 +30,7 @@ void lease_end_clear(struct leases *leases);
 void lease_look_over(struct lease *lease);
 void lease_looks(struct leases *leases, int64_t now_ms);
 /* In a transaction: gives back what the lease holds of its caps; all, or all but the ceiling. */
-int lease_caps_give(
-    struct lease_data *data, struct store_txn *txn, bool all, struct leased_err *err);
+int lease_caps_give(struct lease *lease, struct store_txn *txn, bool all, struct leased_err *err);
 /* The mint's outcome is in the row from now on (mint.c). */
 void lease_mint_start(struct lease *lease);
 int lease_revoked_run(

@@ -17,8 +17,9 @@
 #define LOOK_AGAIN_MS (INT64_C(600) * 1000)
 
 int
-lease_caps_give(struct lease_data *data, struct store_txn *txn, bool all, struct leased_err *err)
+lease_caps_give(struct lease *lease, struct store_txn *txn, bool all, struct leased_err *err)
 {
+	struct lease_data *data = &lease->data;
 	unsigned kept = 0;
 	int r = 0;
 
@@ -28,7 +29,8 @@ lease_caps_give(struct lease_data *data, struct store_txn *txn, bool all, struct
 			memmove(data->caps[kept++], data->caps[i], sizeof(data->caps[i]));
 			continue;
 		}
-		r = store_give(txn, data->caps[i], err);
+		if ((r = store_give(txn, data->caps[i], err)) == 0)
+			r = lease_recount_gave(txn, lease->id, data->caps[i], err);
 	}
 	if (r == 0)
 		data->caps_count = kept;
@@ -62,7 +64,7 @@ lease_gone_run(struct lease *lease, struct store_txn *txn, struct leased_err *er
 	if ((r = lease_reload(lease, txn, err)) != 0)
 		return (r == LEASED_ENOENT ? 0 : r);
 	lease_put_identity(lease);
-	if ((r = lease_caps_give(&lease->data, txn, true, err)) != 0)
+	if ((r = lease_caps_give(lease, txn, true, err)) != 0)
 		return (r);
 	if ((tombstone = tombstone_of(lease)) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
@@ -145,7 +147,7 @@ disarmed_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 	int r;
 
 	if ((r = lease_reload(lease, txn, err)) != 0 ||
-	    (r = lease_caps_give(&lease->data, txn, false, err)) != 0)
+	    (r = lease_caps_give(lease, txn, false, err)) != 0)
 		return (r);
 	lease_put_identity(lease);
 	lease->data.cut = lease->data.cut || lease->cut;

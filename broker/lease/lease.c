@@ -242,6 +242,7 @@ leases_tick(struct leases *leases)
 		next_ms = at_ms;
 	lease_looks(leases, now_ms);
 	lease_count_step(leases, now_ms);
+	lease_recount_step(leases, now_ms);
 	purge(leases, now_ms);
 	return (next_ms > now_ms ? next_ms - now_ms : 0);
 }

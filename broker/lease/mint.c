@@ -32,7 +32,7 @@ failed_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 	int r;
 
 	if ((r = lease_reload(lease, txn, err)) != 0 ||
-	    (r = lease_caps_give(&lease->data, txn, false, err)) != 0)
+	    (r = lease_caps_give(lease, txn, false, err)) != 0)
 		return (r);
 	lease_put_identity(lease);
 	lease->data.failed_mint = true;

@@ -29,6 +29,12 @@ void lease_token_due(struct leases *leases, const struct store_lease *row);
 void lease_count_step(struct leases *leases, int64_t now_ms);
 void lease_count_clear(struct leases *leases);
 
+/* ---- recount of caps ---- */
+void lease_recount_step(struct leases *leases, int64_t now_ms);
+/* In the transaction that gave row's counter back. */
+int lease_recount_gave(
+    struct store_txn *txn, int64_t row, const char *counter, struct leased_err *err);
+
 /* ---- lease time ---- */
 int lease_time_open(struct leases *leases, struct leased_err *err);
 void lease_time_tick(struct leases *leases);
@@ -88,6 +94,10 @@ struct leases {
 	TAILQ_HEAD(, lease_batch) batches;
 	struct lease_counts counts; /* as of the last count */
 	struct lease_count *counting;
+	struct {
+		int64_t at_ms, begun_ms; /* the next page; the pass */
+		bool running, busy;
+	} recount;
 	int64_t look_ms, purge_ms, quarantine_ms, count_ms;
 	bool purging, opened, freeing, jobs_missed;
 };

@@ -38,6 +38,8 @@ NOT_OF_AN_OPERATION = {
     "base_test_second": "for the unit test of failpoints",
     "lease_anchor_before": "every 30 s: a test of its own, below",
     "lease_anchor_after": "every 30 s: a test of its own, below",
+    "lease_recount_before": "a minute after the start: tests/unit/lease has a clock of its own",
+    "lease_recount_after": "the same",
     "lease_look_before": "10 minutes after the end of a lease: tests/unit/lease has a clock of its own",
 }
 # Points of the timer, and of one worker more: only some operations need them, in others they come by chance.

@@ -255,6 +255,95 @@ quarantined_token_does_not_keep_its_family_alive(void **state)
 	assert_int_equal(fake_port_account_count(f->fake), 0);
 }
 
+/* ---- counters ---- */
+
+static void
+damaged_counters_are_recounted_from_the_rows(void **state)
+{
+	struct fix *f = *state;
+	struct lease_issue issue = issue_of(f, 3600);
+	struct answer a = make(f, 36000), b = make(f, 36000), refused = {0};
+
+	assert_int_equal(counter(f, "role:1"), 2);
+	sql(f, "UPDATE counter SET value = 1000000 WHERE name = 'role:1'");
+	sql(f, "DELETE FROM counter WHERE name = 'conn:1'");
+	sql(f, "INSERT INTO counter (name, value) VALUES ('entity:nobody', 3), ('other', 5)");
+	issue.caps[0].limit = 5;
+	lease_issue_start(f->leases, &issue, on_issued, &refused);
+	settle(f);
+	assert_int_equal(refused.code, LEASED_ELIMIT);
+	later(f, 70000);
+	assert_int_equal(counter(f, "role:1"), 2);
+	assert_int_equal(counter(f, "conn:1"), 2);
+	assert_int_equal(counter(f, "entity:nobody"), 0);
+	assert_int_equal(counter(f, "other"), 5);
+	assert_int_equal(counter(f, "+"), 0);
+	assert_int_equal(counter(f, "+role:1"), 0);
+	(void)make(f, 3600);
+	assert_int_equal(revoke_row(f, a.row).state, LEASE_REVOKE_GONE);
+	assert_int_equal(revoke_row(f, b.row).state, LEASE_REVOKE_GONE);
+	check_at_rest(f);
+	/* And again half a day later. */
+	sql(f, "UPDATE counter SET value = 9 WHERE name = 'role:1'");
+	wclock_fake_advance(&f->clock, INT64_C(12) * 3600 * 1000000);
+	later(f, 5000);
+	check_at_rest(f);
+}
+
+/* Until the pass has read rows and has not come to their end. */
+static void
+until_half_way(struct fix *f)
+{
+	for (unsigned i = 0; i < 1000 && counter(f, "+") == 0; i++)
+		later(f, 500);
+	assert_in_range(counter(f, "+"), 1, 200);
+}
+
+static void
+recount_is_exact_while_leases_come_and_go(void **state)
+{
+	struct fix *f = *state;
+	struct answer made[100];
+
+	for (unsigned i = 0; i < 100; i++)
+		made[i] = make(f, 36000);
+	sql(f, "UPDATE counter SET value = value + 7");
+	until_half_way(f);
+	/* Behind the pass, before it, and new. */
+	assert_int_equal(revoke_row(f, made[0].row).state, LEASE_REVOKE_GONE);
+	assert_int_equal(revoke_row(f, made[99].row).state, LEASE_REVOKE_GONE);
+	(void)make(f, 36000);
+	(void)make(f, 5);
+	later(f, 10000);
+	assert_int_equal(counter(f, "+"), 0);
+	assert_int_equal(counter(f, "role:1"), 99);
+	check_at_rest(f);
+}
+
+static void
+recount_that_a_crash_cut_off_begins_anew(void **state)
+{
+	struct fix *f = *state;
+	struct answer first = {0};
+
+	for (unsigned i = 0; i < 100; i++) {
+		struct answer a = make(f, 36000);
+
+		first = i == 0 ? a : first;
+	}
+	for (unsigned written = 0; written < 2; written++) {
+		sql(f, "UPDATE counter SET value = value + 7 WHERE name NOT LIKE '+%'");
+		fix_crash(f, false);
+		until_half_way(f);
+		fix_crash(f, written != 0);
+		if (written == 0)
+			(void)revoke_row(f, first.row);
+		later(f, 70000);
+		assert_int_equal(counter(f, "role:1"), 99);
+		check_at_rest(f);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int
@@ -270,6 +359,9 @@ main(void)
 	    TEST(record_that_cannot_be_read_can_be_revoked),
 	    TEST(quarantined_lease_is_disarmed_at_its_deadline_and_never_removed),
 	    TEST(quarantined_token_does_not_keep_its_family_alive),
+	    TEST(damaged_counters_are_recounted_from_the_rows),
+	    TEST(recount_is_exact_while_leases_come_and_go),
+	    TEST(recount_that_a_crash_cut_off_begins_anew),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
