@@ -2,7 +2,6 @@
  * leased -config FILE, and leased check: from leased.hcl to a daemon that listens where the file
  * says. What the file may say is config/'s; what a policy in it means, policy/'s. Called by main.c.
  */
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,10 +60,11 @@ say_problems(const char *path, const struct config_problems *problems)
 	}
 }
 
-int
-main_serve_load(const char *path, struct config **ret_config, struct leased_err *err)
+static int
+load(const char *path, bool check_machine, struct config **ret_config, struct leased_err *err)
 {
-	struct config_problems problems = {.check_policy = on_check_policy};
+	struct config_problems problems = {
+	    .check_policy = on_check_policy, .check_machine = check_machine};
 	int r;
 
 	r = config_load(path, ret_config, &problems, err);
@@ -73,24 +73,10 @@ main_serve_load(const char *path, struct config **ret_config, struct leased_err 
 	return (r);
 }
 
-/* A start would fail for it; on the machine where the file is written it may be no mistake. */
-static unsigned
-check_groups(const char *path, const struct config *config)
+int
+main_serve_load(const char *path, struct config **ret_config, struct leased_err *err)
 {
-	unsigned missing = 0;
-
-	for (size_t i = 0; i < config->listener_count; i++) {
-		const struct config_listener *listener = &config->listeners[i];
-
-		if (listener->group == NULL || getgrnam(listener->group) != NULL)
-			continue;
-		(void)fprintf(stderr,
-		    "%s:%u:%u: this machine has no group \"%s\": make it with groupadd --system "
-		    "%s, or leave \"group\" out\n",
-		    path, listener->line, listener->column, listener->group, listener->group);
-		missing++;
-	}
-	return (missing);
+	return (load(path, false, ret_config, err));
 }
 
 int
@@ -98,16 +84,12 @@ main_serve_check(const char *path)
 {
 	struct leased_err err = LEASED_ERR_INIT;
 	struct config *config = NULL;
-	unsigned missing;
 
-	if (main_serve_load(path, &config, &err) != 0) {
+	if (load(path, true, &config, &err) != 0) {
 		(void)fprintf(stderr, "leased: %s: %s\n", path, err.text);
 		return (1);
 	}
-	missing = check_groups(path, config);
 	config_free(config);
-	if (missing > 0)
-		return (1);
 	(void)printf("%s: no mistakes\n", path);
 	return (0);
 }

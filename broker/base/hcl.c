@@ -91,9 +91,10 @@ hcl_parse(const char *text, size_t len, struct hcl_doc **ret_doc, struct leased_
 	return (hcl_parse_at(text, len, 1, 1, ret_doc, err));
 }
 
-int
-hcl_parse_at(const char *text, size_t len, unsigned line, unsigned column, struct hcl_doc **ret_doc,
-    struct leased_err *err)
+/* What hcl_parse_at() and hcl_parse_telling() share; on_mistake may be NULL. */
+static int
+parse(const char *text, size_t len, unsigned line, unsigned column, hcl_mistake on_mistake,
+    void *arg, struct hcl_doc **ret_doc, struct leased_err *err)
 {
 	struct hcl_doc *doc;
 	int r;
@@ -103,6 +104,8 @@ hcl_parse_at(const char *text, size_t len, unsigned line, unsigned column, struc
 		    err, LEASED_ETOOBIG, "the text is longer than %u bytes", HCL_TEXT_MAX));
 	if ((doc = calloc(1, sizeof(*doc))) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	doc->on_mistake = on_mistake;
+	doc->arg = arg;
 	r = is_json(text, len) ? hcl_parse_json(doc, text, len, line, column, err)
 			       : hcl_parse_native(doc, text, len, line, column, err);
 	if (r != 0) {
@@ -115,6 +118,20 @@ hcl_parse_at(const char *text, size_t len, unsigned line, unsigned column, struc
 	return (0);
 }
 
+int
+hcl_parse_at(const char *text, size_t len, unsigned line, unsigned column, struct hcl_doc **ret_doc,
+    struct leased_err *err)
+{
+	return (parse(text, len, line, column, NULL, NULL, ret_doc, err));
+}
+
+int
+hcl_parse_telling(const char *text, size_t len, hcl_mistake on_mistake, void *arg,
+    struct hcl_doc **ret_doc, struct leased_err *err)
+{
+	return (parse(text, len, 1, 1, on_mistake, arg, ret_doc, err));
+}
+
 void
 hcl_free(struct hcl_doc *doc)
 {
@@ -124,6 +141,7 @@ hcl_free(struct hcl_doc *doc)
 		free(doc->marks[i].key);
 	free(doc->marks);
 	json_decref(doc->root);
+	json_decref(doc->dropped);
 	free(doc);
 }
 
@@ -203,8 +221,8 @@ visit_labels(const struct block_walk *walk, const json_t *labels, struct leased_
 	json_t *value;
 	int r = 0;
 
-	if (!json_is_object(labels))
-		return (no_block(walk, (struct hcl_position){0, 0}, err));
+	if (!json_is_object(labels) || json_object_size(labels) == 0)
+		return (no_block(walk, hcl_object_position(walk->doc, labels), err));
 	json_object_foreach((json_t *)(uintptr_t)labels, label, value)
 	{
 		size_t count = json_is_array(value) ? json_array_size(value) : 1;

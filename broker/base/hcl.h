@@ -24,7 +24,16 @@ int hcl_parse(const char *text, size_t len, struct hcl_doc **ret_doc,
     struct leased_err *err) LEASED_MUST_CHECK;
 void hcl_free(struct hcl_doc *doc); /* NULL is fine */
 
-/* The same for a text that is a part of a file: line and column (from 1) are those of its first
+/*
+ * The same, but says all that it can: a key that is set twice keeps its first value, is told to
+ * on_mistake ("line:column: .."), and the reading goes on. Such a document is handed out all the
+ * same.
+ */
+typedef void (*hcl_mistake)(void *arg, const char *text);
+int hcl_parse_telling(const char *text, size_t len, hcl_mistake on_mistake, void *arg,
+    struct hcl_doc **ret_doc, struct leased_err *err) LEASED_MUST_CHECK;
+
+/* hcl_parse() for a text that is a part of a file: line and column (from 1) are those of its first
  * byte there. */
 int hcl_parse_at(const char *text, size_t len, unsigned line, unsigned column,
     struct hcl_doc **ret_doc, struct leased_err *err) LEASED_MUST_CHECK;

@@ -180,33 +180,53 @@ struct item {
 	unsigned line, column;
 };
 
+/* 0 when somebody wants to hear of it and go on. */
 static int
 set_twice(struct parser *p, const json_t *object, const struct item *item, struct leased_err *err)
 {
 	struct hcl_position first = {0, 0};
+	struct leased_err why;
 
-	/* The marks are not sorted yet; this is the only search before they are, and it ends the
-	 * parse. */
+	/* The marks are not sorted yet; this is the only search before they are. */
 	for (size_t i = 0; first.line == 0 && i < p->doc->mark_count; i++)
 		if (p->doc->marks[i].object == object && p->doc->marks[i].key != NULL &&
 		    strcmp(p->doc->marks[i].key, item->key) == 0)
 			first = p->doc->marks[i].position;
-	return (hcl_refuse(item->line, item->column, err,
-	    "\"%.64s\" is set twice; first in line %u", item->key, first.line));
+	if (p->doc->on_mistake == NULL)
+		return (hcl_refuse(item->line, item->column, err,
+		    "\"%.64s\" is set twice; first in line %u", item->key, first.line));
+	(void)hcl_refuse(item->line, item->column, &why, "\"%.64s\" is set twice; first in line %u",
+	    item->key, first.line);
+	p->doc->on_mistake(p->doc->arg, why.text);
+	return (0);
+}
+
+/* Takes value. */
+static int
+drop(struct parser *p, json_t *value, struct leased_err *err)
+{
+	if (p->doc->dropped == NULL)
+		p->doc->dropped = json_array();
+	if (json_array_append_new(p->doc->dropped, value) != 0)
+		return (out_of_memory(err));
+	return (0);
 }
 
 /* key = value, the token at hand being the '='. */
 static int
 parse_attribute(struct parser *p, json_t *object, const struct item *item, struct leased_err *err)
 {
+	bool twice = json_object_get(object, item->key) != NULL;
 	json_t *value = NULL;
 	int r;
 
-	if (json_object_get(object, item->key) != NULL)
-		return (set_twice(p, object, item, err));
+	if (twice && (r = set_twice(p, object, item, err)) != 0)
+		return (r);
 	if ((r = hcl_lexer_next(&p->lexer, err)) != 0 ||
 	    (r = parse_value(p, item->line, item->column, &value, err)) != 0)
 		return (r);
+	if (twice)
+		return (drop(p, value, err));
 	if (json_object_set_new(object, item->key, value) != 0)
 		return (out_of_memory(err));
 	return (hcl_mark_add(p->doc, object, item->key, item->line, item->column, err));
@@ -218,6 +238,7 @@ block_array(struct parser *p, json_t *object, const struct item *item, json_t **
     struct leased_err *err)
 {
 	json_t *array = json_object_get(object, item->key);
+	int r;
 
 	if (array == NULL) {
 		if ((array = json_array()) == NULL ||
@@ -229,8 +250,14 @@ block_array(struct parser *p, json_t *object, const struct item *item, json_t **
 	/* key = [..] before is no block: its elements were not made here, and have no mark of their
 	 * own for the key. */
 	if (!json_is_array(array) || json_array_size(array) == 0 ||
-	    !json_is_object(json_array_get(array, 0)))
-		return (set_twice(p, object, item, err));
+	    !json_is_object(json_array_get(array, 0))) {
+		if ((r = set_twice(p, object, item, err)) != 0)
+			return (r);
+		if ((array = json_array()) == NULL)
+			return (out_of_memory(err));
+		if ((r = drop(p, array, err)) != 0)
+			return (r);
+	}
 	*ret_array = array;
 	return (0);
 }
@@ -355,6 +382,22 @@ parse_object(
 	return (0);
 }
 
+static int
+check_utf8(const char *text, size_t len, unsigned line, unsigned column, struct leased_err *err)
+{
+	uint32_t rune;
+	size_t at = 0, size;
+
+	while (at < len && (size = utf8_decode(text + at, len - at, &rune)) > 0) {
+		column = rune == '\n' ? 1 : column + (unsigned)size;
+		line += rune == '\n';
+		at += size;
+	}
+	if (at < len)
+		return (hcl_refuse(line, column, err, "the text is not valid UTF-8 from here on"));
+	return (0);
+}
+
 int
 hcl_parse_native(struct hcl_doc *doc, const char *text, size_t len, unsigned line, unsigned column,
     struct leased_err *err)
@@ -363,8 +406,8 @@ hcl_parse_native(struct hcl_doc *doc, const char *text, size_t len, unsigned lin
 	    .doc = doc, .lexer = {.bytes = text, .len = len, .line = line, .column = column}};
 	int r;
 
-	if (!utf8_is_valid(text, len))
-		return (hcl_refuse(line, column, err, "the text is not valid UTF-8"));
+	if ((r = check_utf8(text, len, line, column, err)) != 0)
+		return (r);
 	if ((doc->root = json_object()) == NULL)
 		return (out_of_memory(err));
 	if ((r = hcl_mark_add(doc, doc->root, NULL, line, column, err)) != 0)

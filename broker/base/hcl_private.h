@@ -56,6 +56,10 @@ struct hcl_doc {
 	json_t *root;
 	struct hcl_mark *marks; /* sorted by object and key once the document is parsed */
 	size_t mark_count, mark_size;
+	hcl_mistake on_mistake; /* NULL: a key that is set twice ends the parse */
+	void *arg;
+	json_t *dropped; /* array: what stood where a key was set again. Kept, since marks go by
+			    address. */
 };
 
 /* Notes where key of object (or object itself: NULL) stands. Of several marks of one place the

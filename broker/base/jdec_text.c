@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/jdec.h"
 #include "base/utf8.h"
@@ -216,8 +217,11 @@ nearness(const char *name, const char *known)
 	if (name_len > NEAREST_LEN_MAX || known_len > NEAREST_LEN_MAX)
 		return (UINT32_MAX);
 	distance = edit_distance(name, name_len, known, known_len);
-	return (
-	    distance <= NEAREST_DISTANCE_MAX && distance * 2 < name_len ? distance : UINT32_MAX);
+	/* A common beginning speaks for a word in another form: policy, policies. */
+	if (distance > NEAREST_DISTANCE_MAX ||
+	    (distance * 2 >= name_len && strncasecmp(name, known, 4) != 0))
+		return (UINT32_MAX);
+	return (distance);
 }
 
 const char *

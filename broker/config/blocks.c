@@ -2,6 +2,7 @@
  * The blocks of leased.hcl that shape the process: seal, listener, log, limits. Called by config.c
  * alone.
  */
+#include <grp.h>
 #include <string.h>
 
 #include "config/config_private.h"
@@ -159,6 +160,12 @@ on_listener(void *arg, const char *label, const json_t *body, struct leased_err 
 	config_read_settings(reader, body, is_unix ? listener_unix : listener_tcp, listener,
 	    is_unix ? "listener \"unix\"" : "listener \"tcp\"");
 	check_doors(reader, listener, body);
+	if (reader->problems->check_machine && listener->group != NULL &&
+	    getgrnam(listener->group) == NULL)
+		config_refuse(reader, body, "group",
+		    "this machine has no group \"%.64s\": make it with groupadd --system %.64s, or "
+		    "leave \"group\" out",
+		    listener->group, listener->group);
 	return (0);
 }
 

@@ -73,6 +73,19 @@ lies_in(const char *path, const char *dir)
 	return (strncmp(path, dir, len) == 0 && (path[len] == '/' || len == 1));
 }
 
+/* Was the value of key refused by itself? Then the default stands in its place. */
+static bool
+is_refused(const struct config_reader *reader, const json_t *root, const char *key)
+{
+	struct hcl_position at = hcl_key_position(reader->doc, root, key);
+
+	for (size_t i = 0; at.line > 0 && i < reader->problems->count; i++)
+		if (reader->problems->items[i].line == at.line &&
+		    reader->problems->items[i].column == at.column)
+			return (true);
+	return (false);
+}
+
 static void
 check_together(struct config_reader *reader, const json_t *root)
 {
@@ -80,7 +93,9 @@ check_together(struct config_reader *reader, const json_t *root)
 	const char *key = json_object_get(root, "default_lease_ttl") != NULL ? "default_lease_ttl"
 									     : "max_lease_ttl";
 
-	if (config->default_lease_ttl_s > config->max_lease_ttl_s)
+	if (config->default_lease_ttl_s > config->max_lease_ttl_s &&
+	    !is_refused(reader, root, "default_lease_ttl") &&
+	    !is_refused(reader, root, "max_lease_ttl"))
 		config_refuse(reader, root, key,
 		    "default_lease_ttl is %llds, longer than max_lease_ttl, %llds",
 		    (long long)config->default_lease_ttl_s, (long long)config->max_lease_ttl_s);
@@ -101,6 +116,17 @@ compare_problems(const void *a, const void *b)
 	if (x->column != y->column)
 		return (x->column < y->column ? -1 : 1);
 	return (strcmp(x->text, y->text));
+}
+
+/* For leased check: a start would fail for it. */
+static void
+check_machine(struct config_reader *reader, const json_t *root)
+{
+	const struct config *config = reader->config;
+
+	if (config->plugin_dir != NULL && access(config->plugin_dir, X_OK) != 0)
+		config_refuse(reader, root, "plugin_dir", "the directory %.256s cannot be used: %s",
+		    config->plugin_dir, strerror(errno));
 }
 
 static void
@@ -134,6 +160,15 @@ finish(struct config_reader *reader, struct leased_err *err)
 	return (0);
 }
 
+static void
+on_mistake(void *arg, const char *text)
+{
+	struct config_reader *reader = arg;
+
+	if (config_problem_add(reader->problems, text, NULL) != 0)
+		reader->out_of_memory = true;
+}
+
 int
 config_parse(const char *text, size_t len, struct config **ret_config,
     struct config_problems *problems, struct leased_err *err)
@@ -145,7 +180,7 @@ config_parse(const char *text, size_t len, struct config **ret_config,
 
 	if ((reader.config = new_with_defaults()) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	if ((r = hcl_parse(text, len, &doc, &why)) != 0) {
+	if ((r = hcl_parse_telling(text, len, on_mistake, &reader, &doc, &why)) != 0) {
 		/* Behind a mistake in the grammar nothing is known for certain: it stands alone. */
 		if (r == LEASED_ENOMEM || config_problem_add(problems, why.text, NULL) != 0)
 			reader.out_of_memory = true;
@@ -159,6 +194,8 @@ config_parse(const char *text, size_t len, struct config **ret_config,
 	config_read_policies(&reader, hcl_root(doc));
 	check_together(&reader, hcl_root(doc));
 	check_policies(&reader);
+	if (problems->check_machine)
+		check_machine(&reader, hcl_root(doc));
 	if ((r = finish(&reader, err)) != 0)
 		goto out;
 	*ret_config = reader.config;

@@ -82,6 +82,9 @@ struct config_problems {
 	 * config_problem_add(). Nonzero: out of memory. */
 	int (*check_policy)(const struct config_policy *policy, struct config_problems *problems,
 	    struct leased_err *err);
+	/* Is what the file names on this machine: groups, plugin_dir? A start finds out by itself.
+	 */
+	bool check_machine;
 };
 
 /*

@@ -61,6 +61,34 @@ the_forms_of_the_subset_give_their_trees(void **state)
 }
 
 static void
+on_repeat(void *arg, const char *text)
+{
+	char *said = arg;
+
+	(void)strlcat(said, text, 512);
+	(void)strlcat(said, "|", 512);
+}
+
+static void
+a_key_that_stands_twice_need_not_hide_what_follows(void **state)
+{
+	static const char text[] = "a = 1\na = {b = 2}\nc {}\nc = 3\na {}\nd = 4\n";
+	struct hcl_doc *doc = NULL;
+	struct leased_err err;
+	char said[512] = "";
+
+	(void)state;
+	assert_int_equal(hcl_parse_telling(text, strlen(text), on_repeat, said, &doc, &err), 0);
+	assert_string_equal(said,
+	    "2:1: \"a\" is set twice; first in line 1|4:1: \"c\" is set twice; "
+	    "first in line 3|5:1: \"a\" is set twice; first in line 1|");
+	assert_int_equal(json_integer_value(json_object_get(hcl_root(doc), "a")), 1);
+	assert_int_equal(json_integer_value(json_object_get(hcl_root(doc), "d")), 4);
+	assert_int_equal(hcl_key_position(doc, hcl_root(doc), "d").line, 6);
+	hcl_free(doc);
+}
+
+static void
 mistakes_are_refused_where_they_stand(void **state)
 {
 	static const struct {
@@ -103,6 +131,7 @@ mistakes_are_refused_where_they_stand(void **state)
 	    {"a { b = 1,, }", "1:11: "},
 	    {"$", "1:1: "},
 	    {"\xff", "1:1: "},
+	    {"a = 1\nb = \"\xc3\xa9\xff\"", "2:8: "},
 	    {"{\"a\":1,}", "1:"},
 	    {"{\n\"a\":1,\"a\":2}", "2:"},
 	    {"{} x", "1:"},
@@ -352,6 +381,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_forms_of_the_subset_give_their_trees),
 	    cmocka_unit_test(mistakes_are_refused_where_they_stand),
+	    cmocka_unit_test(a_key_that_stands_twice_need_not_hide_what_follows),
 	    cmocka_unit_test(a_nul_is_refused_everywhere),
 	    cmocka_unit_test(limits_are_told),
 	    cmocka_unit_test(every_key_has_its_position),
