@@ -174,11 +174,38 @@ check_keys(struct parse *parse, const json_t *body, struct leased_err *err)
 	return (0);
 }
 
+/* Is the element at the beginning of text "." or ".."? */
+static bool
+is_dots(const char *text)
+{
+	size_t len = strcspn(text, "/");
+
+	return ((len == 1 || len == 2) && strspn(text, ".") >= len);
+}
+
+/* What the edge refuses or collapses never comes here. */
+static bool
+can_match(const char *path)
+{
+	for (;;) {
+		if (*path == '/' || is_dots(path))
+			return (false);
+		if ((path = strchr(path, '/')) == NULL)
+			return (true);
+		path++;
+	}
+}
+
 static int
 check_path(const struct parse *parse, const char *path, const json_t *body, struct leased_err *err)
 {
 	if (path[0] == '\0')
 		return (refuse(parse, body, NULL, err, "the path of a rule must not be empty"));
+	if (!can_match(path))
+		return (refuse(parse, body, NULL, err,
+		    "the path \"%.200s\" can never match: no request's path has a \"//\", a "
+		    "\".\" or a \"..\" in it",
+		    path));
 	if (strstr(path, "+*") != NULL)
 		return (refuse(parse, body, NULL, err,
 		    "the path \"%.200s\" holds \"+*\"; write \"+/*\", or \"*\" alone", path));
