@@ -38,15 +38,24 @@ listener_from(void *arg)
 	return (listener);
 }
 
+/* Instead of serving it. What the client asked was not read, so that this may be lost to a reset:
+ * it is a courtesy. */
+static void
+turn_away(int fd, const char *status, const char *why)
+{
+	char text[512];
+	int len = snprintf(text, sizeof(text),
+	    "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
+	    "Cache-Control: no-store\r\nConnection: close\r\n\r\n{\"errors\":[\"%s\"]}",
+	    status, strlen(why) + strlen("{\"errors\":[\"\"]}"), why);
+
+	(void)send(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)close(fd);
+}
+
 static void
 take_connection(struct http_listener *listener, int fd, const struct sockaddr *address)
 {
-	static const char full[] =
-	    "HTTP/1.1 503 Service Unavailable\r\n"
-	    "Content-Type: application/json\r\n"
-	    "Content-Length: 59\r\nCache-Control: no-store\r\n"
-	    "Connection: close\r\n\r\n"
-	    "{\"errors\":[\"too many connections at once; try again later\"]}";
 	struct http_server *server = listener->server;
 	struct leased_err err = LEASED_ERR_INIT;
 	struct http_connection *connection;
@@ -59,7 +68,10 @@ take_connection(struct http_listener *listener, int fd, const struct sockaddr *a
 		if (log_limited(&server->refuse_log, &left_out))
 			log_warn("connection refused", LOG_ERR(&err),
 			    LOG_I("others_left_out", left_out));
-		(void)close(fd);
+		turn_away(fd, "403 Forbidden",
+		    "leased cannot tell which user you are, so this connection is not served: the "
+		    "log "
+		    "of leased says more");
 		return;
 	}
 	if (listener->kind == HTTP_PEER_TCP)
@@ -69,11 +81,9 @@ take_connection(struct http_listener *listener, int fd, const struct sockaddr *a
 			log_warn("connection refused: too many are open and none is idle",
 			    LOG_I("open", server->count), LOG_I("uid", peer.uid),
 			    LOG_S("address", peer.address), LOG_I("others_left_out", left_out));
-		/* What it asked was not read, so that this may be lost to a reset: it is a
-		 * courtesy. */
-		(void)send(fd, full, sizeof(full) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		http_peer_clear(&peer);
-		(void)close(fd);
+		turn_away(
+		    fd, "503 Service Unavailable", "too many connections at once; try again later");
 		return;
 	}
 	connection = http_connection_new(server, fd, &peer, group);

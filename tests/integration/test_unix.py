@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from daemon import Leased
+from daemon import Leased, connect_as
 
 ALICE, BOB, GROUP = 4321, 4322, 4400
 
@@ -54,11 +54,12 @@ def test_a_token_wins_over_the_peer(leased):
     assert ask(leased, ALICE, "GET", "sys/leases/mine", token="wrong").status == 403
 
 
-def test_nobody_is_nobody(leased):
-    with pytest.raises(Exception):
-        answer = ask(leased, 65534, "GET", "auth/token/lookup-self")
-        assert answer.status == 403
-        raise ConnectionError("refused, as it must be")
+def test_nobody_is_turned_away_and_told_why(leased):
+    with connect_as(leased.socket_path, 65534, 0, ()) as sock:
+        sock.settimeout(10)
+        answer = sock.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 403") and b"which user you are" in answer
+        assert sock.recv(4096) == b""
 
 
 def test_roles_give_policies_between_fields_and_within_lists_or(leased):
