@@ -2,6 +2,7 @@
  * One request to leased: where it is, who we are, the bytes, and what its status means to whoever
  * called. The token goes into a header, never into argv or a message.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,8 +302,12 @@ transfer(CURL *curl, struct cli_reply *reply)
 		    os_errno != 0)
 			(void)snprintf(why, sizeof(why), "%s", strerror((int)os_errno));
 		(void)snprintf(reply->error, sizeof(reply->error),
-		    "cannot reach leased at %s: %s. Is it running, and is LEASE_ADDR right?",
-		    address, why[0] != '\0' ? why : curl_easy_strerror(code));
+		    "cannot reach leased at %s: %s. %s", address,
+		    why[0] != '\0' ? why : curl_easy_strerror(code),
+		    os_errno == EACCES
+			? "Become a member of the group that owns the socket, or ask "
+			  "whoever runs leased"
+			: "Is it running, and is LEASE_ADDR right?");
 	}
 	(void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
 	if (buf.bytes != NULL)

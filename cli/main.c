@@ -66,7 +66,7 @@ const struct cli_command cli_commands[] = {
 	"  lease revoke \"$LEASE_ID\"\n"
 	"  lease revoke --prefix database/creds/app\n",
 	"--prefix"},
-    {"status", cli_run_status, "", "is leased there, and ready?",
+    {"status", cli_run_status, "", "say whether leased is there and ready",
 	"Exit status 0 when it serves, 5 when it cannot be reached, 6 when it is sealed or not\n"
 	"ready.\n\n"
 	"examples:\n"
