@@ -48,10 +48,10 @@ dev_check_dir(const char *path, struct leased_err *err)
 
 	if (lstat(path, &status) != 0 || !S_ISDIR(status.st_mode))
 		return (leased_err_set(err, LEASED_EINVAL, "%s is no directory", path));
-	if (status.st_uid != geteuid() || (status.st_mode & 022) != 0)
+	if (status.st_uid != geteuid() || (status.st_mode & 077) != 0)
 		return (leased_err_set(err, LEASED_EINVAL,
-		    "%s must belong to uid %u and be writable by nobody else: chmod 0700 it, or "
-		    "name another with --dev-dir",
+		    "%s must belong to uid %u and be open to nobody else: chmod 0700 it, or name "
+		    "another with --dev-dir",
 		    path, (unsigned)geteuid()));
 	return (0);
 }
@@ -92,9 +92,12 @@ dev_shared_socket(struct dev *dev, struct leased_err *err)
 	return (0);
 }
 
+/* The whole path, since what is printed is used in other directories. */
 static int
 dev_place(struct dev *dev, const struct main_options *options, struct leased_err *err)
 {
+	char *path;
+	size_t len;
 	int r;
 
 	if (options->dev_dir == NULL) {
@@ -102,10 +105,15 @@ dev_place(struct dev *dev, const struct main_options *options, struct leased_err
 			return (r);
 		return (dev_shared_socket(dev, err));
 	}
-	if (strlcpy(dev->dir, options->dev_dir, sizeof(dev->dir)) >= sizeof(dev->dir) - 32)
-		return (leased_err_set(err, LEASED_ETOOBIG, "--dev-dir is too long"));
-	if ((r = dev_mkdir(dev->dir, err)) != 0)
+	if ((r = dev_mkdir(options->dev_dir, err)) != 0)
 		return (r);
+	if ((path = realpath(options->dev_dir, NULL)) == NULL)
+		return (leased_err_set(err, LEASED_EIO, "cannot find the directory %s: %s",
+		    options->dev_dir, strerror(errno)));
+	len = strlcpy(dev->dir, path, sizeof(dev->dir));
+	free(path);
+	if (len >= sizeof(dev->dir) - 32)
+		return (leased_err_set(err, LEASED_ETOOBIG, "--dev-dir is too long"));
 	return (dev_check_dir(dev->dir, err));
 }
 
@@ -184,11 +192,39 @@ dev_token_is_root(struct dev *dev, const char *wish)
 	return (root);
 }
 
+static void
+on_ended(void *arg, int code, const struct lease_job_status *status, const struct leased_err *err)
+{
+	struct dev *dev = arg;
+
+	(void)status;
+	dev->finished = true;
+	if (code != 0)
+		log_warn("the root token of an earlier start could not be ended", LOG_ERR(err));
+}
+
+/* A directory has one root token: the one of an earlier start ends when another is wished for. */
+static void
+dev_token_end(struct dev *dev, const char *text)
+{
+	struct auth_token token = {0};
+	struct leased_err err;
+
+	if (auth_token_find(dev->daemon->auth, text, &token, &err) != 0)
+		return;
+	dev->finished = false;
+	auth_token_revoke(dev->daemon->auth, token.row->id, 0, "leased --dev", on_ended, dev);
+	auth_token_clear(&token);
+	while (!dev->finished)
+		if (event_base_loop(dev->daemon->loop, EVLOOP_ONCE) != 0)
+			log_fatal("the event loop ended at the start");
+}
+
 static int
 dev_root_token(struct dev *dev, const char *wish, struct leased_err *err)
 {
-	struct leased_secret *before = wish == NULL ? dev_token_read(dev) : NULL;
-	const char *text = before != NULL ? leased_secret_reveal(before) : wish;
+	struct leased_secret *before = dev_token_read(dev);
+	const char *text = wish != NULL || before == NULL ? wish : leased_secret_reveal(before);
 	bool written = false;
 	int r = 0;
 
@@ -196,7 +232,7 @@ dev_root_token(struct dev *dev, const char *wish, struct leased_err *err)
 		if ((dev->token = leased_secret_new(text, strlen(text))) == NULL)
 			r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 		/* Nothing to write: a full disk must not keep us from starting. */
-		written = before != NULL;
+		written = before != NULL && strcmp(text, leased_secret_reveal(before)) == 0;
 		goto out;
 	}
 	auth_token_create_root(dev->daemon->auth, wish, on_root_token, dev);
@@ -208,11 +244,28 @@ dev_root_token(struct dev *dev, const char *wish, struct leased_err *err)
 		(void)leased_err_prefix(err, "the root token was not made");
 	}
 out:
+	if (r == 0 && !written)
+		r = dev_token_write(dev, err);
+	if (r == 0 && before != NULL &&
+	    strcmp(leased_secret_reveal(before), leased_secret_reveal(dev->token)) != 0)
+		dev_token_end(dev, leased_secret_reveal(before));
 	leased_secret_free(before);
-	return (r == 0 && !written ? dev_token_write(dev, err) : r);
+	return (r);
 }
 
 /* ---- listening and the text ---- */
+
+/* The edge takes numbers only, so that it never asks a resolver. */
+static void
+dev_address(const char *wish, char ret_address[MAIN_PATH_MAX])
+{
+	bool by_name = wish != NULL && strncmp(wish, "localhost:", 10) == 0;
+
+	if (wish == NULL)
+		wish = MAIN_TCP_DEFAULT;
+	(void)snprintf(ret_address, MAIN_PATH_MAX, "%s%s", by_name ? "127.0.0.1" : "",
+	    by_name ? wish + strlen("localhost") : wish);
+}
 
 static int
 dev_listen(struct dev *dev, const char *address, struct leased_err *err)
@@ -221,11 +274,6 @@ dev_listen(struct dev *dev, const char *address, struct leased_err *err)
 	char path[MAIN_PATH_MAX + 32];
 	int r;
 
-	if (strncmp(address, "127.", 4) != 0 && strncmp(address, "[::1]:", 6) != 0)
-		return (leased_err_set(err, LEASED_EINVAL,
-		    "--dev-listen-address %s is not of this machine: --dev speaks plain HTTP, so "
-		    "only 127.x.x.x:PORT and [::1]:PORT are taken",
-		    address));
 	(void)snprintf(path, sizeof(path), "%s/leased.sock", dev->dir);
 	if ((r = http_server_listen_unix(server, path, 0660, NULL, err)) != 0)
 		return (r);
@@ -245,13 +293,16 @@ dev_say(const struct dev *dev, const char *address)
 {
 	int host_len = (int)(strrchr(address, ':') - address);
 	bool terminal = isatty(STDOUT_FILENO) == 1;
+	char peers[64] = "root";
 
+	if (geteuid() != 0)
+		(void)snprintf(peers, sizeof(peers), "root and uid %u", (unsigned)geteuid());
 	(void)printf(
 	    "leased %s, for development only: plain HTTP, and root for whoever runs it.\n\n"
 	    "  directory    %s\n"
-	    "  Unix socket  %s/leased.sock (needs no token for root and uid %u)\n"
+	    "  Unix socket  %s/leased.sock (needs no token for %s)\n"
 	    "  HTTP         http://%.*s:%u\n",
-	    LEASED_VERSION, dev->dir, dev->dir, (unsigned)geteuid(), host_len, address, dev->port);
+	    LEASED_VERSION, dev->dir, dev->dir, peers, host_len, address, dev->port);
 	if (terminal)
 		(void)printf("  root token   %s\n", leased_secret_reveal(dev->token));
 	(void)printf("  root token   in %s/root-token\n\n"
@@ -265,13 +316,13 @@ int
 main_dev_start(
     struct main_daemon *daemon, const struct main_options *options, struct leased_err *err)
 {
-	const char *address =
-	    options->dev_address != NULL ? options->dev_address : MAIN_TCP_DEFAULT;
+	char address[MAIN_PATH_MAX];
 	struct dev dev = {.daemon = daemon};
 	struct main_place place = {.dev = true, .default_ttl_s = DEV_TTL_S, .max_ttl_s = DEV_TTL_S};
 	char root_key[MAIN_PATH_MAX + 32];
 	int r;
 
+	dev_address(options->dev_address, address);
 	if ((r = dev_place(&dev, options, err)) != 0)
 		return (r);
 	(void)snprintf(root_key, sizeof(root_key), "%s/root.key", dev.dir);

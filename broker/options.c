@@ -2,6 +2,7 @@
  * The command line of leased. What is wrong with it ends the process here, with status 2; --help
  * and the like end it with 0.
  */
+#include <ctype.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,9 @@
 
 #include "daemon.h"
 
+#include "auth/token.h"
 #include "base/failpoint.h"
+#include "base/jdec.h"
 
 static const char usage_text[] =
     "leased hands out credentials that die by themselves.\n"
@@ -113,6 +116,41 @@ take_option(struct main_options *options, int id)
 	}
 }
 
+_Noreturn static void
+usage_exit_word(const char *word)
+{
+	char why[160];
+	static const char *const words[] = {"check"};
+	const char *nearest = jdec_nearest(word, words, 1);
+
+	if (nearest != NULL)
+		(void)snprintf(why, sizeof(why),
+		    "there is no command \"%.64s\"; did you mean \"%s\"?", word, nearest);
+	else
+		(void)snprintf(why, sizeof(why), "\"%.64s\" is an argument too many", word);
+	usage_exit(why);
+}
+
+/* Found before anything is made. A token goes through headers and files, a line each. */
+static void
+check_dev(const struct main_options *options)
+{
+	const char *token = options->dev_token;
+
+	if (options->dev_dir != NULL && options->dev_dir[0] == '\0')
+		usage_exit("--dev-dir needs a directory");
+	for (size_t i = 0; token != NULL && (i == 0 || token[i] != '\0'); i++)
+		if (i >= AUTH_TOKEN_MAX || !isgraph((unsigned char)token[i]))
+			usage_exit(
+			    "--dev-root-token-id must be printable ASCII without blanks, at most "
+			    "255 characters");
+	if (options->dev_address != NULL && strncmp(options->dev_address, "127.", 4) != 0 &&
+	    strncmp(options->dev_address, "[::1]:", 6) != 0 &&
+	    strncmp(options->dev_address, "localhost:", 10) != 0)
+		usage_exit("--dev-listen-address must be of this machine, since --dev speaks plain "
+			   "HTTP: 127.x.x.x:PORT, [::1]:PORT or localhost:PORT");
+}
+
 void
 main_options_parse(int argc, char **argv, struct main_options *ret_options)
 {
@@ -126,14 +164,15 @@ main_options_parse(int argc, char **argv, struct main_options *ret_options)
 		optind++;
 	}
 	if (optind < argc)
-		usage_exit("there is an argument too many");
+		usage_exit_word(argv[optind]);
+	if (options.check && options.config == NULL)
+		usage_exit("check needs -config FILE");
 	if (options.dev == (options.config != NULL))
 		usage_exit(options.dev ? "--dev and -config exclude each other"
 				       : "either --dev or -config FILE must be given");
-	if (options.check && options.dev)
-		usage_exit("check needs -config FILE");
 	if (!options.dev &&
 	    (options.dev_dir != NULL || options.dev_address != NULL || options.dev_token != NULL))
 		usage_exit("the options --dev-.. need --dev");
+	check_dev(&options);
 	*ret_options = options;
 }

@@ -57,7 +57,7 @@ def test_help_and_version_answer():
 
 
 @pytest.mark.parametrize("args", [[], ["--dev", "-config", "x"], ["check"], ["check", "--dev"], ["--dev", "more"],
-                                  ["-config", "x", "--dev-dir", "y"], ["--nothing"]])
+                                  ["chekc", "-config", "x"], ["-config", "x", "--dev-dir", "y"], ["--nothing"]])
 def test_a_wrong_call_is_2_and_points_to_the_help(args):
     result = run(*args)
     assert result.returncode == 2 and "leased --help" in result.stderr and result.stdout == ""
@@ -100,6 +100,30 @@ def test_check_tells_all_mistakes_of_a_policy(directory):
 def test_check_names_a_group_that_does_not_exist(directory):
     result = check(directory, CONFIG.replace('mode = "0660"', 'group = "no-such-group"'))
     assert result.returncode == 1 and "leased.hcl:3:" in result.stderr and "no-such-group" in result.stderr
+
+
+def test_check_goes_on_behind_a_key_that_stands_twice(directory):
+    text = CONFIG.replace(str(BUILD), "{dir}/none")
+    result = check(directory, text + 'data_dir = "/other"\nsurprise = 1\n')
+    assert result.returncode == 1 and "3 mistakes" in result.stderr, result.stderr
+    assert '"data_dir" is set twice' in result.stderr and '"surprise"' in result.stderr
+    assert f"the directory {directory}/none" in result.stderr
+
+
+@pytest.mark.parametrize("text, says", [
+    ("policy {}\n", '"policy" is a block: write policy "name"'),
+    ('policy "p" { path "a/../b" { capabilities = ["read"] } }\n', "can never match"),
+    ('policy "p" { path "a//b" { capabilities = ["read"] } }\n', "can never match"),
+    ('auth "unix" { role "r" { bound_uids = [1] policy = ["x"] policies = ["x"] } }\n', 'did you mean "policies"'),
+])
+def test_check_refuses_what_would_be_silently_of_no_use(directory, text, says):
+    result = check(directory, CONFIG + text)
+    assert result.returncode == 1 and says in result.stderr, result.stderr
+
+
+def test_a_refused_ttl_is_one_mistake(directory):
+    result = check(directory, CONFIG + 'max_lease_ttl = "-1h"\n')
+    assert "1 mistake " in result.stderr, result.stderr
 
 
 def test_check_says_that_bound_units_never_match(directory):
@@ -172,15 +196,46 @@ def test_dev_without_a_directory_makes_one_and_serves_where_the_client_looks(dir
         process.stdout.close()
 
 
-def test_dev_speaks_plain_http_on_this_machine_only(directory):
-    result = run("--dev", "--dev-dir", str(directory / "d"), "--dev-listen-address", "0.0.0.0:0")
-    assert result.returncode == 1 and "of this machine" in result.stderr
+@pytest.mark.parametrize("option, value, says", [
+    ("--dev-listen-address", "0.0.0.0:0", "of this machine"), ("--dev-root-token-id", "a b", "without blanks"),
+    ("--dev-root-token-id", "", "without blanks"), ("--dev-root-token-id", "x" * 256, "255 characters")])
+def test_a_wrong_option_of_dev_is_found_before_anything_is_made(directory, option, value, says):
+    result = run("--dev", "--dev-dir", str(directory / "d"), option, value)
+    assert result.returncode == 2 and says in result.stderr
+    assert not (directory / "d").exists()
 
 
-def test_dev_refuses_a_directory_that_others_may_write(directory):
-    directory.chmod(0o777)
+@pytest.mark.parametrize("mode", [0o777, 0o755])
+def test_dev_puts_no_key_into_a_directory_that_is_open_to_others(directory, mode):
+    directory.chmod(mode)
     result = run("--dev", "--dev-dir", str(directory), "--dev-listen-address", "127.0.0.1:0")
     assert result.returncode == 1 and "chmod" in result.stderr
+    assert not list(directory.iterdir())
+
+
+def test_dev_takes_localhost_and_says_whole_paths(directory):
+    (directory / "d").mkdir(mode=0o700)
+    process = subprocess.Popen([BINARY, "--dev", "--dev-dir", "d", "--dev-listen-address", "localhost:0"],
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=directory)
+    try:
+        lines = [next(process.stdout) for _ in range(9)]
+        assert any(f"export LEASE_ADDR=unix://{directory}/d/leased.sock" in line for line in lines), lines
+        assert any("http://127.0.0.1:" in line for line in lines), lines
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+        process.stdout.close()
+
+
+def test_another_root_token_ends_the_one_of_the_start_before():
+    with Leased(args=["--dev-root-token-id", "first-token"]) as leased:
+        leased.stop()
+        leased.args = ["--dev-root-token-id", "second-token"]
+        leased.start()
+        assert leased.tcp_request("GET", "sys/mounts", token="second-token").status == 200
+        assert leased.tcp_request("GET", "sys/mounts", token="first-token").status == 403
+        leased.restart()
+        assert leased.tcp_request("GET", "sys/mounts", token="second-token").status == 200
 
 
 def test_a_second_daemon_is_refused_and_told_whose_store_it_is():
