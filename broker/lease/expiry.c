@@ -93,7 +93,8 @@ lease_end_kick(struct leases *leases, int64_t id)
 		return; /* gone, or the timer comes to it */
 	if (row->kind == STORE_LEASE_TOKEN) {
 		store_lease_free(row);
-		lease_connections_due(leases);
+		if ((connection = lease_connection_get(leases, 0)) != NULL)
+			lease_connection_due(connection, leases_now_ms(leases));
 		return;
 	}
 	connection = lease_connection_get(leases, row->connection);
@@ -141,15 +142,21 @@ static bool
 may_sweep(struct lease_connection *connection, int64_t now_ms)
 {
 	if (connection->id == 0)
-		return (true);
+		return (now_ms >= connection->leases->tokens_pause_ms &&
+			lease_jobs_room(connection->leases));
 	return (now_ms >= connection->pause_ms && connection->ending < LEASE_ENDING_MAX &&
 		port_is_ready(connection));
 }
 
-/* Not now. An interrupted sweep goes on soon, one whose port is away begins anew. */
+/* Not now. An interrupted sweep goes on soon, one whose port is away begins anew. Tokens have no
+ * port: they wait for room among the jobs. */
 static void
 sweep_wait(struct lease_connection *connection, int64_t now_ms)
 {
+	if (connection->id == 0) {
+		connection->due_ms = now_ms + LEASE_POLL_MS;
+		return;
+	}
 	if (connection->sweeping && !port_is_ready(connection)) {
 		connection->sweeping = false;
 		connection->from_ms = connection->after = 0;

@@ -67,6 +67,18 @@ lease_job_scope_decode(
 }
 
 void
+lease_job_child_scope(
+    const struct lease_job_step *step, int64_t token, struct lease_job_scope *ret_scope)
+{
+	struct lease_job_scope scope = {.kind = LEASE_SCOPE_TOKEN, .token = token};
+
+	scope.root = step->scope.root != 0 ? step->scope.root : step->id;
+	memcpy(scope.cause, step->scope.cause, sizeof(scope.cause));
+	snprintf(scope.text, sizeof(scope.text), "token:%" PRId64, token);
+	*ret_scope = scope;
+}
+
+void
 lease_job_query(const struct lease_job_scope *scope, struct store_lease_query *ret_query)
 {
 	struct store_lease_query query = {
@@ -212,6 +224,7 @@ page_mark(struct step_task *task, struct store_txn *txn, struct store_job *job, 
 	}
 	store_lease_page_free(rows, count);
 	task->step.marked_count += marked;
+	task->step.marked_now = marked;
 	*ret_more = count > 0; /* a short page may only mean that rows do not open */
 	return (r);
 }
@@ -221,19 +234,17 @@ children_take(struct step_task *task, struct store_txn *txn, bool *ret_more, str
 {
 	struct lease_job_step *step = &task->step;
 	int64_t ids[LEASE_JOB_CHILDREN], high;
+	struct lease_job_scope scope;
 	size_t count = 0;
 	int r;
 
 	r = store_token_children(store_txn_db(txn), step->scope.token, step->scope.last_child,
 	    LEASE_JOB_CHILDREN, ids, &count, err);
 	for (size_t i = 0; i < count && r == 0; i++) {
-		struct lease_job_scope *child = &step->children[step->children_count].scope;
-
 		step->scope.last_child = ids[i];
-		*child = (struct lease_job_scope){.kind = LEASE_SCOPE_TOKEN, .token = ids[i]};
-		child->root = step->scope.root != 0 ? step->scope.root : step->id;
-		memcpy(child->cause, step->scope.cause, sizeof(child->cause));
-		r = lease_job_put(txn, child, task->now_ms, false,
+		step->children[step->children_count].token = ids[i];
+		lease_job_child_scope(step, ids[i], &scope);
+		r = lease_job_put(txn, &scope, task->now_ms, false,
 		    &step->children[step->children_count].id, &high, err);
 		step->children_count++;
 	}
@@ -397,21 +408,27 @@ static int
 jobs_cover(
     struct store_txn *txn, const struct store_lease *row, bool *ret_hit, struct leased_err *err)
 {
+	struct store_job_query query = {.wide = true, .limit = LEASE_JOBS_PAGE};
 	struct store_job **jobs = NULL;
 	struct lease_job_scope scope;
-	size_t count = 0;
+	size_t count;
 	int r;
 
-	if ((r = store_job_list(store_txn_db(txn), &jobs, &count, err)) != 0)
-		return (r);
-	for (size_t i = 0; i < count; i++) {
-		if (row->id <= jobs[i]->high &&
-		    lease_job_scope_decode(jobs[i]->data, &scope, NULL) == 0 &&
-		    scope_covers(&scope, row))
-			*ret_hit = true;
-		store_job_free(jobs[i]);
-	}
-	free(jobs);
+	do {
+		count = 0;
+		if ((r = store_job_page(store_txn_db(txn), &query, &jobs, &count, err)) != 0)
+			return (r);
+		for (size_t i = 0; i < count; i++) {
+			if (row->id <= jobs[i]->high &&
+			    lease_job_scope_decode(jobs[i]->data, &scope, NULL) == 0 &&
+			    scope_covers(&scope, row))
+				*ret_hit = true;
+			query.after = jobs[i]->id;
+			store_job_free(jobs[i]);
+		}
+		free(jobs);
+		jobs = NULL;
+	} while (count == LEASE_JOBS_PAGE && !*ret_hit);
 	return (0);
 }
 

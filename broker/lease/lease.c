@@ -68,7 +68,6 @@ leases_new(const struct leases_config *config, struct leases **ret_leases, struc
 	TAILQ_INIT(&leases->parked);
 	TAILQ_INIT(&leases->refused);
 	TAILQ_INIT(&leases->waiting);
-	TAILQ_INIT(&leases->jobs);
 	TAILQ_INIT(&leases->batches);
 	TAILQ_INIT(&leases->fences);
 	id_base62(config->ids, sizeof(leases->run) - 1, leases->run);

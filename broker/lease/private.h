@@ -19,10 +19,12 @@
 /* In a transaction: is the row covered by a bulk job, or its token ending? */
 int lease_job_hits(struct store_txn *txn, const struct store_lease *row,
     const struct lease_data *data, int64_t now_ms, bool *ret_hit, struct leased_err *err);
+/* The next page of those in the store. */
 int lease_jobs_load(struct leases *leases, struct leased_err *err);
+bool lease_jobs_room(const struct leases *leases);              /* for a page of due tokens */
 int64_t lease_jobs_step(struct leases *leases, int64_t now_ms); /* when it wants to be called */
 void lease_jobs_clear(struct leases *leases);
-/* The timer row of a token is due. */
+/* The timer row of a token is due: its job is made, once however often this is said. */
 void lease_token_due(struct leases *leases, const struct store_lease *row);
 
 /* ---- counts ---- */
@@ -68,7 +70,7 @@ struct lease_role;
 struct lease_count;
 struct lease_fence;
 struct lease_job;
-TAILQ_HEAD(lease_job_list, lease_job);
+struct lease_job_start;
 
 struct leases {
 	unsigned tag;
@@ -90,7 +92,12 @@ struct leases {
 	struct lease_role *roles;
 	TAILQ_HEAD(, lease_fence) fences; /* a few: the calls that were cut */
 	TAILQ_HEAD(, lease_waiter) waiting;
-	struct lease_job_list jobs;
+	struct lease_job *jobs;               /* of this run, by id */
+	struct lease_job_start *token_starts; /* on their way to the store, by token */
+	unsigned jobs_active;                 /* both, but for jobs that are through */
+	int64_t jobs_after;                   /* the store's up to here have been taken up .. */
+	bool jobs_missed;                     /* .. and there are more */
+	int64_t jobs_load_ms, tokens_pause_ms;
 	TAILQ_HEAD(, lease_batch) batches;
 	struct lease_counts counts; /* as of the last count */
 	struct lease_count *counting;
@@ -99,7 +106,7 @@ struct leases {
 		bool running, busy;
 	} recount;
 	int64_t look_ms, purge_ms, quarantine_ms, count_ms;
-	bool purging, opened, freeing, jobs_missed;
+	bool purging, opened, freeing;
 };
 struct leases *leases_from(void *arg);
 void lease_wake(struct leases *leases);

@@ -1,6 +1,7 @@
 /*
  * Bulk jobs as rows: what is to be revoked, up to which lease number, and how far it has come.
- * lease/ works them off. The record: format, high, cursor, marked, data.
+ * lease/ works them off. The record: format, high, cursor, marked, data. The column `wide` is a
+ * copy of "high is not 0": those are few, and other transactions ask for them among many of tokens.
  */
 #include <stdlib.h>
 
@@ -8,7 +9,7 @@
 
 #define JOB_FORMAT 1
 #define JOB_FIELDS 5
-#define JOB_SELECT "SELECT id, version, sealed FROM job "
+#define JOB_SELECT "SELECT id, version, sealed, wide FROM job "
 
 static const char job_table[] = "job";
 
@@ -49,9 +50,9 @@ store_job_put(struct store_txn *txn, struct store_job *job, struct leased_err *e
 		return (r);
 	if (job->id == 0)
 		r = store_sql_run(txn->db,
-		    "INSERT INTO job (id, version, sealed) VALUES (?1, ?2, ?3)",
+		    "INSERT INTO job (id, version, sealed, wide) VALUES (?1, ?2, ?3, ?4)",
 		    SQL_ARGS(store_sql_int(place.key), store_sql_int(place.version),
-			store_sql_blob(sealed, len)),
+			store_sql_blob(sealed, len), store_sql_int(job->high != 0)),
 		    &changes, err);
 	else
 		r = store_sql_run(txn->db,
@@ -89,9 +90,11 @@ job_decode(
 	if (json_array_size(record) != JOB_FIELDS || !store_record_int(record, 0, &format) ||
 	    format != JOB_FORMAT || !store_record_int(record, 1, &job->high) ||
 	    !store_record_int(record, 2, &job->cursor) ||
-	    !json_is_boolean(json_array_get(record, 3))) {
+	    !json_is_boolean(json_array_get(record, 3)) ||
+	    (job->high != 0 && sqlite3_column_int(stmt, 3) == 0)) {
 		free(job);
-		return (leased_err_set(err, LEASED_ECORRUPT, "the job's record is malformed"));
+		return (leased_err_set(err, LEASED_ECORRUPT,
+		    "the job's record is malformed or differs from its index column"));
 	}
 	job->id = sqlite3_column_int64(stmt, 0);
 	job->version = sqlite3_column_int64(stmt, 1);
@@ -143,8 +146,8 @@ on_job_free(void *item)
 }
 
 int
-store_job_list(
-    struct store_db *db, struct store_job ***ret_jobs, size_t *ret_count, struct leased_err *err)
+store_job_page(struct store_db *db, const struct store_job_query *query,
+    struct store_job ***ret_jobs, size_t *ret_count, struct leased_err *err)
 {
 	struct store_job *job = NULL;
 	sqlite3_stmt *stmt = NULL;
@@ -152,8 +155,12 @@ store_job_list(
 	bool row = false;
 	int r;
 
-	r = store_sql_start(db, JOB_SELECT "ORDER BY id", SQL_NO_ARGS, &stmt, err);
-	while (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row) {
+	r = store_sql_start(db,
+	    query->wide ? JOB_SELECT "WHERE wide <> 0 AND id > ?1 ORDER BY id"
+			: JOB_SELECT "WHERE id > ?1 ORDER BY id",
+	    SQL_ARGS(store_sql_int(query->after)), &stmt, err);
+	while (r == 0 && list.count < query->limit &&
+	       (r = store_sql_step(db, stmt, &row, err)) == 0 && row) {
 		if ((r = job_from_row(db, stmt, &job, err)) == LEASED_ECORRUPT)
 			r = 0;
 		else if (r == 0 && (r = store_list_append(&list, job, err)) != 0)

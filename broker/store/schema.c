@@ -64,8 +64,12 @@ static const char migration_1[] =
     "CREATE TABLE session (connection INTEGER NOT NULL, worker TEXT NOT NULL,"
     " session TEXT NOT NULL, PRIMARY KEY (connection, worker, session)) STRICT, WITHOUT ROWID;";
 
+/* Jobs over places and owners, found among those of tokens. What was there may be of either. */
+static const char migration_2[] = "ALTER TABLE job ADD COLUMN wide INTEGER NOT NULL DEFAULT 1;"
+				  "CREATE INDEX job_wide ON job (id) WHERE wide <> 0;";
+
 /* The n-th takes a store of version n - 1 to n. What has been released is never edited. */
-static const char *const migrations[] = {migration_1};
+static const char *const migrations[] = {migration_1, migration_2};
 #define VERSION_NEWEST ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int

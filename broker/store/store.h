@@ -316,8 +316,14 @@ int store_job_put(struct store_txn *txn, struct store_job *job,
 int store_job_delete(struct store_txn *txn, int64_t id, struct leased_err *err) LEASED_MUST_CHECK;
 int store_job_get(struct store_db *db, int64_t id, struct store_job **ret_job,
     struct leased_err *err) LEASED_MUST_CHECK;
-int store_job_list(struct store_db *db, struct store_job ***ret_jobs, size_t *ret_count,
-    struct leased_err *err) LEASED_MUST_CHECK;
+/* Ascending by id. A page that is not full is the last one. */
+struct store_job_query {
+	int64_t after; /* id > after */
+	bool wide;     /* only those whose high is not 0 */
+	unsigned limit;
+};
+int store_job_page(struct store_db *db, const struct store_job_query *query,
+    struct store_job ***ret_jobs, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- backend sessions of workers ---- */
 struct store_session {

@@ -341,7 +341,8 @@ a_job_is_kept_advanced_and_ended(void **state)
 	struct fix *f = *state;
 	struct store_job job = {.high = 900, .data = json_pack("{s:s}", "cause", "hand")};
 	struct store_job *got = NULL, **jobs = NULL;
-	struct store_job old;
+	struct store_job_query query = {.limit = 8};
+	struct store_job old, narrow = {.data = json_pack("{s:s}", "cause", "end")};
 	size_t count = 9;
 
 	assert_int_equal(fix_write(f, job_put, &job), 0);
@@ -359,10 +360,25 @@ a_job_is_kept_advanced_and_ended(void **state)
 	assert_true(json_equal(got->data, job.data));
 	store_job_free(got);
 	got = NULL;
-	assert_int_equal(store_job_list(f->db, &jobs, &count, NULL), 0);
+	assert_int_equal(store_job_page(f->db, &query, &jobs, &count, NULL), 0);
 	assert_int_equal(count, 1);
 	store_job_free(jobs[0]);
 	free(jobs);
+	/* One of a token has no `high`, and is not among those that every lease is held against. */
+	assert_int_equal(fix_write(f, job_put, &narrow), 0);
+	query.wide = true;
+	assert_int_equal(store_job_page(f->db, &query, &jobs, &count, NULL), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(jobs[0]->id, job.id);
+	store_job_free(jobs[0]);
+	free(jobs);
+	query = (struct store_job_query){.after = job.id, .limit = 8};
+	assert_int_equal(store_job_page(f->db, &query, &jobs, &count, NULL), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(jobs[0]->id, narrow.id);
+	store_job_free(jobs[0]);
+	free(jobs);
+	json_decref(narrow.data);
 	assert_int_equal(fix_write(f, job_delete, &job.id), 0);
 	assert_int_equal(store_job_get(f->db, job.id, &got, NULL), LEASED_ENOENT);
 	json_decref(job.data);
