@@ -136,6 +136,7 @@ store_open(const struct store_config *config, struct store **ret_store, struct l
 	    (r = store_schema_open(store, config->root, err)) != 0 ||
 	    (r = store_quarantine_load(store, err)) != 0 || (r = handles_open(store, err)) != 0)
 		goto out;
+	store_changes_watch(store);
 	if (!store->inline_mode && (r = store_thread_start(store, err)) != 0)
 		goto out;
 	*ret_store = store;

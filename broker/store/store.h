@@ -56,6 +56,13 @@ const char *store_cluster_id(struct store *store); /* a UUID, fixed at birth */
 struct store_db *store_db(struct store *store);    /* the loop's handle, borrowed */
 struct store_db *store_txn_db(struct store_txn *txn);
 
+/*
+ * For who keeps what it read of a lease's or token's row, by the row's number. Odd: a change is on
+ * its way to disk, and only reading tells. Even, and the same as before the row was read: reading
+ * it now would give the same. Before a write's done() comes, the number has moved. From any thread.
+ */
+uint64_t store_row_changes(struct store *store, int64_t id);
+
 struct store_op {
 	int (*run)(struct store_op *op, struct store_txn *txn, struct leased_err *err);
 	/*

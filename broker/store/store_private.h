@@ -8,13 +8,12 @@
 #include <stdatomic.h>
 
 #include "base/log.h"
+#include "store/changes.h"
 #include "store/queue.h"
 #include "store/sql.h"
 #include "store/store.h"
 
 #define STORE_TAG_LEN 6
-
-struct event;
 
 /* Rows reported lately, so that a bad row that is read often is written down once. */
 #define STORE_REPORTS 256
@@ -67,6 +66,7 @@ struct store {
 	int completed_fd;
 	_Atomic int wal_pages;
 	_Atomic int64_t reindexed_ms; /* boot time; 0: not yet */
+	struct store_changes changes;
 };
 
 struct store_txn {

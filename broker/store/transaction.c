@@ -132,6 +132,7 @@ commit(struct store *store, struct leased_err *err)
 	FAILPOINT(store_commit_before);
 	if ((r = FAILPOINT_ERROR(store_commit_fail, err)) != 0)
 		return (r);
+	store_changes_begin(store);
 	if ((r = store_sql_run(store->writer_db, "COMMIT", SQL_NO_ARGS, NULL, err)) != 0)
 		return (r);
 	FAILPOINT(store_commit_after);
@@ -176,6 +177,7 @@ store_transaction_run(struct store *store, struct store_op_queue *batch)
 	    good > 0)
 		r = commit(store, &err);
 	store_sql_rollback(store->writer_db);
+	store_changes_end(store);
 	if (r != 0)
 		failed(store, batch, r, &err);
 	else
