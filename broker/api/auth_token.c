@@ -285,7 +285,8 @@ on_token_renewed(
 
 /* text: the token, or NULL where it was named by its accessor. */
 static void
-renew_start(struct api_request *request, int64_t id, const char *text, int64_t increment_s)
+renew_start(struct api_request *request, const struct auth_token *token, const char *text,
+    int64_t increment_s)
 {
 	struct renewal *renewal = calloc(1, sizeof(*renewal));
 
@@ -296,7 +297,7 @@ renew_start(struct api_request *request, int64_t id, const char *text, int64_t i
 		return;
 	}
 	renewal->request = request;
-	auth_token_renew(request->api->config.auth, id, increment_s, on_token_renewed, renewal);
+	auth_token_renew(request->api->config.auth, token, increment_s, on_token_renewed, renewal);
 }
 
 static void
@@ -307,7 +308,7 @@ renew_self(struct api_request *request, int64_t increment_s)
 		    "there is no token to renew: the kernel says who you are, and that does not "
 		    "end");
 	else
-		renew_start(request, request->identity->token, request->token, increment_s);
+		renew_start(request, request->identity->record, request->token, increment_s);
 }
 
 void
@@ -339,8 +340,7 @@ api_auth_token_renew(struct api_request *request)
 	else if (r != 0)
 		api_reply_error(request, 0, &err);
 	else
-		renew_start(
-		    request, token.index.id, leased_secret_reveal(body.token), body.increment);
+		renew_start(request, &token, leased_secret_reveal(body.token), body.increment);
 	auth_token_clear(&token);
 	jdec_clear(token_fields, &body);
 }
@@ -354,7 +354,7 @@ api_auth_token_renew_accessor(struct api_request *request)
 	if (!api_request_decode(request, token_fields, &body))
 		return;
 	if (find_accessor(request, &body, &token))
-		renew_start(request, token.index.id, NULL, body.increment);
+		renew_start(request, &token, NULL, body.increment);
 	auth_token_clear(&token);
 	jdec_clear(token_fields, &body);
 }

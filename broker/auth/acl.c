@@ -260,6 +260,7 @@ auth_acl_release(struct auth_acl *acl)
 void
 auth_acl_forget_all(struct auth *auth)
 {
+	auth->policy_writes++;
 	for (size_t i = 0; i < AUTH_ACL_SLOTS; i++) {
 		auth_acl_release(auth->acls[i]);
 		auth->acls[i] = NULL;

@@ -146,6 +146,7 @@ auth_free(struct auth *auth)
 
 	if (auth == NULL)
 		return;
+	auth_cache_clear(auth);
 	auth_acl_forget_all(auth);
 	auth_unix_roles_free(auth);
 	while ((declared = auth->declared) != NULL) {

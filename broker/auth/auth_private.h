@@ -6,6 +6,7 @@
 
 #include "auth/auth.h"
 #include "auth/token.h"
+#include "auth/token_cache.h"
 
 #define AUTH_TAG 0x61757468u          /* "auth" */
 #define AUTH_IDENTITY_TAG 0x69646e74u /* "idnt" */
@@ -58,6 +59,9 @@ struct auth {
 	struct auth_unix_role *roles;
 	size_t role_count;
 	struct auth_declared_policy *declared;
+	uint64_t policy_writes; /* how often compiled policies have been forgotten */
+	struct auth_cached cache[AUTH_CACHE_SETS][AUTH_CACHE_WAYS];
+	uint64_t cache_clock;
 };
 
 /* acl.c: the ACL of an array of policy names; the identity's part is filled. */

@@ -1,7 +1,7 @@
 /*
  * Makes tokens: the rules of auth/token/create (contract 4.1) and the one transaction that writes a
- * token's row and its index. A token is kept as its HMAC only. Does not authenticate (token_use.c)
- * and ends none (lease/ does, by its row).
+ * token's row and its index; and hands their end to lease/. A token is kept as its HMAC only. Does
+ * not authenticate (token_use.c).
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -473,4 +473,15 @@ auth_token_create_root(struct auth *auth, const char *id, auth_token_done done, 
 failed:
 	json_decref(creator.policies);
 	token_create_failed(create, r, &err);
+}
+
+/* ---- revoke ---- */
+
+void
+auth_token_revoke(struct auth *auth, int64_t id, unsigned wait_ms, const char *cause,
+    lease_job_done done, void *arg)
+{
+	struct lease_scope scope = {.kind = LEASE_SCOPE_TOKEN, .token = id};
+
+	lease_job_start(auth->config.leases, &scope, wait_ms, cause, done, arg);
 }

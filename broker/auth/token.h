@@ -60,9 +60,10 @@ json_t *auth_token_describe(struct auth *auth, const struct auth_token *token);
 /* The same of a peer that has no token. */
 json_t *auth_identity_describe(struct auth *auth, const struct auth_identity *identity);
 
-/* done: code and the seconds that it has now; data as in auth_token_created. */
-void auth_token_renew(
-    struct auth *auth, int64_t id, int64_t increment_s, auth_token_done done, void *arg);
+/* done: code and the seconds that it has now; data as in auth_token_created. token is borrowed for
+ * the call; whether it still lives is asked once more when the new end is written. */
+void auth_token_renew(struct auth *auth, const struct auth_token *token, int64_t increment_s,
+    auth_token_done done, void *arg);
 /* Durable first: then no request passes with it. Its children and leases end; waits for that at
  * most wait_ms. */
 void auth_token_revoke(struct auth *auth, int64_t id, unsigned wait_ms, const char *cause,

@@ -1,5 +1,5 @@
 /*
- * Tokens in use: authenticates by one, finds, describes, renews and ends them. A token whose row is
+ * Tokens in use: authenticates by one, finds, describes and renews them. A token whose row is
  * marked, ended or gone authenticates no more, nor does one whose ancestor is: the job that ends
  * children may still be on its way to them. Does not make tokens (token.c).
  */
@@ -16,8 +16,11 @@ int
 auth_token_mac(
     struct auth *auth, const char *text, uint8_t ret_mac[SEAL_HMAC_SIZE], struct leased_err *err)
 {
-	return (
-	    seal_hmac(store_seal(auth->config.store), "token", text, strlen(text), ret_mac, err));
+	size_t len = strlen(text);
+
+	if (len == 0 || len > AUTH_TOKEN_MAX)
+		return (leased_err_set(err, LEASED_ENOENT, "%s", TOKEN_DENIED));
+	return (seal_hmac(store_seal(auth->config.store), "token", text, len, ret_mac, err));
 }
 
 static int64_t
@@ -52,8 +55,8 @@ earlier_ms(int64_t a_ms, int64_t b_ms)
 
 /* Every ancestor must live, too; the first of them to end takes the token along. */
 static int
-token_check_ancestors(
-    struct auth *auth, int64_t parent, int64_t *ret_ends_ms, struct leased_err *err)
+token_check_ancestors(struct auth *auth, int64_t parent, struct auth_chain *chain,
+    int64_t *ret_ends_ms, struct leased_err *err)
 {
 	int64_t ends_ms = 0;
 	struct store_db *db = store_db(auth->config.store);
@@ -65,6 +68,7 @@ token_check_ancestors(
 	for (unsigned depth = 0; parent != 0; depth++) {
 		if (depth > AUTH_DEPTH_MAX)
 			return (leased_err_set(err, LEASED_ENOENT, "%s", TOKEN_DENIED));
+		auth_chain_add(auth, chain, parent);
 		if ((r = store_token_get_id(db, parent, &index, err)) != 0 ||
 		    (r = store_lease_get(db, parent, &row, err)) != 0)
 			return (
@@ -81,22 +85,26 @@ token_check_ancestors(
 	return (0);
 }
 
-/* The row behind an index entry, if the token authenticates. */
+/*
+ * The row behind an index entry, if the token authenticates. The entry was read before its row was
+ * added to chain: of an unlimited token nothing in it ever changes, and it goes with the row.
+ */
 static int
-token_load(struct auth *auth, const struct store_token *index, struct auth_token *ret_token,
-    struct leased_err *err)
+token_load(struct auth *auth, const struct store_token *index, struct auth_chain *chain,
+    struct auth_token *ret_token, struct leased_err *err)
 {
 	struct store_lease *row = NULL;
 	int64_t ends_ms = 0;
 	int r;
 
+	auth_chain_add(auth, chain, index->id);
 	if ((r = store_lease_get(store_db(auth->config.store), index->id, &row, err)) != 0)
 		goto out;
 	if (!auth_token_alive(auth, row) || index->uses_left == 0) {
 		r = leased_err_set(err, LEASED_ENOENT, "%s", TOKEN_DENIED);
 		goto out;
 	}
-	if ((r = token_check_ancestors(auth, index->parent, &ends_ms, err)) != 0)
+	if ((r = token_check_ancestors(auth, index->parent, chain, &ends_ms, err)) != 0)
 		goto out;
 	ret_token->index = *index;
 	ret_token->family_ends_ms = ends_ms;
@@ -109,45 +117,53 @@ out:
 	return (r);
 }
 
+static int
+token_find_mac(struct auth *auth, const uint8_t mac[SEAL_HMAC_SIZE], struct auth_chain *chain,
+    struct auth_token *ret_token, struct leased_err *err)
+{
+	struct store_token index;
+	int r = store_token_get(store_db(auth->config.store), mac, &index, err);
+
+	if (r == LEASED_ENOENT)
+		return (leased_err_set(err, r, "%s", TOKEN_DENIED));
+	return (r == 0 ? token_load(auth, &index, chain, ret_token, err) : r);
+}
+
 int
 auth_token_find(
     struct auth *auth, const char *text, struct auth_token *ret_token, struct leased_err *err)
 {
 	uint8_t mac[SEAL_HMAC_SIZE];
-	struct store_token index;
-	size_t len = strlen(text);
+	struct auth_chain chain = {0};
 	int r;
 
-	if (len == 0 || len > AUTH_TOKEN_MAX)
-		return (leased_err_set(err, LEASED_ENOENT, "%s", TOKEN_DENIED));
 	if ((r = auth_token_mac(auth, text, mac, err)) != 0)
 		return (r);
-	r = store_token_get(store_db(auth->config.store), mac, &index, err);
-	if (r == LEASED_ENOENT)
-		return (leased_err_set(err, r, "%s", TOKEN_DENIED));
-	return (r == 0 ? token_load(auth, &index, ret_token, err) : r);
+	return (token_find_mac(auth, mac, &chain, ret_token, err));
 }
 
 int
 auth_token_find_accessor(
     struct auth *auth, const char *accessor, struct auth_token *ret_token, struct leased_err *err)
 {
+	struct auth_chain chain = {0};
 	struct store_token index;
 	int r;
 
 	r = store_token_get_accessor(store_db(auth->config.store), accessor, &index, err);
-	return (r == 0 ? token_load(auth, &index, ret_token, err) : r);
+	return (r == 0 ? token_load(auth, &index, &chain, ret_token, err) : r);
 }
 
 int
 auth_token_find_id(
     struct auth *auth, int64_t id, struct auth_token *ret_token, struct leased_err *err)
 {
+	struct auth_chain chain = {0};
 	struct store_token index;
 	int r;
 
 	r = store_token_get_id(store_db(auth->config.store), id, &index, err);
-	return (r == 0 ? token_load(auth, &index, ret_token, err) : r);
+	return (r == 0 ? token_load(auth, &index, &chain, ret_token, err) : r);
 }
 
 int
@@ -251,19 +267,41 @@ token_take_use(struct auth *auth, struct auth_identity *identity, auth_done done
 	store_submit(auth->config.store, &use->op);
 }
 
+/* The identity of the token with that HMAC, as it is remembered or as it is read now. */
+static int
+identity_of_mac(struct auth *auth, const uint8_t mac[SEAL_HMAC_SIZE],
+    struct auth_identity **ret_identity, struct leased_err *err)
+{
+	struct auth_identity *identity = auth_cache_find(auth, mac);
+	struct auth_token token = {0};
+	struct auth_chain chain = {0};
+	int r;
+
+	if (identity != NULL) {
+		*ret_identity = identity;
+		return (0);
+	}
+	if ((r = token_find_mac(auth, mac, &chain, &token, err)) == 0 &&
+	    (r = auth_token_identity(auth, &token, &identity, err)) == 0) {
+		auth_cache_put(auth, identity, &chain);
+		*ret_identity = identity;
+	}
+	auth_token_clear(&token);
+	return (r);
+}
+
 void
 auth_token_authenticate(struct auth *auth, const char *text, auth_done done, void *arg)
 {
-	struct auth_token token = {0};
+	uint8_t mac[SEAL_HMAC_SIZE];
 	struct auth_identity *identity = NULL;
 	struct leased_err err = LEASED_ERR_INIT;
 	int r;
 
-	if ((r = auth_token_find(auth, text, &token, &err)) == LEASED_ENOENT)
+	if ((r = auth_token_mac(auth, text, mac, &err)) == 0)
+		r = identity_of_mac(auth, mac, &identity, &err);
+	if (r == LEASED_ENOENT)
 		r = leased_err_set(&err, LEASED_EDENIED, "%s", TOKEN_DENIED);
-	if (r == 0)
-		r = auth_token_identity(auth, &token, &identity, &err);
-	auth_token_clear(&token);
 	if (r != 0) {
 		done(arg, r, NULL, &err);
 	} else if (identity->limited) {
@@ -405,39 +443,32 @@ on_token_renewed(struct store_op *op, int result, const struct leased_err *err)
 }
 
 static int
-token_renew_prepare(struct token_renew *renew, int64_t increment_s, struct leased_err *err)
+token_renew_prepare(struct token_renew *renew, const struct auth_token *token, int64_t increment_s,
+    struct leased_err *err)
 {
 	struct auth *auth = renew->auth;
-	struct auth_token token = {0};
 	struct lease_ttl_input input = {.increment_s = increment_s,
 	    .mount_default_s = auth->config.default_ttl_s,
 	    .mount_max_s = auth->config.max_ttl_s};
-	int r;
 
-	if ((r = auth_token_find_id(auth, renew->id, &token, err)) != 0)
-		return (r);
-	memcpy(renew->accessor, token.index.accessor, sizeof(renew->accessor));
-	if (!json_is_true(json_object_get(token.row->data, "renewable"))) {
-		r = leased_err_set(err, LEASED_EINVAL,
+	if (token->index.uses_left == 0)
+		return (leased_err_set(err, LEASED_ENOENT, "%s", TOKEN_DENIED));
+	if (!json_is_true(json_object_get(token->row->data, "renewable")))
+		return (leased_err_set(err, LEASED_EINVAL,
 		    "lease is not renewable: the token was created with renewable=false or does "
-		    "not end");
-		goto out;
-	}
-	input.role_ttl_s = token_number(token.row, "ttl_s");
-	input.period_s = token_number(token.row, "period_s");
-	input.explicit_max_s = token_number(token.row, "explicit_max_s");
-	input.start_ms = token_number(token.row, "issued_ms");
+		    "not end"));
+	input.role_ttl_s = token_number(token->row, "ttl_s");
+	input.period_s = token_number(token->row, "period_s");
+	input.explicit_max_s = token_number(token->row, "explicit_max_s");
+	input.start_ms = token_number(token->row, "issued_ms");
 	input.now_ms = renew->now_ms;
-	input.owner_left_s = auth_left_s(token.family_ends_ms, renew->now_ms);
-	r = lease_ttl_compute(&input, &renew->ttl, err);
-out:
-	auth_token_clear(&token);
-	return (r);
+	input.owner_left_s = auth_left_s(token->family_ends_ms, renew->now_ms);
+	return (lease_ttl_compute(&input, &renew->ttl, err));
 }
 
 void
-auth_token_renew(
-    struct auth *auth, int64_t id, int64_t increment_s, auth_token_done done, void *arg)
+auth_token_renew(struct auth *auth, const struct auth_token *token, int64_t increment_s,
+    auth_token_done done, void *arg)
 {
 	struct token_renew *renew = calloc(1, sizeof(*renew));
 	struct leased_err err = LEASED_ERR_INIT;
@@ -449,25 +480,15 @@ auth_token_renew(
 		return;
 	}
 	renew->auth = auth;
-	renew->id = id;
+	renew->id = token->index.id;
+	memcpy(renew->accessor, token->index.accessor, sizeof(renew->accessor));
 	renew->now_ms = leases_now_ms(auth->config.leases);
 	renew->done = done;
 	renew->arg = arg;
 	renew->op.run = token_renew_run;
 	renew->op.done = on_token_renewed;
-	if ((r = token_renew_prepare(renew, increment_s, &err)) != 0)
+	if ((r = token_renew_prepare(renew, token, increment_s, &err)) != 0)
 		token_renew_end(renew, r, &err);
 	else
 		store_submit(auth->config.store, &renew->op);
-}
-
-/* ---- revoke ---- */
-
-void
-auth_token_revoke(struct auth *auth, int64_t id, unsigned wait_ms, const char *cause,
-    lease_job_done done, void *arg)
-{
-	struct lease_scope scope = {.kind = LEASE_SCOPE_TOKEN, .token = id};
-
-	lease_job_start(auth->config.leases, &scope, wait_ms, cause, done, arg);
 }

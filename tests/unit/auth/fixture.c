@@ -190,8 +190,12 @@ struct token_answer
 renew(struct fix *f, int64_t id, int64_t increment_s)
 {
 	struct token_answer answer = {0};
+	struct auth_token token = {0};
 
-	auth_token_renew(f->auth, id, increment_s, on_token, &answer);
+	if ((answer.code = auth_token_find_id(f->auth, id, &token, &answer.err)) != 0)
+		return (answer);
+	auth_token_renew(f->auth, &token, increment_s, on_token, &answer);
+	auth_token_clear(&token);
 	settle(f);
 	assert_int_equal(answer.count, 1);
 	return (answer);
