@@ -61,6 +61,16 @@ const json_t *postgresql_account_statements(
 int postgresql_disarm_all(struct postgresql *plugin, struct leased_call *call,
     struct postgresql_accounts *accounts, struct leased_err *err) LEASED_MUST_CHECK;
 
+/*
+ * hidden.c: of the processes pids, ends those that belong to an account of the call, leaves all
+ * others alone, and keeps in pids those that were told to end. Nonzero: the server did not let us
+ * find out (a role that is gone, a superuser, no right to be a member of the account); pids is as
+ * it was.
+ */
+int postgresql_hidden_end(struct postgresql *plugin, struct leased_call *call,
+    const struct postgresql_accounts *accounts, int *pids, size_t *count,
+    struct leased_err *err) LEASED_MUST_CHECK;
+
 /* owned.c: frees a role from what depends on it, without touching anybody's data, so that it can be
  * dropped. */
 int postgresql_owned_release(struct postgresql *plugin, struct leased_call *call,

@@ -15,7 +15,8 @@
 
 #define SESSIONS_MAX 4096
 #define SUSPECTS_MAX 4096
-#define SUSPECT_AFTER_MS 100 /* a starting backend or worker is listed well before that */
+#define SUSPECT_AFTER_MS 100 /* an idle server has listed a starting backend or worker by then */
+#define UNKNOWN_AFTER_MS 400 /* the same where we cannot learn whose process it is */
 #define PATIENCE_MS 1000     /* how long sessions are waited for */
 #define ANSWER_MARGIN_MS 300 /* what is left of the call's deadline for the answer */
 
@@ -297,12 +298,12 @@ may_signal_all_but_superusers(struct postgresql *plugin, struct leased_call *cal
 }
 
 /*
- * Ends processes that are still not listed. One that we may not signal although we have
- * pg_signal_backend belongs to a superuser or is before the login check, which NOLOGIN has closed:
- * not our account's, and let go.
+ * Ends processes that are still not listed, whoever they are: only where it cannot be learned. One
+ * that we may not signal although we have pg_signal_backend belongs to a superuser or is before the
+ * login check, which NOLOGIN has closed: not our account's, and let go.
  */
 static int
-end_suspects(struct postgresql *plugin, struct leased_call *call,
+end_unknown(struct postgresql *plugin, struct leased_call *call,
     const struct postgresql_accounts *accounts, struct look *first, struct leased_err *err)
 {
 	bool has_superuser = false;
@@ -322,6 +323,28 @@ end_suspects(struct postgresql *plugin, struct leased_call *call,
 	}
 	first->suspect_count = kept;
 	return (0);
+}
+
+/*
+ * Processes that are still not listed: those of our accounts are ended, all others let go. Measured
+ * on 2 cores with a load average of 20 to 30 and 16 to 64 clients of another user that connected
+ * all the time: most logins took over 100 ms from the login check to the list, and ending whoever
+ * was not listed by then cut several of them a second.
+ */
+static int
+end_suspects(struct postgresql *plugin, struct leased_call *call,
+    const struct postgresql_accounts *accounts, int64_t elapsed_ms, struct look *first,
+    struct leased_err *err)
+{
+	int r = 0;
+
+	if (elapsed_ms < SUSPECT_AFTER_MS || first->suspect_count == 0)
+		return (0);
+	r = postgresql_hidden_end(
+	    plugin, call, accounts, first->suspects, &first->suspect_count, err);
+	if (r == 0 || plugin->main.connection == NULL || elapsed_ms < UNKNOWN_AFTER_MS)
+		return (plugin->main.connection == NULL ? r : 0);
+	return (end_unknown(plugin, call, accounts, first, err));
 }
 
 /* What is left after the waiting is each account's own refusal. */
@@ -386,8 +409,7 @@ end_all_sessions(struct postgresql *plugin, struct leased_call *call,
 			elapsed_ms = now_ms() - start_ms;
 			if ((r = end_sessions(plugin, call, accounts, look, err)) != 0)
 				return (r);
-			if (elapsed_ms >= SUSPECT_AFTER_MS &&
-			    (r = end_suspects(plugin, call, accounts, first, err)) != 0)
+			if ((r = end_suspects(plugin, call, accounts, elapsed_ms, first, err)) != 0)
 				return (r);
 			if (elapsed_ms >= PATIENCE_MS ||
 			    leased_call_remaining_ms(call) < ANSWER_MARGIN_MS)

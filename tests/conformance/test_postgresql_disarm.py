@@ -24,14 +24,14 @@ def login(server, account, **more):
     return server.connect(account.name, account.password, **more)
 
 
-def hidden_login(server, account, delay_s=30):
-    """A client that has passed the login and is in no list of sessions for so long."""
+def hidden_login(server, account, delay_s=30, count=1):
+    """A client that has passed the login and is in no list of sessions for so long; count: with it, how many such there are."""
     environment = {"PATH": "/usr/bin:/bin", "PGPASSWORD": account.password,
                    "PGOPTIONS": f"-c post_auth_delay={delay_s}"}
     client = subprocess.Popen(["psql", "-X", "-h", server.host, "-p", str(server.port), "-U", account.name, "-d",
                                "postgres", "-c", "SELECT 1"], env=environment, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True)
-    wait_until(lambda: hidden_count(server) > 0, what="a process that holds a lock and is not listed")
+    wait_until(lambda: hidden_count(server) >= count, what="a process that holds a lock and is not listed")
     assert server.session_count(account.name) == 0
     return client
 
@@ -97,6 +97,49 @@ def test_a_client_that_has_passed_the_login_and_is_not_listed_yet_is_cut(server,
     finally:
         client.kill()
         client.wait()
+
+
+def test_a_client_that_is_not_listed_yet_is_cut_though_its_role_was_dropped(server, plugin):
+    account = plugin.mint()
+    client = hidden_login(server, account)
+    try:
+        server.sql(f"DROP ROLE {quote_ident(account.name)}")
+        assert plugin.disarm(account)["ok"] is True
+        assert hidden_count(server) == 0
+        output, _ = client.communicate(timeout=5)
+        assert client.returncode != 0, output
+    finally:
+        client.kill()
+        client.wait()
+
+
+@pytest.fixture
+def slow_user(server):
+    """Somebody who is no account of ours and takes 2 s to be listed, as on a busy server."""
+    user = Account(name="somebody")
+    server.sql(f"CREATE ROLE somebody LOGIN PASSWORD '{user.password}'; GRANT somebody TO leased WITH ADMIN OPTION")
+    yield user
+    server.sql("DROP ROLE somebody")
+
+
+@pytest.mark.parametrize("role", [{"grant_roles": ["app"]}, {"grant_roles": ["somebody"]}], ids=["stranger", "member"])
+def test_a_login_of_somebody_else_that_is_slow_to_be_listed_is_not_cut(server, plugin, slow_user, role):
+    """Also when the account is a member of that role, and may end its sessions."""
+    account = plugin.mint(Account(role=role))
+    slow = hidden_login(server, slow_user, delay_s=2)
+    hidden = hidden_login(server, account, count=2)
+    try:
+        started = time.monotonic()
+        assert plugin.disarm(account)["ok"] is True
+        assert time.monotonic() - started < 1.5
+        assert hidden.wait(5) != 0
+        output, _ = slow.communicate(timeout=10)
+        assert slow.returncode == 0, output
+        assert plugin.remove(account) == {"ok": True}
+    finally:
+        for client in (slow, hidden):
+            client.kill()
+            client.wait()
 
 
 def test_a_session_that_survived_a_drop_of_its_role_is_ended_by_its_handle(server, plugin):
@@ -269,8 +312,16 @@ def test_without_pg_signal_backend_nothing_is_called_gone_while_a_session_lives(
         assert failed.value.code == "denied" and 'GRANT pg_signal_backend TO "leased"' in failed.value.text
         client = hidden_login(server, other := plugin.mint())
         try:
-            assert "pg_signal_backend" in refusal(plugin.disarm(other), "refused")
-            assert other.name in server.role_names() and client.poll() is None
+            assert plugin.disarm(other)["ok"] is True, "its own processes an account may end"
+            assert "FATAL" in client.communicate(timeout=5)[0]
+        finally:
+            client.kill()
+            client.wait()
+        client = hidden_login(server, dropped := plugin.mint())
+        try:
+            server.sql(f"DROP ROLE {quote_ident(dropped.name)}")
+            assert "pg_signal_backend" in refusal(plugin.disarm(dropped), "refused")
+            assert client.poll() is None
         finally:
             client.kill()
             client.wait()
