@@ -213,7 +213,7 @@ dev_token_end(struct dev *dev, const char *text)
 	if (auth_token_find(dev->daemon->auth, text, &token, &err) != 0)
 		return;
 	dev->finished = false;
-	auth_token_revoke(dev->daemon->auth, token.row->id, 0, "leased --dev", on_ended, dev);
+	auth_token_revoke(dev->daemon->auth, token.row->id, 0, "leased --dev", NULL, on_ended, dev);
 	auth_token_clear(&token);
 	while (!dev->finished)
 		if (event_base_loop(dev->daemon->loop, EVLOOP_ONCE) != 0)

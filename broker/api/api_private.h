@@ -75,6 +75,8 @@ struct api_request {
 struct api_request *api_request_from(void *arg); /* checks the tag */
 /* Sudo on the request's own path. */
 bool api_request_has_sudo(const struct api_request *request);
+/* Whose request it is, for what it ends; borrowed from its identity. */
+struct lease_actor api_request_actor(const struct api_request *request);
 void api_request_warn(struct api_request *request, const char *fmt, ...) LEASED_PRINTF(2, 3);
 /*
  * Decodes the body; unknown fields become a warning that names the nearest. On a failure the

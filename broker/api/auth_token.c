@@ -383,11 +383,13 @@ on_token_revoked(
 static void
 revoke_start(struct api_request *request, int64_t id)
 {
+	struct lease_actor actor = api_request_actor(request);
+
 	/* It ends here and now: the use that this request took needs no ending of its own. */
 	if (id == request->identity->token)
 		request->identity->last_use = false;
-	auth_token_revoke(
-	    request->api->config.auth, id, REVOKE_WAIT_MS, request->id, on_token_revoked, request);
+	auth_token_revoke(request->api->config.auth, id, REVOKE_WAIT_MS, request->id, &actor,
+	    on_token_revoked, request);
 }
 
 void

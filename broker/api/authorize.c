@@ -60,3 +60,15 @@ api_request_has_sudo(const struct api_request *request)
 		return (true);
 	return (policy_acl_allows(request->identity->acl, request->path, POLICY_SUDO));
 }
+
+struct lease_actor
+api_request_actor(const struct api_request *request)
+{
+	struct lease_actor actor = {NULL, NULL};
+
+	if (request->identity != NULL) {
+		actor.name = request->identity->display_name;
+		actor.accessor = request->identity->accessor;
+	}
+	return (actor);
+}

@@ -41,8 +41,8 @@ on_delivery(void *arg, enum http_delivery delivery)
 	if (watched->lease_row != 0)
 		lease_delivery(watched->leases, watched->lease_row, delivery == HTTP_DELIVERED);
 	if (watched->token != 0 && delivery == HTTP_LOST)
-		auth_token_revoke(
-		    watched->auth, watched->token, 0, watched->cause, on_lost_token_ended, NULL);
+		auth_token_revoke(watched->auth, watched->token, 0, watched->cause, NULL,
+		    on_lost_token_ended, NULL);
 	free(watched);
 }
 
@@ -84,8 +84,8 @@ request_free(struct api_request *request)
 	struct auth_identity *identity = request->identity;
 
 	if (identity != NULL && identity->last_use)
-		auth_token_revoke(
-		    request->api->config.auth, identity->token, 0, request->id, on_used_up, NULL);
+		auth_token_revoke(request->api->config.auth, identity->token, 0, request->id, NULL,
+		    on_used_up, NULL);
 	auth_identity_release(identity);
 	for (unsigned i = 0; i < API_CAPTURES; i++)
 		free(request->captures[i]);

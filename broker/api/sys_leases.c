@@ -12,6 +12,7 @@
 #include "api/handlers.h"
 #include "api/reply.h"
 #include "base/utf8.h"
+#include "lease/ended.h"
 
 struct lease_body {
 	char *lease_id;
@@ -64,6 +65,47 @@ lease_load(const struct api_request *request, const char *lease_id, struct store
 	return (0);
 }
 
+/* What is left of a lease that has ended: who might name the lease may name that. LEASED_ENOENT for
+ * everybody and everything else. */
+static int
+ended_load(const struct api_request *request, const char *lease_id, struct lease_ended **ret_ended,
+    struct leased_err *err)
+{
+	struct lease_ended *ended = NULL;
+	int r;
+
+	if ((r = lease_ended_find(request->api->config.leases, lease_id, &ended, err)) != 0)
+		return (r);
+	if (!api_request_has_sudo(request) &&
+	    (ended->kind != STORE_LEASE_CREDENTIAL ||
+		!auth_identity_is_owner(
+		    request->api->config.auth, request->identity, ended->owner, ended->entity))) {
+		free(ended);
+		return (leased_err_set(err, LEASED_ENOENT, "invalid lease"));
+	}
+	*ret_ended = ended;
+	return (0);
+}
+
+/* The accessor of whoever ended it names a token that is not the caller's. */
+static void
+lookup_ended(struct api_request *request, const char *lease_id)
+{
+	struct lease_ended *ended = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	int r = ended_load(request, lease_id, &ended, &err);
+
+	if (r == LEASED_ENOENT)
+		api_reply_refuse(request, LEASED_EINVAL,
+		    "invalid lease: there is none by this id, it is not yours, or it ended more "
+		    "than 24 hours ago");
+	else if (r != 0)
+		api_reply_error(request, 0, &err);
+	else
+		api_reply_data(request, lease_ended_describe(ended, api_request_has_sudo(request)));
+	free(ended);
+}
+
 void
 api_sys_lease_lookup(struct api_request *request)
 {
@@ -76,8 +118,7 @@ api_sys_lease_lookup(struct api_request *request)
 		return;
 	r = lease_load(request, body.lease_id, &row, &err);
 	if (r == LEASED_ENOENT)
-		api_reply_refuse(request, LEASED_EINVAL,
-		    "invalid lease: there is none by this id, or it is not yours");
+		lookup_ended(request, body.lease_id);
 	else if (r != 0)
 		api_reply_error(request, 0, &err);
 	else
@@ -132,6 +173,26 @@ owner_left_s(const struct api_request *request, const struct store_lease *row)
 	return (left_s);
 }
 
+static void
+renew_ended(struct api_request *request, const char *lease_id)
+{
+	struct lease_ended *ended = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	int r = ended_load(request, lease_id, &ended, &err);
+
+	if (r == LEASED_ENOENT)
+		api_reply_refuse(request, LEASED_EINVAL,
+		    "lease not found: there is none by this id, or it is not yours");
+	else if (r != 0)
+		api_reply_error(request, 0, &err);
+	else
+		api_reply_refuse(request, LEASED_EINVAL,
+		    "lease expired: it has ended (%s), and the account is gone; ask for a new "
+		    "credential",
+		    lease_ended_cause(ended));
+	free(ended);
+}
+
 void
 api_sys_lease_renew(struct api_request *request)
 {
@@ -145,8 +206,7 @@ api_sys_lease_renew(struct api_request *request)
 		return;
 	r = lease_load(request, body.lease_id, &row, &err);
 	if (r == LEASED_ENOENT) {
-		api_reply_refuse(request, LEASED_EINVAL,
-		    "lease not found: there is none by this id, or it is not yours");
+		renew_ended(request, body.lease_id);
 	} else if (r != 0) {
 		api_reply_error(request, 0, &err);
 	} else if (row->kind == STORE_LEASE_TOKEN) {
@@ -209,40 +269,22 @@ static void
 lease_revoke_row(struct api_request *request, const struct store_lease *row, bool sync)
 {
 	const struct api_config *config = &request->api->config;
+	struct lease_actor actor = api_request_actor(request);
 
-	if (sync)
-		lease_revoke_start(config->leases, row->id, config->revoke_wait_ms, request->id,
-		    on_revoked, request);
-	else
-		lease_revoke_start(
-		    config->leases, row->id, 0, request->id, on_revoke_recorded, request);
+	lease_revoke_by(config->leases, row->id, sync ? config->revoke_wait_ms : 0, request->id,
+	    &actor, sync ? on_revoked : on_revoke_recorded, request);
 }
 
 /* Was it the caller's own, and ended lately? Then revoking it again is no mistake. */
 static bool
 lease_was_mine(const struct api_request *request, const char *lease_id)
 {
-	const char *last = strrchr(lease_id, '/'), *owner, *entity, *random;
-	struct store_tombstone *tombstone = NULL;
-	struct leased_err err;
-	int64_t id;
-	bool own = false;
+	struct lease_ended *ended = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	bool mine = ended_load(request, lease_id, &ended, &err) == 0;
 
-	if (last == NULL || strlen(last + 1) != 8 + STORE_LEASE_RANDOM_LEN ||
-	    id_number_decode(last + 1, &id) != 0)
-		return (false);
-	if (store_tombstone_get(store_db(request->api->config.store), id, &tombstone, &err) != 0)
-		return (false);
-	random = json_string_value(json_object_get(tombstone->data, "random"));
-	if (random == NULL || strcmp(random, last + 1 + 8) != 0)
-		goto out;
-	owner = json_string_value(json_object_get(tombstone->data, "owner"));
-	entity = json_string_value(json_object_get(tombstone->data, "entity"));
-	own = owner != NULL &&
-	      auth_identity_is_owner(request->api->config.auth, request->identity, owner, entity);
-out:
-	store_tombstone_free(tombstone);
-	return (own);
+	free(ended);
+	return (mine);
 }
 
 void

@@ -83,13 +83,14 @@ static bool
 bulk_single(struct api_request *request, unsigned wait_ms, bool force)
 {
 	struct leases *leases = request->api->config.leases;
+	struct lease_actor actor = api_request_actor(request);
 	struct store_lease *row = NULL;
 	struct leased_err err;
 
 	if (lease_find(leases, request->captures[0], &row, &err) != 0)
 		return (false);
-	lease_revoke_start(
-	    leases, row->id, wait_ms, request->id, force ? on_forced_one : on_bulk_one, request);
+	lease_revoke_by(leases, row->id, wait_ms, request->id, &actor,
+	    force ? on_forced_one : on_bulk_one, request);
 	store_lease_free(row);
 	return (true);
 }
@@ -127,7 +128,7 @@ static void
 bulk_start(struct api_request *request, bool force)
 {
 	struct bulk_body body = {.sync = true};
-	struct lease_scope scope = {0};
+	struct lease_scope scope = {.actor = api_request_actor(request)};
 	unsigned wait_ms;
 
 	if (!api_request_decode(request, bulk_fields, &body))

@@ -132,6 +132,7 @@ reply_no_tuning(struct api_request *request)
 void
 api_sys_mount(struct api_request *request)
 {
+	struct lease_actor actor = api_request_actor(request);
 	struct engines *engines = request->api->config.engines;
 	const char *path = request->captures[0];
 	char *key;
@@ -157,7 +158,7 @@ api_sys_mount(struct api_request *request)
 	if (request->operation == API_WRITE)
 		engines_mount_add(engines, key, request->body, api_on_written, request);
 	else
-		engines_mount_remove(engines, key, request->id, api_on_written, request);
+		engines_mount_remove(engines, key, request->id, &actor, api_on_written, request);
 	free(key);
 }
 

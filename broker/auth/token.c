@@ -479,9 +479,11 @@ failed:
 
 void
 auth_token_revoke(struct auth *auth, int64_t id, unsigned wait_ms, const char *cause,
-    lease_job_done done, void *arg)
+    const struct lease_actor *actor, lease_job_done done, void *arg)
 {
 	struct lease_scope scope = {.kind = LEASE_SCOPE_TOKEN, .token = id};
 
+	if (actor != NULL)
+		scope.actor = *actor;
 	lease_job_start(auth->config.leases, &scope, wait_ms, cause, done, arg);
 }

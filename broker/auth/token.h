@@ -66,7 +66,8 @@ void auth_token_renew(struct auth *auth, const struct auth_token *token, int64_t
     auth_token_done done, void *arg);
 /* Durable first: then no request passes with it. Its children and leases end; waits for that at
  * most wait_ms. */
+/* actor: who asked, NULL: nobody did. */
 void auth_token_revoke(struct auth *auth, int64_t id, unsigned wait_ms, const char *cause,
-    lease_job_done done, void *arg);
+    const struct lease_actor *actor, lease_job_done done, void *arg);
 
 #endif

@@ -67,8 +67,8 @@ void engines_mount_add(
     struct engines *engines, const char *path, const json_t *body, engine_done done, void *arg);
 /* Revokes all leases below it, then unmounts. LEASED_EUNAVAIL while leases wait: the mount stays. 0
  * when there was none. */
-void engines_mount_remove(
-    struct engines *engines, const char *path, const char *cause, engine_done done, void *arg);
+void engines_mount_remove(struct engines *engines, const char *path, const char *cause,
+    const struct lease_actor *actor, engine_done done, void *arg);
 
 /* ---- requests below a mount ---- */
 

@@ -316,10 +316,11 @@ doc_of_mount(const struct engine_mount *mount)
 }
 
 void
-engines_mount_remove(
-    struct engines *engines, const char *path, const char *cause, engine_done done, void *arg)
+engines_mount_remove(struct engines *engines, const char *path, const char *cause,
+    const struct lease_actor *actor, engine_done done, void *arg)
 {
-	struct lease_scope scope = {.kind = LEASE_SCOPE_PLACE, .text = ""};
+	struct lease_scope scope = {
+	    .kind = LEASE_SCOPE_PLACE, .text = "", .end = LEASE_END_MOUNT, .actor = *actor};
 	struct leased_err err = LEASED_ERR_INIT;
 	struct engine_mount *mount;
 	struct mount_change *change;

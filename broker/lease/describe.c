@@ -2,9 +2,11 @@
  * What lookup, list and show say of a lease, from its row alone; and the timer row of a token.
  * Reads nothing but what it is given.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lease/ended.h"
 #include "lease/private.h"
 
 static const char *
@@ -110,6 +112,65 @@ lease_describe(struct leases *leases, const struct store_lease *row)
 		return (object);
 	json_decref(object);
 	return (NULL);
+}
+
+/* ---- what has ended ---- */
+
+const char *
+lease_ended_cause(const struct lease_ended *ended)
+{
+	static const char *const texts[] = {[LEASE_END_EXPIRED] = "expired",
+	    [LEASE_END_REVOKED] = "revoked",
+	    [LEASE_END_BULK] = "revoked_in_bulk",
+	    [LEASE_END_TOKEN] = "token_ended",
+	    [LEASE_END_UNDELIVERED] = "undelivered",
+	    [LEASE_END_MINT] = "failed_mint",
+	    [LEASE_END_PREFLIGHT] = "preflight",
+	    [LEASE_END_MOUNT] = "mount_removed"};
+
+	if (ended->end <= LEASE_END_NONE ||
+	    ended->end >= (int64_t)(sizeof(texts) / sizeof(texts[0])))
+		return ("unknown");
+	return (texts[ended->end]);
+}
+
+static json_t *
+text_or_null(const char *text)
+{
+	return (text[0] != '\0' ? json_string(text) : json_null());
+}
+
+json_t *
+lease_ended_describe(const struct lease_ended *ended, bool with_accessor)
+{
+	char id[LEASE_ID_MAX + LEASE_MOUNT_MAX + 32], number[9] = "";
+	size_t path_len = strlen(ended->mount_path) + strlen(ended->place);
+	int64_t end_ms = ended->disarmed_wall_ms;
+	json_t *object;
+
+	if (id_number_encode(ended->row, number) != 0)
+		number[0] = '\0'; /* no id had such a number */
+	(void)snprintf(
+	    id, sizeof(id), "%s%s/%s%s", ended->mount_path, ended->place, number, ended->random);
+	object = json_pack("{s:s,s:o,s:o,s:I,s:b,s:o,s:s,s:o,s:o,s:s,s:o,s:s%,s:s,s:s,s:s,s:s,s:s,"
+			   "s:s,s:I,s:b,s:s}",
+	    "id", id, "issue_time", time_text(ended->issued_wall_ms), "expire_time",
+	    time_text(ended->expires_wall_ms), "ttl", (json_int_t)0, "renewable", 0, "last_renewal",
+	    time_text(ended->renewed_wall_ms), "state", "gone", "ended_time",
+	    time_text(end_ms != 0 ? end_ms : ended->gone_wall_ms), "gone_time",
+	    time_text(ended->gone_wall_ms), "ended_cause", lease_ended_cause(ended), "ended_by",
+	    text_or_null(ended->end_by), "path", id, path_len, "mount", ended->mount_path,
+	    "account", ended->account, "role", ended->role, "owner", ended->owner, "entity",
+	    ended->entity, "delivery", ended->delivered ? "delivered" : "unknown", "connection",
+	    (json_int_t)ended->connection, "canary", (int)(ended->kind == STORE_LEASE_CANARY),
+	    "cause", ended->revoke_cause[0] != '\0' ? ended->revoke_cause : ended->cause);
+	if (object != NULL && with_accessor && ended->end_accessor[0] != '\0' &&
+	    json_object_set_new(object, "ended_by_accessor", json_string(ended->end_accessor)) !=
+		0) {
+		json_decref(object);
+		return (NULL);
+	}
+	return (object);
 }
 
 int

@@ -33,13 +33,16 @@ void lease_looks(struct leases *leases, int64_t now_ms);
 int lease_caps_give(struct lease *lease, struct store_txn *txn, bool all, struct leased_err *err);
 /* The mint's outcome is in the row from now on (mint.c). */
 void lease_mint_start(struct lease *lease);
-int lease_revoked_run(
+int lease_revoked_run(struct lease *lease, enum lease_end end, const char *cause,
+    struct store_txn *txn, struct leased_err *err);
+/* The same for what lease_job_hits() found, or what was marked or over its time meanwhile. */
+int lease_hit_run(
     struct lease *lease, const char *cause, struct store_txn *txn, struct leased_err *err);
 /* Deletes the row with its tombstone. */
-int lease_gone_run(struct lease *lease, struct store_txn *txn, struct leased_err *err);
+void lease_gone_write(struct lease *lease, lease_written done);
 
 /* ---- marks and waiting (revoke.c, wait.c) ---- */
-void lease_mark(struct leases *leases, int64_t id, const char *cause);
+void lease_mark(struct leases *leases, int64_t id, enum lease_end end, const char *cause);
 struct lease_waiter;
 typedef void (*lease_waited)(void *arg, enum lease_revoke_state state, const struct leased_err *);
 /* NULL: out of memory. on_refusal: also a refused disarm ends the waiting (preflight). */

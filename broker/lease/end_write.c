@@ -10,6 +10,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "lease/ended.h"
 #include "lease/private.h"
 
 #define PARKED_MAX 4096
@@ -39,25 +40,10 @@ lease_caps_give(struct lease *lease, struct store_txn *txn, bool all, struct lea
 
 /* ---- GONE ---- */
 
-static json_t *
-tombstone_of(const struct lease *lease)
+static int
+gone_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 {
-	json_t *data = lease_data_encode(&lease->data);
-
-	if (data == NULL ||
-	    json_object_set_new(data, "place", json_string(lease->row->place)) != 0 ||
-	    json_object_set_new(data, "random", json_string(lease->row->random)) != 0 ||
-	    json_object_set_new(data, "owner", json_string(lease->row->owner)) != 0 ||
-	    json_object_set_new(data, "mount", json_integer(lease->row->mount)) != 0) {
-		json_decref(data);
-		return (NULL);
-	}
-	return (data);
-}
-
-int
-lease_gone_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
-{
+	struct lease_ended ended;
 	json_t *tombstone;
 	int r;
 
@@ -66,12 +52,24 @@ lease_gone_run(struct lease *lease, struct store_txn *txn, struct leased_err *er
 	lease_put_identity(lease);
 	if ((r = lease_caps_give(lease, txn, true, err)) != 0)
 		return (r);
-	if ((tombstone = tombstone_of(lease)) == NULL)
+	lease_ended_fill(lease, &ended);
+	if ((tombstone = lease_ended_encode(&ended)) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	r = store_lease_delete(txn, lease->row, tombstone, lease->now_ms,
 	    lease->cut || lease->data.cut ? lease->now_ms + LOOK_AGAIN_MS : 0, err);
 	json_decref(tombstone);
 	return (r);
+}
+
+void
+lease_gone_write(struct lease *lease, lease_written done)
+{
+	const struct leases_config *config = &lease->task.leases->config;
+
+	/* Here and not in the transaction: mounts are the loop's. */
+	lease_text_copy(
+	    lease->mount, sizeof(lease->mount), config->mount_path(config->arg, lease->row->mount));
+	lease_write(lease, gone_run, done);
 }
 
 static void on_gone(struct lease *lease, int result, const struct leased_err *err);
@@ -125,7 +123,7 @@ lease_end_parked(struct leases *leases, int64_t now_ms)
 			return;
 		TAILQ_REMOVE(&leases->parked, lease, queue);
 		lease->parked = false;
-		lease_write(lease, lease_gone_run, on_gone);
+		lease_gone_write(lease, on_gone);
 	}
 }
 
@@ -136,7 +134,7 @@ lease_end_removed(struct lease *lease)
 	if (lease->doing == LEASE_LOOKING)
 		lease_look_over(lease);
 	else
-		lease_write(lease, lease_gone_run, on_gone);
+		lease_gone_write(lease, on_gone);
 }
 
 /* ---- DISARMED ---- */

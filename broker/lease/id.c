@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lease/ended.h"
 #include "lease/private.h"
 
 #define TAIL_LEN (8 + STORE_LEASE_RANDOM_LEN)
@@ -39,23 +40,33 @@ same_place(struct leases *leases, const struct store_lease *row, const char *id,
 		memcmp(id + mount_len, row->place, place_len) == 0);
 }
 
+bool
+lease_id_split(const char *lease_id, struct lease_id_parts *ret_parts)
+{
+	struct lease_id_parts parts = {.path = lease_id};
+	size_t len = strlen(lease_id);
+
+	if (len <= TAIL_LEN || len >= LEASE_ID_MAX || lease_id[len - TAIL_LEN - 1] != '/' ||
+	    id_number_decode(lease_id + len - TAIL_LEN, &parts.row) != 0)
+		return (false);
+	parts.path_len = len - TAIL_LEN - 1;
+	parts.random = lease_id + len - STORE_LEASE_RANDOM_LEN;
+	*ret_parts = parts;
+	return (true);
+}
+
 int
 lease_find(struct leases *leases, const char *lease_id, struct store_lease **ret_row,
     struct leased_err *err)
 {
 	struct store_lease *row = NULL;
 	struct leased_err why = LEASED_ERR_INIT;
-	size_t len = strlen(lease_id);
-	const char *tail;
-	int64_t number;
+	struct lease_id_parts parts;
 	int r;
 
-	if (len <= TAIL_LEN || len >= LEASE_ID_MAX || lease_id[len - TAIL_LEN - 1] != '/')
+	if (!lease_id_split(lease_id, &parts))
 		goto unknown;
-	tail = lease_id + len - TAIL_LEN;
-	if (id_number_decode(tail, &number) != 0)
-		goto unknown;
-	r = store_lease_get(store_db(leases->config.store), number, &row, &why);
+	r = store_lease_get(store_db(leases->config.store), parts.row, &row, &why);
 	if (r == LEASED_ENOENT)
 		goto unknown;
 	if (r != 0) {
@@ -64,8 +75,8 @@ lease_find(struct leases *leases, const char *lease_id, struct store_lease **ret
 		return (r);
 	}
 	if (strlen(row->random) != STORE_LEASE_RANDOM_LEN ||
-	    CRYPTO_memcmp(row->random, tail + 8, STORE_LEASE_RANDOM_LEN) != 0 ||
-	    !same_place(leases, row, lease_id, len - TAIL_LEN - 1))
+	    CRYPTO_memcmp(row->random, parts.random, STORE_LEASE_RANDOM_LEN) != 0 ||
+	    !same_place(leases, row, parts.path, parts.path_len))
 		goto unknown;
 	*ret_row = row;
 	return (0);

@@ -22,6 +22,8 @@ struct lease_job_scope {
 	int64_t last_child; /* TOKEN: children up to here have their jobs */
 	bool leases_marked; /* TOKEN: its own leases are */
 	char text[640], cause[129];
+	enum lease_end end;         /* NONE: by the kind */
+	char by[129], accessor[25]; /* who asked */
 };
 
 /* ---- the jobs of this run (job.c) ---- */

@@ -10,6 +10,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "lease/ended.h"
 #include "lease/job.h"
 
 #define JOBS_COUNTER "lease-jobs" /* of kind PLACE and OWNER that are not through yet */
@@ -28,11 +29,12 @@ static const char *const kind_names[] = {"place", "owner", "token"};
 static json_t *
 scope_encode(const struct lease_job_scope *scope, int64_t marked)
 {
-	return (json_pack("{s:s,s:I,s:I,s:I,s:I,s:b,s:s,s:s,s:I}", "kind", kind_names[scope->kind],
-	    "mount", (json_int_t)scope->mount, "token", (json_int_t)scope->token, "root",
-	    (json_int_t)scope->root, "last_child", (json_int_t)scope->last_child, "leases_marked",
-	    (int)scope->leases_marked, "text", scope->text, "cause", scope->cause, "marked",
-	    (json_int_t)marked));
+	return (json_pack("{s:s,s:I,s:I,s:I,s:I,s:b,s:s,s:s,s:I,s:i,s:s,s:s}", "kind",
+	    kind_names[scope->kind], "mount", (json_int_t)scope->mount, "token",
+	    (json_int_t)scope->token, "root", (json_int_t)scope->root, "last_child",
+	    (json_int_t)scope->last_child, "leases_marked", (int)scope->leases_marked, "text",
+	    scope->text, "cause", scope->cause, "marked", (json_int_t)marked, "end",
+	    (int)scope->end, "by", scope->by, "accessor", scope->accessor));
 }
 
 int
@@ -40,14 +42,15 @@ lease_job_scope_decode(
     const json_t *data, struct lease_job_scope *ret_scope, struct leased_err *err)
 {
 	struct lease_job_scope scope = {.root = 0};
-	const char *kind = NULL, *text = NULL, *cause = NULL;
+	const char *kind = NULL, *text = NULL, *cause = NULL, *by = "", *accessor = "";
 	json_int_t mount = 0, token = 0, root = 0, last_child = 0;
-	int leases_marked = 0;
+	int leases_marked = 0, end = 0;
 	unsigned i = 0;
 
-	if (json_unpack((json_t *)(uintptr_t)data, "{s:s,s:I,s:I,s:I,s:I,s:b,s:s,s:s}", "kind",
-		&kind, "mount", &mount, "token", &token, "root", &root, "last_child", &last_child,
-		"leases_marked", &leases_marked, "text", &text, "cause", &cause) != 0 ||
+	if (json_unpack((json_t *)(uintptr_t)data, "{s:s,s:I,s:I,s:I,s:I,s:b,s:s,s:s,s?i,s?s,s?s}",
+		"kind", &kind, "mount", &mount, "token", &token, "root", &root, "last_child",
+		&last_child, "leases_marked", &leases_marked, "text", &text, "cause", &cause, "end",
+		&end, "by", &by, "accessor", &accessor) != 0 ||
 	    strlen(text) >= sizeof(scope.text))
 		return (leased_err_set(err, LEASED_ECORRUPT, "a bulk job's record is not valid"));
 	while (i < 3 && strcmp(kind, kind_names[i]) != 0)
@@ -62,6 +65,9 @@ lease_job_scope_decode(
 	scope.leases_marked = leases_marked != 0;
 	lease_text_copy(scope.text, sizeof(scope.text), text);
 	lease_text_copy(scope.cause, sizeof(scope.cause), cause);
+	scope.end = (enum lease_end)end;
+	lease_text_copy(scope.by, sizeof(scope.by), by);
+	lease_text_copy(scope.accessor, sizeof(scope.accessor), accessor);
 	*ret_scope = scope;
 	return (0);
 }
@@ -74,6 +80,8 @@ lease_job_child_scope(
 
 	scope.root = step->scope.root != 0 ? step->scope.root : step->id;
 	memcpy(scope.cause, step->scope.cause, sizeof(scope.cause));
+	memcpy(scope.by, step->scope.by, sizeof(scope.by));
+	memcpy(scope.accessor, step->scope.accessor, sizeof(scope.accessor));
 	snprintf(scope.text, sizeof(scope.text), "token:%" PRId64, token);
 	*ret_scope = scope;
 }
@@ -176,10 +184,19 @@ lease_job_put(struct store_txn *txn, struct lease_job_scope *scope, int64_t now_
 
 /* ---- marking ---- */
 
+static enum lease_end
+scope_end(const struct lease_job_scope *scope)
+{
+	if (scope->end != LEASE_END_NONE)
+		return (scope->end);
+	return (scope->kind == LEASE_SCOPE_TOKEN ? LEASE_END_TOKEN : LEASE_END_BULK);
+}
+
 static int
 row_mark(struct store_txn *txn, struct store_lease *row, const struct step_task *task,
     int64_t *marked, struct leased_err *err)
 {
+	struct lease_actor actor = {task->step.scope.by, task->step.scope.accessor};
 	struct lease_data data;
 	json_t *object;
 
@@ -190,8 +207,8 @@ row_mark(struct store_txn *txn, struct store_lease *row, const struct step_task 
 		row->next_at_ms = task->now_ms;
 	/* A record that does not decode is marked all the same. */
 	if (row->kind != STORE_LEASE_TOKEN && lease_data_decode(row->data, &data, NULL) == 0) {
-		lease_text_copy(
-		    data.revoke_cause, sizeof(data.revoke_cause), task->step.scope.cause);
+		lease_data_end(&data, scope_end(&task->step.scope), task->step.scope.cause, &actor,
+		    task->now_ms);
 		if ((object = lease_data_encode(&data)) == NULL)
 			return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 		json_decref(row->data);

@@ -138,6 +138,10 @@ lease_job_start(struct leases *leases, const struct lease_scope *scope, unsigned
 	if (scope->kind != LEASE_SCOPE_TOKEN)
 		start->invalid = !text_put(&start->scope, scope->text);
 	lease_text_copy(start->scope.cause, sizeof(start->scope.cause), cause);
+	start->scope.end = scope->end;
+	lease_text_copy(start->scope.by, sizeof(start->scope.by), scope->actor.name);
+	lease_text_copy(
+	    start->scope.accessor, sizeof(start->scope.accessor), scope->actor.accessor);
 	start->wait_ms = wait_ms;
 	start->done = done;
 	start->arg = arg;

@@ -8,12 +8,12 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "lease/ended.h"
 #include "lease/private.h"
 
 #define LEASES_TAG 0x6c736573u
 #define TICK_MAX_MS 1000
 #define PURGE_EVERY_MS 60000
-#define TOMBSTONE_MS (INT64_C(24) * 3600 * 1000)
 #define PURGE_MAX 500
 
 struct leases *
@@ -161,12 +161,15 @@ leases_crash(struct leases *leases)
 struct purge_task {
 	struct lease_task task; /* first */
 	int64_t before_ms;
+	unsigned purged;
 };
 
 static int
 on_purge_run(struct lease_task *task, struct store_txn *txn, struct leased_err *err)
 {
-	return (store_tombstone_purge(txn, ((struct purge_task *)task)->before_ms, PURGE_MAX, err));
+	struct purge_task *purge = (struct purge_task *)task;
+
+	return (store_tombstone_purge(txn, purge->before_ms, PURGE_MAX, &purge->purged, err));
 }
 
 static void
@@ -178,10 +181,16 @@ on_purge_drop(struct lease_task *task)
 static void
 on_purge_done(struct lease_task *task, int result, const struct leased_err *err)
 {
+	struct leases *leases = task->leases;
+
 	if (result != 0)
 		log_warn("old tombstones were not removed; it is tried again",
 		    LOG_S("error", err->text));
-	task->leases->purging = false;
+	leases->purging = false;
+	if (result == 0 && ((struct purge_task *)task)->purged == PURGE_MAX) {
+		leases->purge_ms = 0; /* there may be more, and they are not to pile up */
+		lease_wake(leases);
+	}
 	free(task);
 }
 
@@ -198,7 +207,7 @@ purge(struct leases *leases, int64_t now_ms)
 	task->task.run = on_purge_run;
 	task->task.done = on_purge_done;
 	task->task.drop = on_purge_drop;
-	task->before_ms = now_ms - TOMBSTONE_MS;
+	task->before_ms = now_ms - LEASE_ENDED_MS;
 	leases->purging = true;
 	lease_task_submit(leases, &task->task);
 }

@@ -84,6 +84,7 @@ int lease_ttl_compute(const struct lease_ttl_input *input, struct lease_ttl *ret
 /* ---- ids ---- */
 
 #define LEASE_ID_MAX 640
+#define LEASE_MOUNT_MAX 256 /* of a mount's path, which engine/ keeps shorter */
 /* "<mount path><place>/<24 base62>": 8 digits of row number, 16 random. */
 int lease_id_format(struct leases *leases, const struct store_lease *row, char *ret_id,
     size_t size) LEASED_MUST_CHECK;
@@ -171,6 +172,24 @@ void lease_renew_start(
 
 /* ---- revoke ---- */
 
+/* What ends a lease. The numbers stand in records. */
+enum lease_end {
+	LEASE_END_NONE = 0, /* nothing said so: its time was over */
+	LEASE_END_EXPIRED = 1,
+	LEASE_END_REVOKED = 2,     /* by hand, this one */
+	LEASE_END_BULK = 3,        /* by hand, with others: a prefix or an owner */
+	LEASE_END_TOKEN = 4,       /* the token that it belonged to ended */
+	LEASE_END_UNDELIVERED = 5, /* its answer was lost */
+	LEASE_END_MINT = 6,        /* its mint failed */
+	LEASE_END_PREFLIGHT = 7,   /* a canary's purpose was served */
+	LEASE_END_MOUNT = 8,       /* its mount was removed */
+};
+/* Who asked for an end, for whoever wants to know later; borrowed, NULL for unknown. */
+struct lease_actor {
+	const char *name; /* display name */
+	const char *accessor;
+};
+
 enum lease_revoke_state {
 	LEASE_REVOKE_GONE,     /* 204 */
 	LEASE_REVOKE_DISARMED, /* 200 with a warning: access ended, removal still to come; err says
@@ -184,6 +203,9 @@ typedef void (*lease_revoke_done)(
  * RECORDED). */
 void lease_revoke_start(struct leases *leases, int64_t row, unsigned wait_ms, const char *cause,
     lease_revoke_done done, void *arg);
+/* The same, and whoever looks the lease up afterwards is told who it was. */
+void lease_revoke_by(struct leases *leases, int64_t row, unsigned wait_ms, const char *cause,
+    const struct lease_actor *actor, lease_revoke_done done, void *arg);
 
 /* ---- bulk: prefix, mount, token death, owner ---- */
 
@@ -194,6 +216,8 @@ struct lease_scope {
 	const char *text; /* PLACE: place or prefix of it on '/' boundaries, "" for the whole mount;
 			     OWNER: owner */
 	int64_t token;    /* TOKEN: this token, its children, and the leases of all of them */
+	enum lease_end end; /* NONE: by its kind, BULK or TOKEN */
+	struct lease_actor actor;
 };
 struct lease_job_status {
 	int64_t job;

@@ -10,20 +10,32 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "lease/ended.h"
 #include "lease/private.h"
 
 /* ---- the outcome "it failed" ---- */
 
 int
-lease_revoked_run(
-    struct lease *lease, const char *cause, struct store_txn *txn, struct leased_err *err)
+lease_revoked_run(struct lease *lease, enum lease_end end, const char *cause, struct store_txn *txn,
+    struct leased_err *err)
 {
 	lease->row->revoke = true;
 	lease->row->next_at_ms = lease->now_ms;
 	lease->data.mint_over = true;
-	if (lease->data.revoke_cause[0] == '\0')
-		lease_text_copy(lease->data.revoke_cause, sizeof(lease->data.revoke_cause), cause);
+	lease_data_end(&lease->data, end, cause, NULL, lease->now_ms);
 	return (lease_store(lease, txn, err));
+}
+
+int
+lease_hit_run(struct lease *lease, const char *cause, struct store_txn *txn, struct leased_err *err)
+{
+	struct leased_err why = LEASED_ERR_INIT;
+	int64_t token = lease->data.owner_token;
+	enum lease_end end = LEASE_END_BULK;
+
+	if (token != 0 && lease_token_alive(txn, token, lease->now_ms, &why) != 0)
+		end = LEASE_END_TOKEN;
+	return (lease_revoked_run(lease, end, cause, txn, err));
 }
 
 static int
@@ -39,7 +51,7 @@ failed_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 	lease->data.cut = lease->data.cut || lease->cut;
 	lease->data.error_code = lease->failure.code;
 	lease_text_copy(lease->data.error, sizeof(lease->data.error), lease->failure.text);
-	return (lease_revoked_run(lease, "failed mint", txn, err));
+	return (lease_revoked_run(lease, LEASE_END_MINT, "failed mint", txn, err));
 }
 
 static void
@@ -89,7 +101,7 @@ mint_failed(struct lease *lease, bool never_sent)
 {
 	FAILPOINT(lease_issue_before_failed);
 	if (never_sent)
-		lease_write(lease, lease_gone_run, on_never_sent);
+		lease_gone_write(lease, on_never_sent);
 	else
 		lease_write(lease, failed_run, on_failed);
 }
@@ -113,7 +125,7 @@ live_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 		return (r);
 	lease->hit = lease->hit || lease->now_ms >= lease->data.expires_ms;
 	if (lease->hit)
-		return (lease_revoked_run(lease, "revoked during the mint", txn, err));
+		return (lease_hit_run(lease, "revoked during the mint", txn, err));
 	lease->data.mint_over = true;
 	lease->row->state = STORE_LEASE_LIVE;
 	lease->row->next_at_ms = lease->data.expires_ms;
@@ -158,7 +170,7 @@ canary_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 		return (r);
 	lease_put_identity(lease);
 	lease->data.cut = lease->data.cut || lease->cut;
-	return (lease_revoked_run(lease, "preflight", txn, err));
+	return (lease_revoked_run(lease, LEASE_END_PREFLIGHT, "preflight", txn, err));
 }
 
 static void

@@ -80,8 +80,8 @@ struct lease {
 	int64_t now_ms, wall_ms;  /* of the transaction */
 	lease_run run;
 	lease_written written;
-	bool hit, cut;                /* the transaction's own: it found a mark; a call was cut */
-	char handle[65], server[128]; /* what the plugin answered */
+	bool hit, cut; /* the transaction's own: it found a mark; a call was cut */
+	char handle[65], server[128], mount[LEASE_MOUNT_MAX]; /* the plugin's; for GONE */
 	struct leased_err failure;
 	struct lease_request *request; /* ISSUING, PROBING, RENEWING: who asked */
 	TAILQ_ENTRY(lease) all, queue;

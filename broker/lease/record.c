@@ -1,27 +1,16 @@
 /*
- * The sealed data of a lease's row, to JSON and back by one table. Knows no state and no store;
- * every transaction of lease/ goes through it. What is zero or empty is left out.
+ * Sealed data to JSON and back by a table, and the table of a lease's row (that of a tombstone is
+ * in ended.c). Knows no state and no store; every transaction of lease/ goes through it. What is
+ * zero or empty is left out.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "lease/record.h"
 
-enum field_kind { FIELD_INT, FIELD_BOOL, FIELD_TEXT };
+#define FIELD(member, kind) LEASE_FIELD(struct lease_data, member, LEASE_##kind)
 
-struct field {
-	const char *name;
-	enum field_kind kind;
-	size_t offset, size;
-};
-
-#define FIELD(member, kind)                                                                        \
-	{                                                                                          \
-#member, kind, offsetof(struct lease_data, member),                                \
-		    sizeof(((struct lease_data *)0)->member)                                       \
-	}
-
-static const struct field fields[] = {
+static const struct lease_field fields[] = {
     FIELD(issued_ms, FIELD_INT),
     FIELD(issued_wall_ms, FIELD_INT),
     FIELD(expires_ms, FIELD_INT),
@@ -47,23 +36,26 @@ static const struct field fields[] = {
     FIELD(server, FIELD_TEXT),
     FIELD(cause, FIELD_TEXT),
     FIELD(revoke_cause, FIELD_TEXT),
+    FIELD(end, FIELD_INT),
+    FIELD(end_by, FIELD_TEXT),
+    FIELD(end_accessor, FIELD_TEXT),
     FIELD(error, FIELD_TEXT),
 };
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
 
 static json_t *
-field_encode(const struct field *field, const struct lease_data *data)
+field_encode(const struct lease_field *field, const void *from)
 {
-	const char *at = (const char *)data + field->offset;
+	const char *at = (const char *)from + field->offset;
 	int64_t number;
 
 	switch (field->kind) {
-	case FIELD_INT:
+	case LEASE_FIELD_INT:
 		memcpy(&number, at, sizeof(number));
 		return (number != 0 ? json_integer(number) : json_null());
-	case FIELD_BOOL:
+	case LEASE_FIELD_BOOL:
 		return (*(const bool *)at ? json_true() : json_null());
-	case FIELD_TEXT:
+	case LEASE_FIELD_TEXT:
 		return (at[0] != '\0' ? json_string(at) : json_null());
 	}
 	return (NULL);
@@ -83,46 +75,52 @@ caps_encode(json_t *object, const struct lease_data *data)
 }
 
 json_t *
-lease_data_encode(const struct lease_data *data)
+lease_fields_encode(const struct lease_field *table, size_t count, const void *from)
 {
 	json_t *object = json_object(), *value;
 
-	if (object == NULL)
-		return (NULL);
-	for (size_t i = 0; i < FIELD_COUNT; i++) {
-		value = field_encode(&fields[i], data);
+	for (size_t i = 0; i < count && object != NULL; i++) {
+		value = field_encode(&table[i], from);
 		if (json_is_null(value))
 			continue;
-		if (json_object_set_new(object, fields[i].name, value) != 0)
-			goto failed;
+		if (json_object_set_new(object, table[i].name, value) != 0) {
+			json_decref(object);
+			return (NULL);
+		}
 	}
-	if (data->caps_count > 0 && caps_encode(object, data) != 0)
-		goto failed;
 	return (object);
-failed:
+}
+
+json_t *
+lease_data_encode(const struct lease_data *data)
+{
+	json_t *object = lease_fields_encode(fields, FIELD_COUNT, data);
+
+	if (object == NULL || data->caps_count == 0 || caps_encode(object, data) == 0)
+		return (object);
 	json_decref(object);
 	return (NULL);
 }
 
 static int
-field_decode(const struct field *field, const json_t *value, struct lease_data *data)
+field_decode(const struct lease_field *field, const json_t *value, void *into)
 {
-	char *at = (char *)data + field->offset;
+	char *at = (char *)into + field->offset;
 	int64_t number;
 
 	switch (field->kind) {
-	case FIELD_INT:
+	case LEASE_FIELD_INT:
 		if (!json_is_integer(value))
 			return (-1);
 		number = json_integer_value(value);
 		memcpy(at, &number, sizeof(number));
 		return (0);
-	case FIELD_BOOL:
+	case LEASE_FIELD_BOOL:
 		if (!json_is_boolean(value))
 			return (-1);
 		*(bool *)at = json_is_true(value);
 		return (0);
-	case FIELD_TEXT:
+	case LEASE_FIELD_TEXT:
 		if (!json_is_string(value) || json_string_length(value) >= field->size)
 			return (-1);
 		memcpy(at, json_string_value(value), json_string_length(value) + 1);
@@ -149,15 +147,22 @@ caps_decode(const json_t *value, struct lease_data *data)
 	return (0);
 }
 
+int
+lease_field_decode(
+    const struct lease_field *table, size_t count, const char *key, const json_t *value, void *into)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(key, table[i].name) == 0)
+			return (field_decode(&table[i], value, into));
+	return (-1);
+}
+
 static int
 member_decode(const char *key, const json_t *value, struct lease_data *data)
 {
 	if (strcmp(key, "caps") == 0)
 		return (caps_decode(value, data));
-	for (size_t i = 0; i < FIELD_COUNT; i++)
-		if (strcmp(key, fields[i].name) == 0)
-			return (field_decode(&fields[i], value, data));
-	return (-1);
+	return (lease_field_decode(fields, FIELD_COUNT, key, value, data));
 }
 
 int

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <leased/error.h>
@@ -28,6 +29,8 @@ struct lease_data {
 	char run[9]; /* of the daemon's run that made it */
 	char role[256], display[129], entity[64], handle[65], server[128];
 	char cause[129], revoke_cause[129], error[241];
+	int64_t end;                        /* enum lease_end: what ends it; 0: nothing yet */
+	char end_by[129], end_accessor[25]; /* who asked for its end */
 	unsigned caps_count;
 	char caps[LEASE_CAPS_MAX][128]; /* counters that it holds */
 };
@@ -37,6 +40,24 @@ json_t *lease_data_encode(const struct lease_data *data);
 /* Strict: an unknown field or a wrong type is LEASED_ECORRUPT. */
 int lease_data_decode(
     const json_t *object, struct lease_data *ret_data, struct leased_err *err) LEASED_MUST_CHECK;
+/* ---- by a table; each struct has its own ---- */
+
+enum lease_field_kind { LEASE_FIELD_INT, LEASE_FIELD_BOOL, LEASE_FIELD_TEXT };
+struct lease_field { /* of an int64_t, a bool, or an array of char */
+	const char *name;
+	enum lease_field_kind kind;
+	size_t offset, size;
+};
+#define LEASE_FIELD(type, member, kind)                                                            \
+	{                                                                                          \
+#member, kind, offsetof(type, member), sizeof(((type *)0)->member)                 \
+	}
+/* NULL: out of memory. */
+json_t *lease_fields_encode(const struct lease_field *table, size_t count, const void *from);
+/* -1: no such field, a wrong type, or too long. */
+int lease_field_decode(const struct lease_field *table, size_t count, const char *key,
+    const json_t *value, void *into) LEASED_MUST_CHECK;
+
 /* Copies text that may be long, cut with a visible mark. */
 void lease_text_copy(char *ret_text, size_t size, const char *text);
 

@@ -48,7 +48,7 @@ renew_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 	    0)
 		return (r);
 	if (lease->hit)
-		return (lease_revoked_run(lease, "revoked during a renewal", txn, err));
+		return (lease_hit_run(lease, "revoked during a renewal", txn, err));
 	lease->data.ttl_s = request->ttl_s;
 	lease->data.expires_ms = request->expires_ms;
 	lease->data.renewed_wall_ms = lease->wall_ms;

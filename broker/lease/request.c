@@ -82,7 +82,7 @@ answer_issue(struct lease_request *request, int code, const struct leased_err *e
 		/* Its mount is gone: the answer would be of no use. */
 		code = issued.code =
 		    leased_err_set(&issued.err, LEASED_EEXPIRED, "the mount was removed meanwhile");
-		lease_mark(request->leases, lease->id, "mount removed");
+		lease_mark(request->leases, lease->id, LEASE_END_MOUNT, "mount removed");
 	}
 	if (code == 0) {
 		issued.row = lease->id;

@@ -8,12 +8,14 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "lease/ended.h"
 #include "lease/private.h"
 
 struct mark_task {
 	struct lease_task task; /* first */
 	int64_t id, now_ms;
-	char cause[129];
+	enum lease_end end;
+	char cause[129], by[129], accessor[25];
 	unsigned wait_ms;
 	lease_revoke_done done; /* NULL: nobody asked */
 	void *arg;
@@ -29,8 +31,9 @@ struct delivery_task {
 /* ---- the mark ---- */
 
 static int
-mark_data(struct store_lease *row, const char *cause, struct leased_err *err)
+mark_data(struct store_lease *row, const struct mark_task *mark, struct leased_err *err)
 {
+	struct lease_actor actor = {mark->by, mark->accessor};
 	struct lease_data data;
 	json_t *object;
 	int r;
@@ -40,7 +43,7 @@ mark_data(struct store_lease *row, const char *cause, struct leased_err *err)
 		return (0); /* its end starts the record anew; the cause is left out */
 	if (r != 0)
 		return (r);
-	lease_text_copy(data.revoke_cause, sizeof(data.revoke_cause), cause);
+	lease_data_end(&data, mark->end, mark->cause, &actor, mark->now_ms);
 	if ((object = lease_data_encode(&data)) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	json_decref(row->data);
@@ -61,7 +64,7 @@ on_mark_run(struct lease_task *task, struct store_txn *txn, struct leased_err *e
 	if (row->kind == STORE_LEASE_TOKEN && row->next_at_ms == LEASE_FAR_MS && row->revoke)
 		goto out; /* its job is under way */
 	if (!mark->disarmed && row->kind != STORE_LEASE_TOKEN &&
-	    (r = mark_data(row, mark->cause, err)) != 0)
+	    (r = mark_data(row, mark, err)) != 0)
 		goto out;
 	row->revoke = row->revoke || !mark->disarmed;
 	if (row->next_at_ms > mark->now_ms)
@@ -189,7 +192,7 @@ on_mark_done(struct lease_task *task, int result, const struct leased_err *err)
 }
 
 static struct mark_task *
-mark_new(struct leases *leases, int64_t id, const char *cause)
+mark_new(struct leases *leases, int64_t id, enum lease_end end, const char *cause)
 {
 	struct mark_task *mark = calloc(1, sizeof(*mark));
 
@@ -201,14 +204,15 @@ mark_new(struct leases *leases, int64_t id, const char *cause)
 	mark->task.cancel = on_mark_cancel;
 	mark->id = id;
 	mark->now_ms = leases_now_ms(leases);
+	mark->end = end;
 	lease_text_copy(mark->cause, sizeof(mark->cause), cause);
 	return (mark);
 }
 
 void
-lease_mark(struct leases *leases, int64_t id, const char *cause)
+lease_mark(struct leases *leases, int64_t id, enum lease_end end, const char *cause)
 {
-	struct mark_task *mark = mark_new(leases, id, cause);
+	struct mark_task *mark = mark_new(leases, id, end, cause);
 
 	if (mark == NULL)
 		log_error("out of memory: a lease that was not delivered lives until its end",
@@ -218,20 +222,31 @@ lease_mark(struct leases *leases, int64_t id, const char *cause)
 }
 
 void
-lease_revoke_start(struct leases *leases, int64_t row, unsigned wait_ms, const char *cause,
-    lease_revoke_done done, void *arg)
+lease_revoke_by(struct leases *leases, int64_t row, unsigned wait_ms, const char *cause,
+    const struct lease_actor *actor, lease_revoke_done done, void *arg)
 {
-	struct mark_task *mark = mark_new(leases, row, cause);
+	struct mark_task *mark = mark_new(leases, row, LEASE_END_REVOKED, cause);
 
 	if (mark == NULL) {
 		lease_nomem_add(leases, (struct lease_dones){.on_revoked = done}, arg);
 		return;
 	}
+	lease_text_copy(mark->by, sizeof(mark->by), actor->name);
+	lease_text_copy(mark->accessor, sizeof(mark->accessor), actor->accessor);
 	mark->wait_ms = wait_ms;
 	mark->done = done;
 	mark->arg = arg;
 	FAILPOINT(lease_revoke_before_mark);
 	lease_task_submit(leases, &mark->task);
+}
+
+void
+lease_revoke_start(struct leases *leases, int64_t row, unsigned wait_ms, const char *cause,
+    lease_revoke_done done, void *arg)
+{
+	struct lease_actor nobody = {NULL, NULL};
+
+	lease_revoke_by(leases, row, wait_ms, cause, &nobody, done, arg);
 }
 
 /* ---- delivery ---- */
@@ -307,7 +322,7 @@ void
 lease_delivery(struct leases *leases, int64_t row, bool delivered)
 {
 	if (!delivered)
-		lease_mark(leases, row, "not delivered");
+		lease_mark(leases, row, LEASE_END_UNDELIVERED, "not delivered");
 	else if (leases->delivered_count < LEASE_DELIVERED_MAX)
 		leases->delivered[leases->delivered_count++] = row;
 }

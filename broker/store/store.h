@@ -251,8 +251,9 @@ int store_tombstone_due(struct store_db *db, int64_t now_ms, unsigned limit,
     struct leased_err *err) LEASED_MUST_CHECK;
 int store_tombstone_looked(
     struct store_txn *txn, int64_t id, struct leased_err *err) LEASED_MUST_CHECK;
+/* At most limit; a full page says that there may be more. */
 int store_tombstone_purge(struct store_txn *txn, int64_t ended_before_ms, unsigned limit,
-    struct leased_err *err) LEASED_MUST_CHECK;
+    unsigned *ret_purged, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- tokens: a token is a lease row of kind TOKEN (connection 0) plus this index row under the
  * same id ---- */

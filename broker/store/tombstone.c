@@ -182,11 +182,16 @@ store_tombstone_looked(struct store_txn *txn, int64_t id, struct leased_err *err
 
 /* Those that are still to be looked at again stay. */
 int
-store_tombstone_purge(
-    struct store_txn *txn, int64_t ended_before_ms, unsigned limit, struct leased_err *err)
+store_tombstone_purge(struct store_txn *txn, int64_t ended_before_ms, unsigned limit,
+    unsigned *ret_purged, struct leased_err *err)
 {
-	return (store_sql_run(txn->db,
+	int changes = 0, r;
+
+	r = store_sql_run(txn->db,
 	    "DELETE FROM tombstone WHERE id IN (SELECT id FROM tombstone WHERE ended < ?1"
 	    " AND look_again = 0 ORDER BY ended LIMIT ?2)",
-	    SQL_ARGS(store_sql_int(ended_before_ms), store_sql_int(limit)), NULL, err));
+	    SQL_ARGS(store_sql_int(ended_before_ms), store_sql_int(limit)), &changes, err);
+	if (r == 0)
+		*ret_purged = (unsigned)changes;
+	return (r);
 }

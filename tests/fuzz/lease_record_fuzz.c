@@ -1,11 +1,12 @@
 /*
- * The sealed record of a lease, and username templates: whatever the bytes, decoding says yes or
- * no; what it takes survives the way back, and a name made by a template that was taken keeps the
- * rules.
+ * The sealed records of a lease and of its tombstone, and username templates: whatever the bytes,
+ * decoding says yes or no; what it takes survives the way back, and a name made by a template that
+ * was taken keeps the rules.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "lease/ended.h"
 #include "lease/private.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
@@ -24,6 +25,25 @@ record(const uint8_t *bytes, size_t len)
 		    memcmp(&data, &back, sizeof(data)) != 0)
 			abort();
 		json_decref(again);
+	}
+	json_decref(object);
+}
+
+static void
+ended_record(const uint8_t *bytes, size_t len)
+{
+	json_t *object = json_loadb((const char *)bytes, len, JSON_REJECT_DUPLICATES, NULL), *again;
+	struct lease_ended ended, back;
+
+	if (object == NULL)
+		return;
+	if (lease_ended_decode(object, &ended, NULL) == 0) {
+		again = lease_ended_encode(&ended);
+		if (again == NULL || lease_ended_decode(again, &back, NULL) != 0 ||
+		    memcmp(&ended, &back, sizeof(ended)) != 0)
+			abort();
+		json_decref(again);
+		json_decref(lease_ended_describe(&ended, true));
 	}
 	json_decref(object);
 }
@@ -53,9 +73,11 @@ static void template(const uint8_t *bytes, size_t len)
 int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-	if (len > 0 && bytes[0] == '{')
+	if (len > 0 && bytes[0] == '{') {
 		record(bytes, len);
-	else
+		ended_record(bytes, len);
+	} else {
 		template(bytes, len);
+	}
 	return (0);
 }

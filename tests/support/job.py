@@ -89,7 +89,7 @@ class Job:
             for key in (keys.data or {}).get("keys", []):
                 response = self.leased.put("sys/leases/lookup",
                                            {"lease_id": f"database/creds/{role.rstrip('/')}/{key}"})
-                if response.status == 200:
+                if response.status == 200 and response.data["state"] != "gone":  # it ended since
                     found.append(response.data)
         return found
 

@@ -128,12 +128,13 @@ engines_mount_add(
 }
 
 void
-engines_mount_remove(
-    struct engines *engines, const char *path, const char *cause, engine_done done, void *arg)
+engines_mount_remove(struct engines *engines, const char *path, const char *cause,
+    const struct lease_actor *actor, engine_done done, void *arg)
 {
 	(void)engines;
 	(void)path;
 	(void)cause;
+	(void)actor;
 	done(arg, 0, NULL);
 }
 

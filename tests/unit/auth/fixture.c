@@ -214,7 +214,7 @@ revoke(struct fix *f, int64_t id)
 {
 	int code = 1;
 
-	auth_token_revoke(f->auth, id, 0, "test", on_job, &code);
+	auth_token_revoke(f->auth, id, 0, "test", NULL, on_job, &code);
 	settle(f);
 	assert_int_equal(code, 0);
 }

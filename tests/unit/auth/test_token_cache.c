@@ -57,7 +57,7 @@ revoke_and_ask(struct fix *f, int64_t id, const char *token)
 	struct answered answered = {.f = f, .token = token, .then = 1};
 
 	assert_true(is_remembered(f, token));
-	auth_token_revoke(f->auth, id, 0, "test", on_revoked, &answered);
+	auth_token_revoke(f->auth, id, 0, "test", NULL, on_revoked, &answered);
 	settle(f);
 	assert_int_equal(answered.then, LEASED_EDENIED);
 	assert_int_equal(ask(f, token), LEASED_EDENIED);
@@ -104,7 +104,7 @@ a_revocation_of_which_nobody_was_told_yet_holds_as_soon_as_it_is_on_disk(void **
 	struct answered answered = {.f = f, .token = token.text, .then = 1};
 
 	assert_true(is_remembered(f, token.text));
-	auth_token_revoke(f->auth, token.id, 0, "test", on_revoked, &answered);
+	auth_token_revoke(f->auth, token.id, 0, "test", NULL, on_revoked, &answered);
 	assert_int_equal(ask(f, token.text), 0); /* it is only queued */
 	(void)store_pump(f->store);
 	assert_int_equal(ask(f, token.text), LEASED_EDENIED);

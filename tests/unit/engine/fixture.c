@@ -284,7 +284,8 @@ void
 unmount_ask(struct fix *f, const char *path, struct answer *answer)
 {
 	memset(answer, 0, sizeof(*answer));
-	engines_mount_remove(f->engines, path, "req-1", on_mounted, answer);
+	engines_mount_remove(
+	    f->engines, path, "req-1", &(struct lease_actor){"root", ""}, on_mounted, answer);
 }
 
 static void

@@ -173,7 +173,9 @@ looked(struct store_txn *txn, void *arg, struct leased_err *err)
 static int
 purge(struct store_txn *txn, void *arg, struct leased_err *err)
 {
-	return (store_tombstone_purge(txn, *(int64_t *)arg, 10, err));
+	unsigned purged = 0;
+
+	return (store_tombstone_purge(txn, *(int64_t *)arg, 10, &purged, err));
 }
 
 static void
