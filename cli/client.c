@@ -102,15 +102,19 @@ path_escape(CURL *curl, const char *path)
 static int
 exit_of_status(long status, const char *error)
 {
-	static const char *const ended[] = {
-	    "lease expired", "past the max TTL", "invalid lease", "lease not found"};
+	/* The wire says 400 for all of these, in words that clients compare. */
+	static const struct {
+		const char *words;
+		enum cli_exit code;
+	} texts[] = {{"lease expired", CLI_EXPIRED}, {"past the max TTL", CLI_EXPIRED},
+	    {"invalid lease", CLI_NOT_FOUND}, {"lease not found", CLI_NOT_FOUND}};
 	size_t i;
 
 	switch (status) {
 	case 400:
-		for (i = 0; i < sizeof(ended) / sizeof(ended[0]); i++)
-			if (strstr(error, ended[i]) != NULL)
-				return (CLI_EXPIRED);
+		for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+			if (strstr(error, texts[i].words) != NULL)
+				return (texts[i].code);
 		return (CLI_FAILED);
 	case 401:
 	case 403:

@@ -98,6 +98,10 @@ cli_run_list(const struct cli_options *options, int argc, char **argv)
 
 	if (option_take(&argc, argv, "--state", &state) != 0 || argc > 2)
 		return (cli_usage("list", "list takes at most one PREFIX and --state STATE"));
+	if (state != NULL && strcmp(state, "gone") == 0)
+		return (cli_usage("list",
+		    "leases that have ended are not listed; `lease show LEASE-ID` shows one for "
+		    "24 hours after its end"));
 	if (state != NULL && !is_state(state))
 		return (cli_usage("list", "--state is intent, live, disarming, disarmed or stuck"));
 	if (argc == 2)
@@ -127,10 +131,20 @@ cli_run_list(const struct cli_options *options, int argc, char **argv)
 
 /* ---- show, renew ---- */
 
+/* It is shown all the same, for a day; a script learns it from the exit status. */
+static bool
+has_ended(const json_t *lease)
+{
+	const char *state = json_string_value(json_object_get(lease, "state"));
+
+	return (state != NULL && strcmp(state, "gone") == 0);
+}
+
 int
 cli_run_show(const struct cli_options *options, int argc, char **argv)
 {
 	struct cli_reply reply;
+	const json_t *data;
 	json_t *body;
 	int code;
 
@@ -138,8 +152,11 @@ cli_run_show(const struct cli_options *options, int argc, char **argv)
 		return (cli_usage("show", "show takes one LEASE-ID"));
 	body = json_pack("{s:s}", "lease_id", argv[1]);
 	cli_request("PUT", "sys/leases/lookup", NULL, body, &reply);
-	code = reply.code == CLI_OK ? cli_show_object(options, json_object_get(reply.body, "data"))
-				    : cli_reply_fail(&reply, argv[1]);
+	data = json_object_get(reply.body, "data");
+	code =
+	    reply.code == CLI_OK ? cli_show_object(options, data) : cli_reply_fail(&reply, argv[1]);
+	if (code == CLI_OK && has_ended(data))
+		code = CLI_EXPIRED;
 	cli_reply_clear(&reply);
 	json_decref(body);
 	return (code);

@@ -47,6 +47,8 @@ const struct cli_command cli_commands[] = {
 	"  lease list --state stuck           # revocations that need a person, needs sudo\n",
 	"--state"},
     {"show", cli_run_show, "LEASE-ID", "show one lease",
+	"One that has ended is shown for 24 hours, with state gone, its times, and what and\n"
+	"who ended it; the exit status is 8 then.\n\n"
 	"examples:\n"
 	"  lease show database/creds/app/0000000C4kq2VbX9PnUwE7sd\n"
 	"  lease show -f expire_time \"$LEASE_ID\"\n",

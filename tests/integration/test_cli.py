@@ -196,7 +196,7 @@ def test_output_that_cannot_be_written_is_1(leased):
 @pytest.mark.parametrize("status, errors, code", [
     (400, ["no"], 1), (403, ["permission denied"], 3), (404, [], 4), (503, ["Vault is sealed"], 6), (501, [], 6),
     (503, ["the backend cannot be reached"], 7), (502, ["x"], 7), (507, ["x"], 7), (400, ["lease expired"], 8),
-    (400, ["past the max TTL, cannot renew"], 8), (500, ["x"], 1), (429, ["max_leases"], 1),
+    (400, ["past the max TTL, cannot renew"], 8), (400, ["invalid lease: there is none"], 4), (400, ["lease not found"], 4), (500, ["x"], 1), (429, ["max_leases"], 1),
 ])
 def test_the_exit_status_says_what_happened(leased, status, errors, code):
     leased.answers["GET /v1/a/b"] = (status, {"errors": errors})
