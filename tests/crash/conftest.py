@@ -5,10 +5,17 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
+from crashsite import SEEN  # noqa: E402
 from pg import Postgres  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def server():
-    with Postgres(settings={"max_connections": 200, "log_statement": "ddl"}) as postgres:
+    with Postgres(settings={"max_connections": 300, "log_statement": "none", "log_connections": "off"}) as postgres:
         yield postgres
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.section("what each case saw")
+    for line in sorted(SEEN):
+        terminalreporter.write_line(line)

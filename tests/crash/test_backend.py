@@ -38,6 +38,7 @@ def site(mortal):
     (operations.RoleWrite, "worker_check_begin"),
 ])
 def test_a_server_that_is_killed_in_the_middle_of_a_call_leaves_nothing(mortal, site, operation, point):
+    site.label = f"{operation.__name__} {point} server"
     one = operation(site)
     one.prepare()
     site.forget_marks()
@@ -77,6 +78,7 @@ def act_through_an_outage(operation):
 
 
 def test_a_statement_that_the_server_died_under_leaves_nothing(mortal, site):
+    site.label = "a mint in the server, server"
     waiting = threading.Thread(target=lambda: attempt(lambda: site.leased.get("database/creds/slow")))
     waiting.start()
     poll(lambda: mortal.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(1)%%' "

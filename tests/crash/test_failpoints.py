@@ -7,6 +7,7 @@ past its end; no session of a dead run; and one more start changes nothing (test
 """
 
 import concurrent.futures
+import contextlib
 import os
 import subprocess
 import threading
@@ -20,7 +21,8 @@ from crashsite import Site
 from daemon import BUILD, Leased, poll
 
 ALL = bool(os.environ.get("LEASED_TEST_ALL"))
-JOBS = int(os.environ.get("LEASED_TEST_JOBS", "4"))
+# Most of a case is waiting: for a start, for a time to live, for a login.
+JOBS = int(os.environ.get("LEASED_TEST_JOBS", "10"))
 PASSES = 6 if ALL else 2
 REACHED_S = 10
 COMMITS = (operations.Mint, operations.Renew, operations.Revoke)
@@ -101,8 +103,10 @@ class Case:
         site.leased.process.kill()
 
     def run(self, site):
+        site.label = str(self)
         operation = self.operation(site)
-        assert site.revoke(site.ready()).status == 204
+        if not operation.mints_first:
+            assert site.revoke(site.ready()).status == 204
         operation.prepare()
         site.forget_marks()
         site.arm(self.point, self.action)
@@ -138,24 +142,39 @@ def cases_of(operation, passes):
 
 
 class Matrix:
-    """All cases, run in parallel, each thread with a daemon of its own that lives through many of them."""
+    """All operations, then all cases, in parallel: each thread has a daemon of its own that lives through many of them."""
 
     def __init__(self, server):
         self.server = server
         self.lock = threading.Lock()
-        self.cases, self.reached, self.failures = [], set(), {}
+        self.sites = {}
+        self.cases, self.reached, self.failures, self.cost_s = [], set(), {}, {}
 
-    def find(self):
-        with Site(self.server) as site:
-            for operation in OPERATIONS:
-                first, second = self.trace(site, operation), self.trace(site, operation)
-                self.cases += cases_of(operation, {point: min(first[point], second[point])
-                                                   for point in first.keys() & second.keys()})
+    def site(self):
+        """This thread's."""
+        thread = threading.get_ident()
+        if thread not in self.sites:
+            self.sites[thread] = Site(self.server)
+        return self.sites[thread]
 
-    @staticmethod
-    def trace(site, operation):
+    def drop_site(self):
+        site = self.sites.pop(threading.get_ident(), None)
+        if site is not None:
+            site.close()
+
+    def find(self, operation):
+        started = time.monotonic()
+        first, second = self.trace(operation), self.trace(operation)
+        self.cost_s[operation] = time.monotonic() - started
+        return cases_of(operation, {point: min(first[point], second[point]) for point in first.keys() & second.keys()})
+
+    def trace(self, operation):
         """What one pass of the operation passes; once more, since some points come by chance."""
+        site = self.site()
+        site.label = f"{operation.__name__} unharmed"
         one = operation(site)
+        if not one.mints_first:
+            assert site.revoke(site.ready()).status == 204
         one.prepare()
         site.forget_marks()
         one.act()
@@ -165,34 +184,31 @@ class Matrix:
         site.clean()
         return passes
 
-    def work(self, queue):
-        site = None
-        while queue:
-            try:
-                case = queue.pop(0)
-            except IndexError:
-                break
-            try:
-                site = site or Site(self.server)
-                case.run(site)
-                self.reached.add(case.point)
-            except Exception:  # noqa: BLE001: whatever it is, it belongs to this case
-                output = site.leased.output()[-2500:] if site is not None else ""
-                with self.lock:
-                    self.failures.setdefault(case.operation, []).append(f"{case}\n{traceback.format_exc()}{output}")
-                if site is not None:
-                    site.close()
-                site = None
-        if site is not None:
-            site.close()
+    def run_case(self, case):
+        try:
+            case.run(self.site())
+            self.reached.add(case.point)
+        except Exception:  # noqa: BLE001: whatever it is, it belongs to this case
+            site = self.sites.get(threading.get_ident())
+            output = site.leased.output()[-2500:] if site is not None else ""
+            with self.lock:
+                self.failures.setdefault(case.operation, []).append(f"{case}\n{traceback.format_exc()}{output}")
+            self.drop_site()
 
     def run(self):
-        self.find()
-        queue = sorted(self.cases, key=lambda case: case.operation.__name__)
-        with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-            for future in [pool.submit(self.work, queue) for _ in range(JOBS)]:
-                future.result()
+        with contextlib.ExitStack() as ends, concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+            ends.callback(self.close)
+            for cases in pool.map(self.find, OPERATIONS):
+                self.cases += cases
+            # The long ones first, or a few of them would be waited for at the end.
+            self.cases.sort(key=lambda case: -self.cost_s[case.operation])
+            list(pool.map(self.run_case, self.cases))
         return self
+
+    def close(self):
+        with contextlib.ExitStack() as ends:
+            for site in self.sites.values():
+                ends.callback(site.close)
 
 
 @pytest.fixture(scope="session")
@@ -227,6 +243,7 @@ def test_a_first_start_that_is_killed_is_made_up_for(point):
 @pytest.mark.parametrize("point", ["lease_anchor_before", "lease_anchor_after"])
 def test_a_kill_where_lease_time_is_written_loses_nothing(server, point):
     with Site(server) as site:
+        site.label = f"{point} daemon kill"
         credential = site.mint()
         site.leased.kill()
         site.arm(point)

@@ -5,6 +5,7 @@ the crash matrix says whether everything is as it must be afterwards.
 
 import datetime
 import http.client
+import os
 import pathlib
 import shutil
 import tempfile
@@ -16,6 +17,9 @@ from daemon import poll
 from job import CREATE, Credential, Job
 
 SETTLED_S = 30
+
+# What every check saw, a line each: printed at the end of the run (tests/crash/conftest.py).
+SEEN = []
 
 
 def attempt(action):
@@ -41,6 +45,7 @@ class Site(Job):
         self.marks = pathlib.Path(tempfile.mkdtemp(prefix="leased-marks-", dir="/tmp"))
         self.prefix = "l-"
         self.session = None
+        self.label = os.environ.get("PYTEST_CURRENT_TEST", "").split("::")[-1].split(" ")[0]
         super().__init__(server, env={"LEASED_FAILPOINT_DIR": str(self.marks)})
         try:
             self.prepare()
@@ -133,8 +138,11 @@ class Site(Job):
 
     def check(self, credentials=()):
         """(a), (b), (c) of the oracle. credentials: those that a client was given."""
+        started = time.monotonic()
         self.wait_settled(SETTLED_S)
         poll(lambda: self.sessions_of_the_dead() == [], 5, what="the end of the sessions of dead runs")
+        SEEN.append(f"{self.label}: after {time.monotonic() - started:.1f} s {len(self.accounts())} accounts, "
+                    f"{len(self.leases())} live leases; a client was given {len(credentials)}")
         self.nothing_past_its_end()
         live = {lease["account"]: lease["id"] for lease in self.leases()}
         for credential in credentials:
@@ -166,8 +174,8 @@ class Site(Job):
         poll(lambda: self.accounts() == [], 10, what="the end of all leases of a case")
 
     def ready(self):
-        """It mints: a busy server may cut a connection of ours that is just being made, and then there is a pause."""
-        response = poll(lambda: self.answer_of_mint(), 10, every=0.2, what="a connection that serves")
+        """It mints: after a start its connection may still be on its way."""
+        response = poll(lambda: self.answer_of_mint(), 10, what="a connection that serves")
         return self.credential(response)[0]
 
     def answer_of_mint(self):

@@ -16,6 +16,8 @@ WAIT_S = 20
 class Operation:
     """The base: nothing to prepare, nothing more to check. credentials: what the client was given."""
 
+    mints_first = False  # prepare() does, and so waits for a daemon that serves
+
     def __init__(self, site):
         self.site = site
         self.credentials = []
@@ -80,6 +82,8 @@ class MintUnanswered(Operation):
 
 
 class Renew(Operation):
+    mints_first = True
+
     def prepare(self):
         self.credential = self.mint()
 
@@ -94,6 +98,8 @@ class Renew(Operation):
 
 
 class Revoke(Operation):
+    mints_first = True
+
     def prepare(self):
         self.credential = self.mint()
 
@@ -135,6 +141,8 @@ class Expire(Operation):
 
 
 class Bulk(Operation):
+    mints_first = True
+
     def prepare(self):
         self.mint()
         self.mint()
@@ -174,12 +182,12 @@ class TokenDeath(Operation):
 class TokenExpiry(Operation):
     def act(self):
         leased = self.site.leased
-        made = attempt(lambda: leased.post("auth/token/create", {"policies": ["root"], "ttl": "2s"}))
+        made = attempt(lambda: leased.post("auth/token/create", {"policies": ["root"], "ttl": "1s"}))
         if made is None:
             return
         minted = attempt(lambda: leased.get("database/creds/app", token=made.auth["client_token"]))
         self.credentials += self.site.credential(minted)
-        time.sleep(2)
+        time.sleep(1)
         poll(lambda: not self.site.alive() or self.site.accounts() == [], WAIT_S, what="the end of its lease")
 
     def check(self):
@@ -233,6 +241,8 @@ class FirstSight(Operation):
 
 class Recover(Operation):
     """A start after kill -9 in the middle of a mint."""
+
+    mints_first = True
 
     def prepare(self):
         self.mint()
