@@ -20,6 +20,8 @@ void engine_database_config_write(struct engine_request_copy *request);
 /* A new array of the list's texts; NULL: out of memory. */
 json_t *engine_list_json(const struct jdec_list *list);
 
+/* Ends the writes that wait for a plugin's description. */
+void engine_describes_free(struct engines *engines);
 void engine_database_config(struct engine_request_copy *request);
 void engine_database_role(struct engine_request_copy *request);
 void engine_database_creds(struct engine_request_copy *request);

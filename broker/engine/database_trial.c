@@ -29,6 +29,17 @@ static const struct jdec_field config_fields[] = {
 };
 #define POOL_MAX 16
 
+size_t
+engine_config_names(const char **ret_names)
+{
+	size_t count = 0;
+
+	for (; config_fields[count].name != NULL; count++)
+		if (ret_names != NULL)
+			ret_names[count] = config_fields[count].name;
+	return (count);
+}
+
 static void
 config_write_free(void *state)
 {
@@ -279,48 +290,8 @@ on_trial_ended(void *arg, int code, const struct leased_err *err)
 	engine_config_move(write);
 }
 
-/* Drops fields that the plugin does not know, with the contract's warning. */
-static int
-details_filter(struct engine_config_write *write, const json_t *description)
-{
-	const json_t *rows = json_object_get(description, "config_fields"), *row;
-	json_t *details = json_object_get(write->doc->data, "details"), *unknown, *value;
-	const char **known, *key;
-	size_t i, count = 0;
-	void *next;
-	int r = 0;
-
-	if (!json_is_array(rows))
-		return (0); /* it does not say: all are kept */
-	unknown = json_array();
-	if ((known = calloc(json_array_size(rows) + 1, sizeof(*known))) == NULL ||
-	    unknown == NULL) {
-		free(known);
-		json_decref(unknown);
-		return (LEASED_ENOMEM);
-	}
-	json_array_foreach(rows, i, row)
-	{
-		if (json_is_string(json_object_get(row, "name")))
-			known[count++] = json_string_value(json_object_get(row, "name"));
-	}
-	json_object_foreach_safe(details, next, key, value)
-	{
-		for (i = 0; i < count && strcmp(known[i], key) != 0; i++)
-			;
-		if (i < count)
-			continue;
-		r |= json_array_append_new(unknown, json_string(key));
-		(void)json_object_del(details, key);
-	}
-	engine_warn_unknown(write->request, unknown, known);
-	free(known);
-	json_decref(unknown);
-	return (r != 0 ? LEASED_ENOMEM : 0);
-}
-
 static void
-on_described(void *arg, const struct plugin_outcome *outcome)
+on_answers(void *arg, const struct plugin_outcome *outcome)
 {
 	struct engine_config_write *write = arg;
 	struct engine_request_copy *request = write->request;
@@ -334,8 +305,6 @@ on_described(void *arg, const struct plugin_outcome *outcome)
 	/* A removal that is under way must not find a canary that it did not see. */
 	if (r == 0 && (candidate == NULL || !engine_mount_is_open(request)))
 		r = leased_err_set(&err, LEASED_ECANCELED, "the mount is being removed");
-	if (r == 0 && details_filter(write, plugin_port_description(candidate->port)) != 0)
-		r = leased_err_set(&err, LEASED_ENOMEM, "out of memory");
 	if (r != 0) {
 		on_trial_ended(write, r, &err);
 		return;
@@ -361,10 +330,9 @@ on_candidate_stored(void *arg, int code, const struct leased_err *err)
 		engine_fail_err(write->request, &own);
 		return;
 	}
-	/* The first answer of a worker that has opened: until then the description is not
-	 * there. */
+	/* A backend that does not answer costs no INTENT. */
 	if (plugin_call_start(
-		candidate->port, PLUGIN_OP_PING, json_object(), 0, on_described, write) == NULL) {
+		candidate->port, PLUGIN_OP_PING, json_object(), 0, on_answers, write) == NULL) {
 		(void)leased_err_set(&own, LEASED_ENOMEM, "out of memory");
 		on_trial_ended(write, own.code, &own);
 	}
@@ -421,7 +389,18 @@ engine_database_config_write(struct engine_request_copy *request)
 		return;
 	}
 	config_warn(write);
-	if (write->body.verify_connection)
+	engine_config_describe(write);
+}
+
+void
+engine_config_described(struct engine_config_write *write, int code, const struct leased_err *err)
+{
+	if (code != 0) {
+		write->request->reply.status = engine_trial_status(code);
+		engine_fail(write->request, code,
+		    "error creating database object: its plugin does not say what it takes: %s",
+		    err->text);
+	} else if (write->body.verify_connection)
 		config_try(write);
 	else
 		engine_config_hold(write);

@@ -23,6 +23,13 @@ struct engine_config_write {
 	struct engine_change change;
 };
 
+/* Our own fields of a configuration, as many as are returned; ret_names may be NULL. */
+size_t engine_config_names(const char **ret_names);
+/* Asks the plugin what it takes, leaves out of write->doc what it does not, and goes on with
+ * engine_config_described(). */
+void engine_config_describe(struct engine_config_write *write);
+void engine_config_described(
+    struct engine_config_write *write, int code, const struct leased_err *err);
 /* NULL: it went with its mount. */
 struct engine_connection *engine_config_candidate(struct engine_config_write *write);
 /* The trial was a success: are the leases of this connection on the server that was met, or did the

@@ -85,6 +85,7 @@ engines_free(struct engines *engines)
 	if (engines->sweep != NULL)
 		event_free(engines->sweep);
 	engine_rolevers_sweep_stop(engines);
+	engine_describes_free(engines);
 	engine_connections_free(engines);
 	engines->freed = true;
 	engines_release(engines);

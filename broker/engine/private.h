@@ -43,6 +43,7 @@ struct engines {
 	bool stopping, freed;             /* freed: memory goes with the last of waiting */
 	LIST_HEAD(, engine_mount) mounts;
 	LIST_HEAD(, engine_connection) connections;
+	LIST_HEAD(, engine_describe) describes; /* plugins that are asked what they take */
 };
 
 /* Around everything that is given to the store: the object outlives it. */

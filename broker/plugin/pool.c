@@ -168,8 +168,9 @@ own_params(const struct pool *pool, enum plugin_op op)
 {
 	if (op != PLUGIN_OP_OPEN)
 		return (json_object());
-	return (json_pack("{s:O,s:s,s:s}", "config", pool->config, "tag", pool->host->store_tag,
-	    "instance", pool->host->instance));
+	return (json_pack("{s:o,s:s,s:s}", "config",
+	    plugin_config_known(pool->port.description, pool->config, NULL), "tag",
+	    pool->host->store_tag, "instance", pool->host->instance));
 }
 
 void
@@ -221,7 +222,12 @@ on_own_reply(struct pool *pool, struct worker *worker, enum plugin_op op, const 
 	} else {
 		if (pool->port.description == NULL)
 			pool->port.description = json_deep_copy(reply->result);
-		plugin_pool_own_call(pool, worker, PLUGIN_OP_OPEN);
+		if (pool->config != NULL) {
+			plugin_pool_own_call(pool, worker, PLUGIN_OP_OPEN);
+			return;
+		}
+		plugin_worker_opened(worker);
+		plugin_pool_connected(pool);
 	}
 }
 
@@ -231,7 +237,9 @@ void
 plugin_pool_on_worker_ready(struct worker *worker)
 {
 	plugin_pool_own_call(worker->pool, worker,
-	    worker->pool->port.description == NULL ? PLUGIN_OP_DESCRIBE : PLUGIN_OP_OPEN);
+	    worker->pool->port.description == NULL || worker->pool->config == NULL
+		? PLUGIN_OP_DESCRIBE
+		: PLUGIN_OP_OPEN);
 }
 
 void

@@ -215,7 +215,9 @@ on_open(json_int_t id, const json_t *params)
 		snprintf(mode, sizeof(mode), "%s", text);
 	if ((text = json_string_value(json_object_get(config, "gate"))) != NULL)
 		snprintf(gate, sizeof(gate), "%s", text);
-	if (is_mode("open_fails") && access(gate, F_OK) != 0)
+	if (json_object_get(config, "unlisted") != NULL)
+		fail(id, "open", "invalid");
+	else if (is_mode("open_fails") && access(gate, F_OK) != 0)
 		fail(id, "open", "denied");
 	else if (is_mode("open_crashes"))
 		_exit(4);
@@ -230,7 +232,9 @@ on_open(json_int_t id, const json_t *params)
 static const char description[] =
     "{\"name\":\"evil\",\"protocol\":1,\"name_max\":63,\"name_alphabet\":\"a-z0-9-\","
     "\"native_expiry\":false,\"dialect\":\"none\",\"default_statements\":true,\"role_fields\":[],"
-    "\"ops\":[\"describe\",\"open\",\"mint\"],\"config_fields\":[]}";
+    "\"ops\":[\"describe\",\"open\",\"mint\"],\"config_fields\":["
+    "{\"name\":\"mode\",\"secret\":false,\"required\":true},"
+    "{\"name\":\"gate\",\"secret\":false,\"required\":false}]}";
 
 int
 main(void)

@@ -21,6 +21,7 @@ on_port_open(struct plugin_host *host, const struct plugin_catalog_row *row, jso
 	failalloc_pause();
 	name = json_string_value(json_object_get(config, "host"));
 	assert_true(f->port_count < PORTS_MAX);
+	f->configs[f->port_count] = config;
 	f->ports[f->port_count++] = port;
 	f->spare = fake_port_new(0);
 	fake_port_port(port)->connection = connection;
@@ -30,7 +31,6 @@ on_port_open(struct plugin_host *host, const struct plugin_catalog_row *row, jso
 	if (name != NULL && strncmp(name, "refuse", 6) == 0)
 		fake_port_fault(port, PLUGIN_OP_MINT, FAKE_FAULT_BEFORE, LEASED_EREFUSED,
 		    "permission denied to create role; GRANT CREATEROLE");
-	json_decref(config);
 	failalloc_resume();
 	return (fake_port_port(port));
 }
@@ -112,8 +112,10 @@ fix_teardown(void **state)
 	(void)ask(f, ENGINE_READ, "none", NULL); /* frees the answer before it */
 	fix_close(f);
 	store_close(f->store);
-	for (i = 0; i < f->port_count; i++)
+	for (i = 0; i < f->port_count; i++) {
 		fake_port_free(f->ports[i]);
+		json_decref(f->configs[i]);
+	}
 	fake_port_free(f->spare);
 	seal_root_free(f->root);
 	free(f);
@@ -127,7 +129,7 @@ turn(struct fix *f)
 
 	did += store_pump(f->store);
 	failalloc_pause();
-	for (i = f->port_count > 8 ? f->port_count - 8 : 0; i < f->port_count; i++) {
+	for (i = f->port_count > 12 ? f->port_count - 12 : 0; i < f->port_count; i++) {
 		did += fake_port_pump(f->ports[i]);
 	}
 	failalloc_resume();

@@ -30,6 +30,7 @@ struct fix {
 	struct leases *leases;
 	struct engines *engines;
 	struct fake_port *ports[PORTS_MAX]; /* in the order in which they were opened */
+	json_t *configs[PORTS_MAX];         /* what each got; NULL: it is to describe its plugin */
 	unsigned port_count;
 	struct fake_port *spare; /* the next */
 };

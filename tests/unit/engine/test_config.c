@@ -14,11 +14,15 @@ a_write_is_tried_by_a_canary_and_leaves_no_trace_of_it(void **state)
 	struct fake_port_counts counts;
 
 	must(f, ENGINE_WRITE, "config/main", GOOD);
-	assert_int_equal(f->port_count, 2); /* the candidate's and the one that holds */
+	/* The one that only describes its plugin, the candidate's and the one that holds. */
+	assert_int_equal(f->port_count, 3);
 	counts = fake_port_counts(f->ports[0]);
+	assert_int_equal(counts.calls[PLUGIN_OP_DESCRIBE], 1);
+	assert_int_equal(counts.calls[PLUGIN_OP_MINT], 0);
+	counts = fake_port_counts(f->ports[1]);
 	assert_int_equal(counts.calls[PLUGIN_OP_MINT], 1);
 	assert_int_equal(counts.calls[PLUGIN_OP_CHECK], 1);
-	assert_int_equal(fake_port_account_count(f->ports[0]), 0);
+	assert_int_equal(fake_port_account_count(f->ports[1]), 0);
 	assert_int_equal(docs(f, "connection"), 1);
 	assert_int_equal(docs(f, "candidate"), 0);
 	assert_int_equal(docs(f, "rolever"), 0);
@@ -88,6 +92,58 @@ unknown_fields_are_dropped_and_named_with_the_nearest(void **state)
 	answer = must(f, ENGINE_READ, "config/main", NULL);
 	assert_null(
 	    json_object_get(json_object_get(answer->data, "connection_details"), "usrname"));
+	assert_null(json_object_get(f->configs[1], "usrname")); /* nor was it sent */
+	assert_non_null(json_object_get(f->configs[1], "host"));
+}
+
+static void
+an_unverified_write_drops_and_names_them_as_well(void **state)
+{
+	struct fix *f = *state;
+	struct answer *answer;
+
+	answer = must(f, ENGINE_WRITE, "config/main",
+	    "{\"plugin_name\":\"postgresql-database-plugin\",\"host\":\"down\",\"usrname\":\"x\","
+	    "\"allowed_role\":\"*\",\"verify_connection\":false}");
+	assert_true(warned(answer, "[usrname allowed_role]"));
+	assert_true(warned(answer, "did you mean username instead of usrname?"));
+	assert_true(warned(answer, "did you mean allowed_roles instead of allowed_role?"));
+	assert_int_equal(f->port_count, 2);
+	assert_null(json_object_get(f->configs[1], "usrname"));
+	answer = must(f, ENGINE_READ, "config/main", NULL);
+	assert_int_equal(json_object_size(json_object_get(answer->data, "connection_details")), 1);
+}
+
+static void
+a_plugin_that_does_not_start_is_refused_without_a_trace(void **state)
+{
+	struct fix *f = *state;
+	struct answer answer;
+
+	start(f, ENGINE_WRITE, "config/main", GOOD, &answer);
+	fake_port_fault(f->ports[0], PLUGIN_OP_DESCRIBE, FAKE_FAULT_BEFORE, LEASED_EUNAVAIL,
+	    "cannot start the plugin");
+	settle(f);
+	assert_int_equal(answer.count, 1);
+	assert_int_equal(answer.status, 400);
+	assert_non_null(strstr(answer.err.text, "cannot start the plugin"));
+	assert_int_equal(docs(f, "connection") + docs(f, "candidate"), 0);
+	answer_clear(&answer);
+}
+
+static void
+a_stop_while_a_plugin_describes_itself_ends_the_write(void **state)
+{
+	struct fix *f = *state;
+	struct answer answer;
+
+	start(f, ENGINE_WRITE, "config/main", GOOD, &answer);
+	fix_close(f);
+	assert_int_equal(answer.count, 1);
+	assert_int_equal(answer.code, LEASED_ECANCELED);
+	answer_clear(&answer);
+	fix_open(f);
+	assert_int_equal(docs(f, "connection") + docs(f, "candidate"), 0);
 }
 
 static void
@@ -263,6 +319,9 @@ main(void)
 	    T(a_refused_trial_says_the_reason_and_changes_nothing),
 	    T(an_unreachable_backend_is_the_callers_mistake_too),
 	    T(unknown_fields_are_dropped_and_named_with_the_nearest),
+	    T(an_unverified_write_drops_and_names_them_as_well),
+	    T(a_plugin_that_does_not_start_is_refused_without_a_trace),
+	    T(a_stop_while_a_plugin_describes_itself_ends_the_write),
 	    T(a_write_over_it_keeps_what_the_body_leaves_out),
 	    T(bad_settings_are_refused_before_anything_is_tried),
 	    T(of_two_writes_at_once_one_holds_and_the_other_is_told),
