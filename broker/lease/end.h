@@ -42,7 +42,23 @@ int lease_hit_run(
 void lease_gone_write(struct lease *lease, lease_written done);
 
 /* ---- marks and waiting (revoke.c, wait.c) ---- */
+/* Nobody waits for it, so that it is tried until it is on disk. cause: a literal. */
 void lease_mark(struct leases *leases, int64_t id, enum lease_end end, const char *cause);
+/* What the store did not take. */
+#define LEASE_UNMARKED_MAX 1024
+struct lease_unmarked {
+	struct {
+		int64_t id;
+		enum lease_end end;
+		const char *cause; /* a literal */
+	} entries[LEASE_UNMARKED_MAX];
+	unsigned count, trying; /* trying: more, which are submitted just now */
+	int64_t retry_ms;
+};
+/* Submits them again when it is time. */
+void lease_unmarked_step(struct leases *leases, int64_t now_ms);
+/* So many that nothing more may be handed out. */
+bool lease_unmarked_many(const struct leases *leases);
 struct lease_waiter;
 typedef void (*lease_waited)(void *arg, enum lease_revoke_state state, const struct leased_err *);
 /* NULL: out of memory. on_refusal: also a refused disarm ends the waiting (preflight). */

@@ -261,6 +261,10 @@ ready(struct leases *leases, int64_t connection, struct leased_err *err)
 		return (leased_err_set(err, LEASED_ENOSPC,
 		    "the disk of the store is full: no lease can be written down until 128 MiB are "
 		    "free"));
+	if (lease_unmarked_many(leases))
+		return (leased_err_set(err, LEASED_EUNAVAIL,
+		    "the store does not take the revocations of leases that were not delivered: "
+		    "nothing is handed out until it does"));
 	return (plugin_port_ready(port, err));
 }
 

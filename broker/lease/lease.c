@@ -132,6 +132,10 @@ leases_free(struct leases *leases)
 	if (leases == NULL)
 		return;
 	leases->freeing = true;
+	if (leases->unmarked.count + leases->unmarked.trying > 0)
+		log_error("leased stops while revocations of undelivered leases are not on disk: "
+			  "those that are still live then live until their end",
+		    LOG_I("revocations", leases->unmarked.count + leases->unmarked.trying));
 	lease_count_clear(leases);
 	lease_end_clear(leases);
 	lease_sessions_clear(leases);
@@ -239,6 +243,7 @@ leases_tick(struct leases *leases)
 	next_ms = now_ms + TICK_MAX_MS;
 	lease_refusals_run(leases);
 	lease_end_parked(leases, now_ms);
+	lease_unmarked_step(leases, now_ms);
 	if ((at_ms = lease_jobs_step(leases, now_ms)) < next_ms)
 		next_ms = at_ms;
 	HASH_ITER(hh, leases->connections, connection, next)

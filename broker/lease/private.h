@@ -89,6 +89,7 @@ struct leases {
 	unsigned nomem_count;
 	int64_t delivered[LEASE_DELIVERED_MAX];
 	unsigned delivered_count;
+	struct lease_unmarked unmarked;
 	struct lease_role *roles;
 	TAILQ_HEAD(, lease_fence) fences; /* a few: the calls that were cut */
 	TAILQ_HEAD(, lease_waiter) waiting;

@@ -10,6 +10,15 @@
 #include "base/log.h"
 #include "lease/ended.h"
 #include "lease/private.h"
+#include "metrics/metrics.h"
+
+#define UNMARKED_RETRY_MS 1000
+#define UNMARKED_BATCH 64
+
+METRICS_GAUGE(unmarked_now, "leased_leases_unrecorded_revocations", "",
+    "Revocations of undelivered leases that the store has not taken yet.");
+METRICS_COUNTER(unmarked_lost, "leased_leases_forgotten_revocations", "",
+    "Revocations of undelivered leases that were given up, since too many waited.");
 
 struct mark_task {
 	struct lease_task task; /* first */
@@ -19,7 +28,10 @@ struct mark_task {
 	unsigned wait_ms;
 	lease_revoke_done done; /* NULL: nobody asked */
 	void *arg;
-	bool disarmed; /* out: it was already */
+	const char *keep;    /* nobody asked: the cause, to be tried again with */
+	bool again;          /* one of leases->unmarked.trying */
+	bool disarmed;       /* out: it was already */
+	bool is_quarantined; /* out: there is no row to mark; its account is due */
 };
 
 struct delivery_task {
@@ -58,7 +70,13 @@ on_mark_run(struct lease_task *task, struct store_txn *txn, struct leased_err *e
 	struct store_lease *row = NULL;
 	int r;
 
-	if ((r = store_lease_get(store_txn_db(txn), mark->id, &row, err)) != 0)
+	r = store_lease_get(store_txn_db(txn), mark->id, &row, err);
+	if (r == LEASED_ECORRUPT &&
+	    store_quarantine_update(txn, mark->id, false, mark->now_ms, NULL) == 0) {
+		mark->is_quarantined = true;
+		return (0);
+	}
+	if (r != 0)
 		return (r);
 	mark->disarmed = row->state == STORE_LEASE_DISARMED;
 	if (row->kind == STORE_LEASE_TOKEN && row->next_at_ms == LEASE_FAR_MS && row->revoke)
@@ -156,6 +174,91 @@ mark_unrecorded(struct mark_task *mark, int result, const struct leased_err *err
 	mark_answer(mark, LEASE_REVOKE_FAILED, err);
 }
 
+/* ---- marks that nobody waits for ---- */
+
+/*
+ * Access ends at once by what memory knows, as far as the backend answers; the mark is what
+ * outlives that. Only those on disk are certain, so that new leases are refused long before there
+ * is no room.
+ */
+static void
+mark_keep(struct leases *leases, int64_t id, enum lease_end end, const char *cause,
+    const struct leased_err *why)
+{
+	static struct log_limit limit, full;
+	uint64_t left_out = 0;
+
+	if (leases->unmarked.count + leases->unmarked.trying >= LEASE_UNMARKED_MAX) {
+		metrics_add(&unmarked_lost, 1);
+		if (log_limited(&full, &left_out))
+			log_error(
+			    "too many revocations wait for the store: this one is not tried again; "
+			    "revoke the lease by hand, unless it is gone by then",
+			    LOG_I("row", id), LOG_S("cause", cause), LOG_ERR(why),
+			    LOG_I("left_out", left_out));
+	} else {
+		leases->unmarked.entries[leases->unmarked.count].id = id;
+		leases->unmarked.entries[leases->unmarked.count].end = end;
+		leases->unmarked.entries[leases->unmarked.count++].cause = cause;
+		leases->unmarked.retry_ms = leases_now_ms(leases) + UNMARKED_RETRY_MS;
+		metrics_set(&unmarked_now, leases->unmarked.count + leases->unmarked.trying);
+		if (log_limited(&limit, &left_out))
+			log_error("a revocation could not be recorded; it is tried again",
+			    LOG_I("row", id), LOG_S("cause", cause),
+			    LOG_I("waiting", leases->unmarked.count + leases->unmarked.trying),
+			    LOG_ERR(why), LOG_I("left_out", left_out));
+	}
+	lease_end_kick(leases, id);
+}
+
+bool
+lease_unmarked_many(const struct leases *leases)
+{
+	return (leases->unmarked.count + leases->unmarked.trying >= LEASE_UNMARKED_MAX / 2);
+}
+
+/* True when it is not over yet. Takes the task then. */
+static bool
+mark_again(struct mark_task *mark, int result, const struct leased_err *err)
+{
+	struct leases *leases = mark->task.leases;
+	int64_t id = mark->id;
+	enum lease_end end = mark->end;
+	const char *cause = mark->keep;
+
+	if (mark->again)
+		leases->unmarked.trying--;
+	if (cause == NULL)
+		return (false);
+	if (result == 0 || result == LEASED_ENOENT) {
+		if (mark->again)
+			log_info("a revocation is recorded now", LOG_I("row", id),
+			    LOG_S("cause", cause));
+		metrics_set(&unmarked_now, leases->unmarked.count + leases->unmarked.trying);
+		return (false);
+	}
+	free(mark);
+	mark_keep(leases, id, end, cause, err);
+	return (true);
+}
+
+/* There is no row to mark: the account is disarmed by itself (look.c), at once. */
+static void
+mark_quarantined(struct mark_task *mark, const struct leased_err *err)
+{
+	struct leases *leases = mark->task.leases;
+	struct leased_err why = LEASED_ERR_INIT;
+
+	if (mark->is_quarantined)
+		leases->quarantine_ms = 0;
+	else /* found just now: it is not in quarantine before this transaction is over */
+		mark_keep(leases, mark->id, mark->end, "its record is damaged", err);
+	(void)leased_err_set(&why, LEASED_ECORRUPT,
+	    "the lease's record is damaged; its account is disarmed, and a person must remove it");
+	lease_wake(leases);
+	mark_answer(mark, LEASE_REVOKE_FAILED, &why);
+}
+
 static void
 on_mark_done(struct lease_task *task, int result, const struct leased_err *err)
 {
@@ -166,6 +269,12 @@ on_mark_done(struct lease_task *task, int result, const struct leased_err *err)
 	struct leased_err why = LEASED_ERR_INIT;
 
 	FAILPOINT(lease_revoke_after_mark);
+	if (mark_again(mark, result, err))
+		return;
+	if (mark->is_quarantined || result == LEASED_ECORRUPT) {
+		mark_quarantined(mark, err);
+		return;
+	}
 	if (result == LEASED_ENOENT) {
 		mark_answer(mark, LEASE_REVOKE_GONE, &why);
 		return;
@@ -213,12 +322,41 @@ void
 lease_mark(struct leases *leases, int64_t id, enum lease_end end, const char *cause)
 {
 	struct mark_task *mark = mark_new(leases, id, end, cause);
+	struct leased_err why = LEASED_ERR_INIT;
 
-	if (mark == NULL)
-		log_error("out of memory: a lease that was not delivered lives until its end",
-		    LOG_I("row", id));
-	else
+	if (mark == NULL) {
+		(void)leased_err_set(&why, LEASED_ENOMEM, "out of memory");
+		mark_keep(leases, id, end, cause, &why);
+		return;
+	}
+	mark->keep = cause;
+	lease_task_submit(leases, &mark->task);
+}
+
+/* A batch at a time, the oldest first; at once after one that the store took whole. */
+void
+lease_unmarked_step(struct leases *leases, int64_t now_ms)
+{
+	const struct lease_unmarked *unmarked = &leases->unmarked;
+	struct mark_task *mark;
+	unsigned count = 0;
+
+	if (leases->unmarked.count == 0 || leases->unmarked.trying > 0 ||
+	    now_ms < leases->unmarked.retry_ms)
+		return;
+	while (count < UNMARKED_BATCH && count < leases->unmarked.count &&
+	       (mark = mark_new(leases, unmarked->entries[count].id, unmarked->entries[count].end,
+		    unmarked->entries[count].cause)) != NULL) {
+		mark->keep = leases->unmarked.entries[count++].cause;
+		mark->again = true;
+		leases->unmarked.trying++;
 		lease_task_submit(leases, &mark->task);
+	}
+	leases->unmarked.count -= count;
+	memmove(leases->unmarked.entries, leases->unmarked.entries + count,
+	    leases->unmarked.count * sizeof(leases->unmarked.entries[0]));
+	if (count == 0)
+		leases->unmarked.retry_ms = now_ms + UNMARKED_RETRY_MS;
 }
 
 void

@@ -46,6 +46,82 @@ revocation_on_a_full_disk_ends_access_and_says_so(void **state)
 	check_at_rest(f);
 }
 
+/* No row of a lease can be changed. */
+static void
+store_refuses(struct fix *f, bool refuses)
+{
+	sql(f, refuses ? "CREATE TEMP TRIGGER no BEFORE UPDATE ON main.lease"
+			 " BEGIN SELECT RAISE(FAIL, 'as the test asked'); END"
+		       : "DROP TRIGGER no");
+}
+
+static void
+undelivered_lease_is_marked_again_until_the_store_takes_it(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600), b = make(f, 3600);
+
+	store_refuses(f, true);
+	fake_port_set_down(f->fake, true); /* memory alone cannot end it */
+	lease_delivery(f->leases, a.row, false);
+	lease_delivery(f->leases, b.row, false);
+	later(f, 5000);
+	assert_false(row_of(f, a.row)->revoke);
+	assert_int_equal(f->leases->unmarked.count, 2);
+	store_refuses(f, false);
+	later(f, 1500);
+	assert_true(row_of(f, a.row)->revoke);
+	assert_true(row_of(f, b.row)->revoke);
+	assert_int_equal(f->leases->unmarked.count + f->leases->unmarked.trying, 0);
+	fix_crash(f, false);
+	fake_port_set_down(f->fake, false);
+	later(f, 2000);
+	assert_int_equal(row_count(f), 0);
+	check_at_rest(f);
+}
+
+static void
+undelivered_lease_ends_though_its_mark_cannot_be_written(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600);
+
+	store_refuses(f, true);
+	lease_delivery(f->leases, a.row, false);
+	settle(f);
+	assert_null(account_of(f, &a));
+	later(f, 2000);
+	assert_int_equal(
+	    f->leases->unmarked.count + f->leases->unmarked.trying, 0); /* no row, no mark */
+	store_refuses(f, false);
+	check_at_rest(f);
+}
+
+static void
+nothing_is_handed_out_while_many_revocations_are_not_on_disk(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600), m = {0};
+	struct lease_issue issue = issue_of(f, 3600);
+
+	store_refuses(f, true);
+	fake_port_set_down(f->fake, true);
+	for (unsigned i = 0; i < LEASE_UNMARKED_MAX + 10; i++)
+		lease_delivery(f->leases, a.row, false);
+	settle(f);
+	assert_int_equal(f->leases->unmarked.count, LEASE_UNMARKED_MAX);
+	fake_port_set_down(f->fake, false);
+	lease_issue_start(f->leases, &issue, on_issued, &m);
+	settle(f);
+	assert_int_equal(m.code, LEASED_EUNAVAIL);
+	assert_non_null(strstr(m.err.text, "nothing is handed out"));
+	store_refuses(f, false);
+	later(f, 3000);
+	assert_int_equal(f->leases->unmarked.count + f->leases->unmarked.trying, 0);
+	assert_int_equal(make(f, 60).code, 0);
+	check_at_rest(f);
+}
+
 static void
 expiry_on_a_full_disk_ends_access_once(void **state)
 {
@@ -209,6 +285,26 @@ quarantined_lease_is_disarmed_at_its_deadline_and_never_removed(void **state)
 	assert_non_null(account_of(f, &a));
 }
 
+static void
+quarantined_lease_is_disarmed_when_its_answer_is_lost_or_it_is_revoked(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600), b = make(f, 3600), r;
+
+	sql(f, "UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || x'00' || substr(sealed, 32)"
+	       " AS BLOB)");
+	lease_delivery(f->leases, a.row, false);
+	later(f, 3000);
+	assert_false(account_of(f, &a)->armed);
+	assert_int_equal(f->leases->unmarked.count + f->leases->unmarked.trying, 0);
+	assert_true(account_of(f, &b)->armed);
+	r = revoke_row(f, b.row);
+	assert_int_equal(r.state, LEASE_REVOKE_FAILED);
+	assert_int_equal(r.err.code, LEASED_ECORRUPT);
+	later(f, 1000);
+	assert_false(account_of(f, &b)->armed);
+}
+
 static struct answer
 make_of_token(struct fix *f, int64_t token)
 {
@@ -351,6 +447,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(revocation_on_a_full_disk_ends_access_and_says_so),
+	    TEST(undelivered_lease_is_marked_again_until_the_store_takes_it),
+	    TEST(undelivered_lease_ends_though_its_mark_cannot_be_written),
+	    TEST(nothing_is_handed_out_while_many_revocations_are_not_on_disk),
 	    TEST(expiry_on_a_full_disk_ends_access_once),
 	    TEST(expiry_on_a_full_disk_ends_access_to_more_than_memory_has_slots_for),
 	    TEST(expiry_on_a_full_disk_is_repeated_after_a_restart),
@@ -358,6 +457,7 @@ main(void)
 	    TEST(record_that_cannot_be_read_keeps_no_account_alive),
 	    TEST(record_that_cannot_be_read_can_be_revoked),
 	    TEST(quarantined_lease_is_disarmed_at_its_deadline_and_never_removed),
+	    TEST(quarantined_lease_is_disarmed_when_its_answer_is_lost_or_it_is_revoked),
 	    TEST(quarantined_token_does_not_keep_its_family_alive),
 	    TEST(damaged_counters_are_recounted_from_the_rows),
 	    TEST(recount_is_exact_while_leases_come_and_go),

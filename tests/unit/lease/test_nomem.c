@@ -64,6 +64,14 @@ scene_job(struct fix *f, struct answer *a)
 }
 
 static void
+scene_lost(struct fix *f, struct answer *a)
+{
+	a->count = 1; /* nobody waits */
+	lease_delivery(f->leases, 1, false);
+	settle(f);
+}
+
+static void
 scene_zombie(struct fix *f, struct answer *a)
 {
 	scene_issue(f, a); /* the fault is there already */
@@ -97,6 +105,8 @@ fail_nth(scenario scene, bool prepared, unsigned long n)
 	check_at_rest(f);
 	if (scene == scene_revoke && a[0].state != LEASE_REVOKE_FAILED)
 		assert_null(row_of(f, 1));
+	if (scene == scene_lost)
+		assert_null(row_of(f, 1));
 	if (scene == scene_issue && a[0].code == 0)
 		assert_true(row_is(f, a[0].row, STORE_LEASE_LIVE));
 	if (scene == scene_expiry || (scene == scene_job && a[0].code == 0))
@@ -118,6 +128,7 @@ memory_may_run_out_anywhere(void **state)
 	    {"preflight", scene_preflight, false},
 	    {"renew", scene_renew, true},
 	    {"revoke", scene_revoke, true},
+	    {"undelivered", scene_lost, true},
 	    {"expiry", scene_expiry, true},
 	    {"job", scene_job, true},
 	    {"zombie", scene_zombie, false},
