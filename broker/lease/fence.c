@@ -44,10 +44,10 @@ lease_fence(struct lease *lease, const struct plugin_outcome *outcome)
 
 	if (outcome->not_sent || !outcome_is_unknown(outcome->code))
 		return;
-	lease->cut = true;
-	if (outcome->worker == NULL || connection == NULL)
+	lease->cut = true; /* a second look is cheap */
+	/* What a worker answers is over: its session is another client's by now. */
+	if (outcome->answered || outcome->worker == NULL || connection == NULL)
 		return;
-	/* A worker that lives may have lost the session with our statement on it. */
 	lease_sessions_die(connection, outcome->worker);
 	connection->reap_ms = 0;
 	lease_wake(leases);

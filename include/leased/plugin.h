@@ -77,6 +77,12 @@ void leased_result_failed(struct leased_call *call, const struct leased_err *why
 int leased_each_account(struct leased_call *call, leased_account_handler each, void *ctx,
     struct leased_err *err) LEASED_MUST_CHECK;
 
+/*
+ * Ends the process: the connection broke, or time ran out, while a change was under way, and nobody
+ * can tell whether it still happens. A reply would say that it does not (PROTOCOL.md, "Errors").
+ */
+_Noreturn void leased_outcome_unknown(const char *fmt, ...) LEASED_PRINTF(1, 2);
+
 /* One line to the daemon's log, through stderr. Never a secret. */
 void leased_plugin_log(const char *fmt, ...) LEASED_PRINTF(1, 2);
 

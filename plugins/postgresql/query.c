@@ -7,7 +7,6 @@
 
 #include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
 static const struct {
 	const char *sqlstate; /* a prefix */
@@ -65,15 +64,15 @@ on_connection_lost(struct postgresql_session *session, enum postgresql_effect ef
     bool server_ended_it, struct leased_err *err)
 {
 	session->sqlstate[0] = '\0';
-	if (effect == POSTGRESQL_CHANGES && !server_ended_it) {
-		leased_plugin_log(
+	if (effect == POSTGRESQL_CHANGES && !server_ended_it)
+		leased_outcome_unknown(
 		    "the connection broke while a statement was under way; this worker exits so "
 		    "that session %s is ended before anything else",
 		    session->id);
-		_exit(75);
-	}
 	PQfinish(session->connection);
 	session->connection = NULL;
+	if (session->id[0] != '\0')
+		leased_session_end(session->id);
 	return (leased_err_set(
 	    err, LEASED_EUNAVAIL, "the connection to the database broke; it is tried again"));
 }

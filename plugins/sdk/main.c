@@ -3,6 +3,7 @@
  * reply, until the stream ends. Owns the stream on fd 3 and nothing of a backend. A plugin's main()
  * calls it; PROTOCOL.md is the contract.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,18 @@ sdk_exit(int status, const struct leased_err *why)
 		leased_plugin_log("%s", why->text);
 	frame_reader_clear(&sdk_reader);
 	_exit(status); /* no handler of a library may wait for a backend now */
+}
+
+void
+leased_outcome_unknown(const char *fmt, ...)
+{
+	struct leased_err why = LEASED_ERR_INIT;
+	va_list args;
+
+	va_start(args, fmt);
+	(void)leased_err_vset(&why, LEASED_ECRASHED, fmt, args);
+	va_end(args);
+	sdk_exit(75, &why);
 }
 
 /* ---- what the table may say in fewer words ---- */

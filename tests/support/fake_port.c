@@ -79,6 +79,7 @@ fake_call_finish(struct fake_port *fake, struct fake_call *call, int code, const
 
 	snprintf(worker, sizeof(worker), "%s", fake->worker_id);
 	outcome.worker = fake->worker != 0 ? worker : NULL;
+	outcome.answered = fake->worker != 0 && !dies && code != LEASED_ECANCELED;
 	outcome.result = code == 0 ? result : NULL;
 	outcome.err.code = code;
 	snprintf(outcome.err.text, sizeof(outcome.err.text), "%s",

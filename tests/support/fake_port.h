@@ -56,7 +56,7 @@ enum fake_fault {
 	FAKE_FAULT_BEFORE, /* fails, nothing was sent */
 	FAKE_FAULT_AFTER,  /* the backend did it, then the call fails */
 	FAKE_FAULT_LATE,   /* the call fails; the backend does it at fake_port_land(), unless its
-			      session was reaped (a zombie) */
+			      session was reaped (a zombie): ETIMEDOUT or ECRASHED */
 	FAKE_FAULT_HANG,   /* is never answered by a pump */
 };
 /* The next call of op that a pump comes to ends with code. Faults of one op queue up. With

@@ -127,6 +127,28 @@ intents_of_a_dead_daemon_do_not_wait_for_their_deadline(void **state)
 }
 
 static void
+session_of_a_worker_that_answers_is_not_reaped(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = {0}, b = make(f, 3600), r = {0};
+	struct lease_issue issue = issue_of(f, 3600);
+	struct lease_renew request = {.row = b.row, .ttl = issue_of(f, 3600).ttl};
+
+	fake_port_fault(
+	    f->fake, PLUGIN_OP_MINT, FAKE_FAULT_AFTER, LEASED_EUNAVAIL, "statement timeout");
+	fake_port_fault(f->fake, PLUGIN_OP_RENEW, FAKE_FAULT_AFTER, LEASED_EUNAVAIL, "refused");
+	lease_issue_start(f->leases, &issue, on_issued, &a);
+	lease_renew_start(f->leases, &request, on_renewed, &r);
+	settle(f);
+	assert_int_equal(a.code, LEASED_EUNAVAIL);
+	assert_int_equal(r.code, LEASED_EUNAVAIL);
+	assert_int_equal(fake_port_counts(f->fake).calls[PLUGIN_OP_REAP], 0);
+	assert_int_equal(fake_port_counts(f->fake).sessions, 1);
+	assert_int_equal(row_count(f), 1);
+	check_at_rest(f);
+}
+
+static void
 account_of_a_cut_call_is_looked_for_once_more(void **state)
 {
 	struct fix *f = *state;
@@ -159,6 +181,7 @@ main(void)
 	    TEST(revocation_while_the_port_is_away_ends_without_being_told),
 	    TEST(zombie_of_a_dead_daemon_is_reaped_at_the_next_start),
 	    TEST(intents_of_a_dead_daemon_do_not_wait_for_their_deadline),
+	    TEST(session_of_a_worker_that_answers_is_not_reaped),
 	    TEST(account_of_a_cut_call_is_looked_for_once_more),
 	};
 

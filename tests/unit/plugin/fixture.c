@@ -106,9 +106,7 @@ fix_teardown(void **state)
 bool
 fix_try_open(struct fix *fix, const char *mode, unsigned size)
 {
-	/* It refuses an open with "unlisted" in it, which it does not list. */
-	json_t *config =
-	    json_pack("{s:s,s:s,s:s}", "mode", mode, "gate", fix->gate, "unlisted", "x");
+	json_t *config = json_pack("{s:s,s:s}", "mode", mode, "gate", fix->gate);
 
 	if (config == NULL)
 		return (false);
@@ -143,6 +141,7 @@ on_done(void *arg, const struct plugin_outcome *outcome)
 	out->order = ++pair->fix->orders;
 	out->code = outcome->code;
 	out->not_sent = outcome->not_sent;
+	out->answered = outcome->answered;
 	out->gone_before = pair->fix->gone > 0;
 	snprintf(
 	    out->worker, sizeof(out->worker), "%s", outcome->worker != NULL ? outcome->worker : "");

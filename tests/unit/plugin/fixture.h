@@ -16,7 +16,7 @@
 struct outcomes {
 	unsigned count;
 	int code;
-	bool not_sent, gone_before;
+	bool not_sent, answered, gone_before;
 	char worker[64], text[512];
 	json_t *result;
 	unsigned order; /* of the last one, among all of the fixture's */
