@@ -24,7 +24,7 @@ lease_connection_get(struct leases *leases, int64_t id)
 	connection->tag = CONNECTION_TAG;
 	connection->leases = leases;
 	connection->id = id;
-	connection->account_us = 2000;
+	connection->disarm_us = connection->remove_us = 2000;
 	TAILQ_INIT(&connection->disarming);
 	TAILQ_INIT(&connection->removing);
 	TAILQ_INIT(&connection->sessions);

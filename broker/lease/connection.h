@@ -27,11 +27,11 @@ struct lease_connection {
 	bool left_over_ended, left_over_seen;  /* INTENTs of earlier runs: all, in this sweep */
 	struct lease_list disarming, removing; /* queues */
 	unsigned ending, removals;             /* leases of it to be disarmed; to be removed */
-	unsigned calls, mints;                 /* under way */
-	bool removed_last;
-	int64_t account_us; /* what ending one account takes, smoothed */
-	unsigned fails;     /* of the connection, in a row */
-	int64_t pause_ms;   /* lease time: no call of ours before */
+	unsigned calls, mints;                 /* under way; calls: disarms and removes */
+	unsigned removes;                      /* among the calls */
+	int64_t disarm_us, remove_us;          /* what one account takes, smoothed */
+	unsigned fails;                        /* of the connection, in a row */
+	int64_t pause_ms;                      /* lease time: no call of ours before */
 	bool sessions_read;
 	bool fence_all; /* memory was out for a fence: nobody passes before all dead are reaped */
 	struct lease_session_list sessions;

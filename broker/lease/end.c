@@ -13,7 +13,7 @@
 #define BATCH_TAG 0x6c626174u
 #define BATCH_US 1000000 /* what a batch may take, by the measure of the ones before .. */
 #define MINTING_US 20000 /* .. and while a mint is under way */
-#define CALLS_MAX 4      /* of ours under way for one connection */
+#define CALLS_MAX 4      /* of each operation under way for one connection */
 #define TRIES_MAX 2      /* of an account alone, before "unavailable" is called its own trouble */
 #define QUEUED_MS 200    /* pause when the pool had no room within a call's deadline */
 
@@ -115,10 +115,13 @@ connection_pause(struct lease_connection *connection, int64_t pause_ms)
 }
 
 static void
-batch_release(struct lease_batch *batch)
+batch_release(struct lease_batch *batch, const struct leased_err *why)
 {
 	for (unsigned i = 0; i < batch->count; i++)
 		lease_release(batch->leases[i]);
+	/* A removal that found no worker only had to wait: what ends access goes on. */
+	if (batch->op == PLUGIN_OP_REMOVE && why->code == LEASED_ETIMEDOUT)
+		return;
 	queues_release(batch->connection);
 	connection_pause(batch->connection, QUEUED_MS);
 }
@@ -146,6 +149,12 @@ batch_unavailable(struct lease_batch *batch, const struct leased_err *why)
 	}
 }
 
+static int64_t *
+account_us(struct lease_connection *connection, enum plugin_op op)
+{
+	return (op == PLUGIN_OP_REMOVE ? &connection->remove_us : &connection->disarm_us);
+}
+
 /* How much one account takes, for the size of batches to come; a timeout is believed at once. */
 static void
 measure(struct lease_batch *batch, bool timed_out)
@@ -154,10 +163,12 @@ measure(struct lease_batch *batch, bool timed_out)
 	struct wclock *clock = connection->leases->config.clock;
 	int64_t each_us = (clock->boot_us(clock) - batch->start_us) / batch->count;
 
-	if (timed_out && each_us > connection->account_us)
-		connection->account_us = each_us;
+	int64_t *known_us = account_us(connection, batch->op);
+
+	if (timed_out && each_us > *known_us)
+		*known_us = each_us;
 	else
-		connection->account_us = (connection->account_us * 3 + each_us) / 4;
+		*known_us = (*known_us * 3 + each_us) / 4;
 }
 
 static void
@@ -172,7 +183,7 @@ batch_failed(struct lease_batch *batch, const struct plugin_outcome *outcome)
 		lease_wait_noted(batch->connection->leases, batch->leases[i]->id, &why);
 	if (why.code == LEASED_ECANCELED || why.code == LEASED_ENOMEM ||
 	    (why.code == LEASED_ETIMEDOUT && outcome->not_sent)) {
-		batch_release(batch); /* it never ran */
+		batch_release(batch, &why); /* it never ran */
 	} else if (why.code == LEASED_EUNAVAIL) {
 		batch_unavailable(batch, &why);
 	} else if (batch->count == 1) {
@@ -237,6 +248,7 @@ on_batch(void *arg, const struct plugin_outcome *outcome)
 		log_fatal("a callback of lease/ was given something that is no batch");
 	batch->call = NULL;
 	connection->calls--;
+	connection->removes -= batch->op == PLUGIN_OP_REMOVE;
 	TAILQ_REMOVE(&connection->leases->batches, batch, entry);
 	if (batch->op == PLUGIN_OP_DISARM)
 		FAILPOINT(lease_expire_after_disarm);
@@ -267,10 +279,11 @@ on_batch(void *arg, const struct plugin_outcome *outcome)
 /* ---- calls ---- */
 
 static unsigned
-batch_limit(const struct lease_connection *connection)
+batch_limit(struct lease_connection *connection, enum plugin_op op)
 {
 	int64_t budget_us = connection->mints > 0 ? MINTING_US : BATCH_US;
-	int64_t limit = budget_us / (connection->account_us > 0 ? connection->account_us : 1);
+	int64_t each_us = *account_us(connection, op);
+	int64_t limit = budget_us / (each_us > 0 ? each_us : 1);
 
 	if (limit < 1)
 		return (1);
@@ -329,7 +342,7 @@ batch_start(struct lease_connection *connection, struct plugin_port *port, enum 
 	batch->connection = connection;
 	batch->op = op;
 	batch->start_us = clock->boot_us(clock);
-	batch_fill(batch, queue, batch_limit(connection));
+	batch_fill(batch, queue, batch_limit(connection, op));
 	if (op == PLUGIN_OP_REMOVE)
 		FAILPOINT(lease_expire_before_remove);
 	if ((params = batch_params(batch)) != NULL)
@@ -339,7 +352,7 @@ batch_start(struct lease_connection *connection, struct plugin_port *port, enum 
 		return (false);
 	}
 	connection->calls++;
-	connection->removed_last = op == PLUGIN_OP_REMOVE;
+	connection->removes += op == PLUGIN_OP_REMOVE;
 	TAILQ_INSERT_TAIL(&connection->leases->batches, batch, entry);
 	return (true);
 }
@@ -361,15 +374,12 @@ lease_end_pump(struct lease_connection *connection)
 	}
 	if (leases_now_ms(leases) < connection->pause_ms)
 		return;
-	while (started && connection->calls < CALLS_MAX) {
-		enum plugin_op first =
-		    connection->removed_last ? PLUGIN_OP_DISARM : PLUGIN_OP_REMOVE;
-		enum plugin_op second =
-		    connection->removed_last ? PLUGIN_OP_REMOVE : PLUGIN_OP_DISARM;
-
-		started =
-		    batch_start(connection, port, first) || batch_start(connection, port, second);
-	}
+	/* Each has calls of its own, so that removals hold up no disarm; the pool sees to the rest.
+	 */
+	while (started && connection->calls - connection->removes < CALLS_MAX)
+		started = batch_start(connection, port, PLUGIN_OP_DISARM);
+	for (started = true; started && connection->removes < CALLS_MAX;)
+		started = batch_start(connection, port, PLUGIN_OP_REMOVE);
 }
 
 void

@@ -124,6 +124,7 @@ plugin_pool_failed(struct pool *pool, const struct worker *worker, const struct 
 		plugin_pool_enter(pool, POOL_BACKOFF);
 	refuse_queued(pool, &pool->mints);
 	refuse_queued(pool, &pool->others);
+	refuse_queued(pool, &pool->removes);
 }
 
 void

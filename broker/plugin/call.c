@@ -36,7 +36,9 @@ list_of(struct call *call)
 {
 	if (call->state != CALL_QUEUED)
 		return (&call->pool->busy);
-	return (call->op == PLUGIN_OP_MINT ? &call->pool->mints : &call->pool->others);
+	if (call->op == PLUGIN_OP_MINT)
+		return (&call->pool->mints);
+	return (call->op == PLUGIN_OP_REMOVE ? &call->pool->removes : &call->pool->others);
 }
 
 static const char *
@@ -72,6 +74,8 @@ leave_worker(struct call *call)
 		return;
 	if (!takes_the_mint_slot(call))
 		call->pool->busy_others--;
+	if (call->op == PLUGIN_OP_REMOVE)
+		call->pool->busy_removes--;
 	call->worker->call = NULL;
 	call->worker = NULL;
 }
@@ -123,6 +127,14 @@ arm(struct call *call, int64_t us)
 	const struct timeval after = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
 
 	return (event_add(call->timer, &after));
+}
+
+void
+plugin_call_shorten(struct call *call, int64_t us)
+{
+	if (call->state != CALL_RUNNING || left_us(call) <= us || arm(call, us) != 0)
+		return;
+	call->deadline_us = call->pool->host->clock->boot_us(call->pool->host->clock) + us;
 }
 
 void
@@ -219,5 +231,7 @@ plugin_call_run(struct call *call, struct worker *worker)
 	worker->call = call;
 	if (!takes_the_mint_slot(call))
 		call->pool->busy_others++;
+	if (call->op == PLUGIN_OP_REMOVE)
+		call->pool->busy_removes++;
 	enter(call, CALL_RUNNING);
 }

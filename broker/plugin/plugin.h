@@ -154,7 +154,8 @@ const char *plugin_catalog_nearest(const char *api_name); /* for "did you mean",
 /*
  * A port with a pool of workers; each gets `open` with config (taken; holds secrets) and reopens
  * with it after a death, with back-off 1 s to 60 s. tag names this store to the backend. Workers
- * start on demand, the first at once. pool 0: the catalog's size.
+ * start on demand, the first at once. pool 0: the catalog's size. config NULL: its workers are not
+ * opened and touch no backend; they can be asked to describe themselves.
  */
 struct plugin_port *plugin_port_open(struct plugin_host *host, const struct plugin_catalog_row *row,
     json_t *config, unsigned pool, int64_t connection);
@@ -162,6 +163,12 @@ struct plugin_port *plugin_port_open(struct plugin_host *host, const struct plug
 /* The backend's own clock when our boot clock reads boot_us, as the last open told it. False: it
  * told none, or may be on this machine, where its clock is ours and proves nothing. */
 bool plugin_port_wall_us(const struct plugin_port *port, int64_t boot_us, int64_t *ret_wall_us);
+
+/*
+ * What of config the plugin lists in its description (all, where it lists none): a new object,
+ * NULL: out of memory. The names of the rest are appended to unknown (an array, or NULL).
+ */
+json_t *plugin_config_known(const json_t *description, const json_t *config, json_t *unknown);
 
 /* What describe said, borrowed, NULL until a worker has answered. */
 const json_t *plugin_port_description(struct plugin_port *port);

@@ -10,7 +10,7 @@
 
 #include "base/defer.h"
 #include "base/log.h"
-#include "plugin/pool.h"
+#include "plugin/pool_queue.h"
 
 #define POOL_TAG 0x9c700100u
 #define POOL_SIZE_MAX 64
@@ -62,23 +62,6 @@ plugin_pool_enter(struct pool *pool, enum pool_state next)
 
 /* ---- who gets what ---- */
 
-/* One worker is kept for minting: a drain of overdue leases must not make clients wait. */
-static unsigned
-others_limit(const struct pool *pool)
-{
-	return (pool->size > 1 ? pool->size - 1 : 1);
-}
-
-static struct call *
-next_call(struct pool *pool)
-{
-	struct call *mint = TAILQ_FIRST(&pool->mints);
-
-	if (mint != NULL || pool->busy_others >= others_limit(pool))
-		return (mint);
-	return (TAILQ_FIRST(&pool->others));
-}
-
 static struct worker *
 idle_worker(struct pool *pool)
 {
@@ -88,24 +71,6 @@ idle_worker(struct pool *pool)
 		if (worker->state == WORKER_IDLE)
 			return (worker);
 	return (NULL);
-}
-
-/* Calls that a further worker could take now. */
-static unsigned
-count_waiting(const struct pool *pool)
-{
-	unsigned count = 0, room = others_limit(pool) - pool->busy_others;
-	const struct call *call;
-
-	TAILQ_FOREACH (call, &pool->mints, entry)
-		count++;
-	TAILQ_FOREACH (call, &pool->others, entry) {
-		if (room == 0)
-			break;
-		room--;
-		count++;
-	}
-	return (count);
 }
 
 void
@@ -127,7 +92,7 @@ plugin_pool_start_worker(struct pool *pool)
 static void
 start_more(struct pool *pool)
 {
-	unsigned all = 0, coming = 0, alive = 0, waiting = count_waiting(pool);
+	unsigned all = 0, coming = 0, alive = 0, waiting = plugin_pool_count_waiting(pool);
 	const struct worker *worker;
 
 	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
@@ -156,8 +121,9 @@ plugin_pool_dispatch(struct pool *pool)
 	if (pool->state == POOL_CLOSED || pool->state == POOL_BACKOFF)
 		return;
 	while (pool->state == POOL_UP && (worker = idle_worker(pool)) != NULL &&
-	       (call = next_call(pool)) != NULL)
+	       (call = plugin_pool_next_call(pool)) != NULL)
 		plugin_call_run(call, worker);
+	plugin_pool_give_way(pool);
 	start_more(pool);
 }
 
@@ -253,6 +219,7 @@ plugin_pool_on_worker_reply(struct worker *worker, const struct reply *reply)
 	bool own = call->own;
 	struct plugin_outcome outcome = {.code = reply->code,
 	    .not_sent = reply->not_sent,
+	    .answered = true,
 	    .result = reply->result,
 	    .worker = worker->id,
 	    .err = reply->err};
@@ -438,6 +405,7 @@ pool_close(struct plugin_port *port)
 	}
 	end_calls(&pool->mints);
 	end_calls(&pool->others);
+	end_calls(&pool->removes);
 	end_calls(&pool->busy);
 	free_when_empty(pool);
 }
@@ -468,6 +436,7 @@ plugin_port_open(struct plugin_host *host, const struct plugin_catalog_row *row,
 	TAILQ_INIT(&pool->workers);
 	TAILQ_INIT(&pool->mints);
 	TAILQ_INIT(&pool->others);
+	TAILQ_INIT(&pool->removes);
 	TAILQ_INIT(&pool->busy);
 	TAILQ_INSERT_TAIL(&host->pools, pool, in_host);
 	plugin_pool_dispatch(pool);

@@ -50,9 +50,10 @@ struct pool {
 	unsigned size;
 	enum pool_state state;
 	struct pool_workers workers;
-	struct call_list mints, others; /* queued */
-	struct call_list busy;          /* running or ending */
-	unsigned busy_others;           /* workers that calls other than mints have */
+	struct call_list mints, others, removes; /* queued */
+	struct call_list busy;                   /* running or ending */
+	unsigned busy_others, busy_removes;      /* workers that calls other than mints have; that
+						    removals have, which are among them */
 	unsigned failures; /* starts, opens and pings that failed, since the last success */
 	int64_t start_not_before_us; /* boot clock: no further worker until then */
 	int64_t up_since_us;
@@ -79,16 +80,14 @@ void plugin_call_finish(struct call *call, const struct plugin_outcome *outcome)
 void plugin_call_fail_later(
     struct call *call, int code, bool not_sent, const struct leased_err *why);
 
+/* A running one has at most so long from now on. */
+void plugin_call_shorten(struct call *call, int64_t us);
+
 /* Counts how it ended. */
 void plugin_call_observe(const struct call *call, int code);
 
 /* Takes it out of its list and frees it; no callback. */
 void plugin_call_drop(struct call *call);
-
-/* ---- pool.c ---- */
-
-/* Gives calls to idle workers and asks for more workers. Calls nobody back. */
-void plugin_pool_dispatch(struct pool *pool);
 
 /* ---- backoff.c ---- */
 
@@ -105,7 +104,6 @@ void plugin_pool_schedule_retry(struct pool *pool);
 
 /* What the owner wants to be told; nothing while the host is mute. */
 const struct plugin_port_events *plugin_pool_events(const struct pool *pool);
-
 int plugin_pool_refuse(const struct pool *pool, struct leased_err *ret_why);
 
 /* pool_session.c: a worker that is gone waits for no answer any more. */
@@ -113,6 +111,8 @@ void plugin_pool_drop_ack(struct worker *worker);
 
 /* pool.c: the one place where the state changes; a call of the pool's own; a process more. */
 void plugin_pool_enter(struct pool *pool, enum pool_state next);
+/* Gives calls to idle workers and asks for more workers. Calls nobody back. */
+void plugin_pool_dispatch(struct pool *pool);
 void plugin_pool_own_call(struct pool *pool, struct worker *worker, enum plugin_op op);
 void plugin_pool_start_worker(struct pool *pool);
 struct pool *plugin_pool_from(void *arg);

@@ -252,10 +252,13 @@ main(void)
 			mint_badly(id);
 		else if (strcmp(op, "ping") == 0 && is_mode("down") && access(gate, F_OK) != 0)
 			fail(id, op, "unavailable");
-		else if (strcmp(op, "disarm") == 0 && is_mode("slow")) {
+		else if (strcmp(op, "remove") == 0 && is_mode("slow"))
+			hang();
+		else if (strcmp(op, "disarm") == 0 && (is_mode("slow") || is_mode("queue"))) {
 			usleep(100000);
 			reply(id, op, results(params, 0));
-		} else if (strcmp(op, "disarm") == 0 || strcmp(op, "reap") == 0)
+		} else if (strcmp(op, "disarm") == 0 || strcmp(op, "remove") == 0 ||
+			   strcmp(op, "reap") == 0)
 			reply(id, op, results(params, is_mode("too_few") ? 1 : 0));
 		else
 			reply(id, op, json_object());

@@ -291,6 +291,74 @@ removals_that_wait_hold_up_no_disarm(void **state)
 }
 
 static void
+removals_that_hang_delay_no_revocation_and_no_expiry(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600), b = make(f, 60), r = {0};
+	unsigned hung = 0;
+
+	for (unsigned i = 1; i <= 6; i++)
+		(void)make(f, i);
+	for (unsigned i = 0; i < 6; i++)
+		fake_port_fault(f->fake, PLUGIN_OP_REMOVE, FAKE_FAULT_HANG, 0, NULL);
+	later(f, 10000);
+	hung = fake_port_pending(f->fake, PLUGIN_OP_REMOVE);
+	assert_true(hung >= 4);
+	lease_revoke_start(f->leases, a.row, 10000, "req-3", on_revoked, &r);
+	settle(f);
+	assert_false(account_of(f, &a)->armed);
+	later(f, 10500);
+	assert_int_equal(r.state, LEASE_REVOKE_DISARMED);
+	later(f, 40000);
+	assert_false(account_of(f, &b)->armed);
+	assert_int_equal(fake_port_pending(f->fake, PLUGIN_OP_REMOVE), hung);
+}
+
+static void
+slow_removals_keep_no_batch_of_disarms_small(void **state)
+{
+	struct fix *f = *state;
+
+	for (unsigned i = 0; i < 10; i++) { /* each is disarmed at once and removed in 3 s */
+		(void)make(f, 10);
+		wclock_fake_advance(&f->clock, 10 * 1000000);
+		while (row_count(f) > 0) {
+			leases_tick(f->leases);
+			if (fake_port_pending(f->fake, PLUGIN_OP_REMOVE) > 0)
+				wclock_fake_advance(&f->clock, 3000000);
+			fake_port_pump(f->fake);
+			store_pump(f->store);
+		}
+	}
+	for (unsigned i = 0; i < 60; i++)
+		(void)make(f, 10);
+	wclock_fake_advance(&f->clock, 10 * 1000000);
+	leases_tick(f->leases);
+	assert_int_equal(accounts_asked(f, PLUGIN_OP_DISARM), 60);
+	settle(f);
+	check_at_rest(f);
+}
+
+/* The pool had no worker for it, since disarms went before it. */
+static void
+removal_that_finds_no_worker_pauses_no_disarm(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 10), b = make(f, 15);
+	struct lease_connection *connection = lease_connection_get(f->leases, f->connection);
+
+	fake_port_fault(
+	    f->fake, PLUGIN_OP_REMOVE, FAKE_FAULT_BEFORE, LEASED_ETIMEDOUT, "no free worker");
+	later(f, 10000);
+	assert_int_equal(connection->pause_ms, 0);
+	later(f, 1000);
+	assert_null(row_of(f, a.row));
+	later(f, 5000);
+	assert_null(row_of(f, b.row));
+	check_at_rest(f);
+}
+
+static void
 removal_waits_in_the_store_while_memory_has_no_room_for_it(void **state)
 {
 	struct fix *f = *state;
@@ -402,6 +470,9 @@ main(void)
 	    TEST(batch_is_short_while_somebody_waits_for_a_mint),
 	    TEST(interrupted_sweep_waits_and_does_not_spin),
 	    TEST(removals_that_wait_hold_up_no_disarm),
+	    TEST(removals_that_hang_delay_no_revocation_and_no_expiry),
+	    TEST(slow_removals_keep_no_batch_of_disarms_small),
+	    TEST(removal_that_finds_no_worker_pauses_no_disarm),
 	    TEST(removal_waits_in_the_store_while_memory_has_no_room_for_it),
 	    TEST(revoked_is_gone),
 	    TEST(revocation_is_durable_before_it_is_answered_and_never_forgotten),

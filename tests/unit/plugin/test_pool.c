@@ -87,6 +87,7 @@ crashes(struct fix *fix, const char *mode)
 	fix_until(fix, &fix->out.count, 1);
 	assert_int_equal(fix->out.code, LEASED_ECRASHED);
 	assert_false(fix->out.not_sent);
+	assert_false(fix->out.answered);
 	assert_true(fix->out.gone_before);
 	assert_null(strstr(fix->out.text, "canary-password"));
 	fix_call(fix, PLUGIN_OP_PING, "{}", &fix->other);
@@ -158,6 +159,7 @@ times_out(struct fix *fix, const char *mode)
 	took = fix_until(fix, &fix->out.count, 1);
 	assert_int_equal(fix->out.code, LEASED_ETIMEDOUT);
 	assert_false(fix->out.not_sent);
+	assert_false(fix->out.answered);
 	assert_true(fix->out.gone_before);
 	assert_in_range(took, 290, 1500);
 	fix_call(fix, PLUGIN_OP_PING, "{}", &fix->other);
@@ -198,6 +200,7 @@ a_refusal_of_one_account_is_no_back_off(void **state)
 	fix_until(fix, &fix->out.count, 1);
 	assert_int_equal(fix->out.code, LEASED_EREFUSED);
 	assert_true(fix->out.not_sent);
+	assert_true(fix->out.answered);
 	assert_string_equal(fix->out.text, "as the mode says");
 	assert_int_equal(plugin_port_ready(fix->port, &err), 0);
 	assert_int_equal(fix->gone, 0);
@@ -279,23 +282,6 @@ a_worker_that_dies_in_open_is_not_started_in_a_loop(void **state)
 	assert_int_equal(fix->gone, 1);
 	assert_int_equal(plugin_port_ready(fix->port, &err), LEASED_EUNAVAIL);
 	assert_non_null(strstr(err.text, "status 4"));
-}
-
-static void
-mints_go_first_and_keep_a_worker(void **state)
-{
-	struct fix *fix = *state;
-
-	fix_open(fix, "slow", 2);
-	for (unsigned i = 0; i < 8; i++)
-		fix_call(fix, PLUGIN_OP_DISARM, "{\"accounts\":[{\"name\":\"a\",\"role\":{}}]}",
-		    &fix->other);
-	fix_until(fix, &fix->other.count, 1);
-	fix_mint(fix, 5000, &fix->out);
-	fix_until(fix, &fix->out.count, 1);
-	assert_int_equal(fix->out.code, 0);
-	assert_true(fix->other.count < 6);
-	fix_until(fix, &fix->other.count, 8);
 }
 
 static void
@@ -460,7 +446,6 @@ main(void)
 	    WITH_FIXTURE(a_failed_ping_backs_off_and_a_good_one_recovers),
 	    WITH_FIXTURE(a_retry_timer_that_fires_early_does_not_end_the_retries),
 	    WITH_FIXTURE(a_worker_that_dies_in_open_is_not_started_in_a_loop),
-	    WITH_FIXTURE(mints_go_first_and_keep_a_worker),
 	    WITH_FIXTURE(time_in_the_queue_counts_and_leaves_no_trace),
 	    WITH_FIXTURE(a_canceled_call_kills_its_worker_and_says_nothing),
 	    WITH_FIXTURE(closing_ends_calls_first_and_workers_then),

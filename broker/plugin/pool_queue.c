@@ -1,0 +1,105 @@
+/*
+ * Whose turn it is in a pool: mints, then what ends access and the like, then removals. Decides
+ * only; pool.c hands out the calls.
+ */
+#include "plugin/pool_queue.h"
+
+#define REMOVE_WAITS_US 2000000 /* then it is a removal's turn, if none runs */
+#define GIVE_WAY_US 3000000     /* what a removal still has when it keeps the only worker */
+
+/* One worker is kept for minting: a drain of overdue leases must not make clients wait. */
+static unsigned
+others_limit(const struct pool *pool)
+{
+	return (pool->size > 1 ? pool->size - 1 : 1);
+}
+
+/*
+ * Removals may take long, and nobody's access depends on them: they leave a worker to what ends
+ * access. Where there are too few for that, it may have the worker of the mints, which it gives
+ * back soon.
+ */
+static unsigned
+removes_limit(const struct pool *pool)
+{
+	return (others_limit(pool) > 1 ? others_limit(pool) - 1 : 1);
+}
+
+static unsigned
+room_for_others(const struct pool *pool)
+{
+	if (pool->busy_others < others_limit(pool))
+		return (others_limit(pool) - pool->busy_others);
+	return (pool->size > 1 && pool->busy_others == pool->busy_removes);
+}
+
+static unsigned
+room_for_removes(const struct pool *pool)
+{
+	unsigned room = removes_limit(pool) - pool->busy_removes;
+
+	if (pool->busy_others >= others_limit(pool))
+		return (0);
+	return (room < room_for_others(pool) ? room : room_for_others(pool));
+}
+
+/* Whatever waits goes before a removal, but they are not kept for ever where there are workers. */
+static bool
+is_their_turn(const struct pool *pool, const struct call *remove)
+{
+	struct wclock *clock = pool->host->clock;
+
+	return (TAILQ_EMPTY(&pool->others) ||
+		(others_limit(pool) > 1 && pool->busy_removes == 0 &&
+		    clock->boot_us(clock) - remove->start_us > REMOVE_WAITS_US));
+}
+
+struct call *
+plugin_pool_next_call(struct pool *pool)
+{
+	struct call *mint = TAILQ_FIRST(&pool->mints), *remove = TAILQ_FIRST(&pool->removes);
+
+	if (mint != NULL)
+		return (mint);
+	if (remove != NULL && room_for_removes(pool) > 0 && is_their_turn(pool, remove))
+		return (remove);
+	return (room_for_others(pool) > 0 ? TAILQ_FIRST(&pool->others) : NULL);
+}
+
+static unsigned
+count_up_to(const struct call_list *list, unsigned max)
+{
+	const struct call *call;
+	unsigned count = 0;
+
+	TAILQ_FOREACH (call, list, entry) {
+		if (count == max)
+			break;
+		count++;
+	}
+	return (count);
+}
+
+unsigned
+plugin_pool_count_waiting(const struct pool *pool)
+{
+	unsigned mints = count_up_to(&pool->mints, pool->size);
+	unsigned others = count_up_to(&pool->others, room_for_others(pool));
+	unsigned removes = count_up_to(&pool->removes, room_for_removes(pool));
+	unsigned room = room_for_others(pool);
+
+	return (mints + (others + removes < room ? others + removes : room));
+}
+
+/* The only worker has a removal, and somebody waits: repeating it later does no harm. */
+void
+plugin_pool_give_way(struct pool *pool)
+{
+	struct call *call;
+
+	if (pool->size > 1 || (TAILQ_EMPTY(&pool->mints) && TAILQ_EMPTY(&pool->others)))
+		return;
+	TAILQ_FOREACH (call, &pool->busy, entry)
+		if (call->op == PLUGIN_OP_REMOVE)
+			plugin_call_shorten(call, GIVE_WAY_US);
+}

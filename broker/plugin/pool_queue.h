@@ -1,0 +1,18 @@
+/*
+ * Whose turn it is in a pool.
+ */
+#ifndef PLUGIN_POOL_QUEUE_H
+#define PLUGIN_POOL_QUEUE_H
+
+#include "plugin/pool.h"
+
+/* The call that an idle worker gets; NULL: none now. */
+struct call *plugin_pool_next_call(struct pool *pool);
+
+/* Calls that a further worker could take now. */
+unsigned plugin_pool_count_waiting(const struct pool *pool);
+
+/* Lets a removal that keeps the only worker end soon, if somebody waits. */
+void plugin_pool_give_way(struct pool *pool);
+
+#endif
