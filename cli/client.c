@@ -163,9 +163,14 @@ answer_take(struct cli_reply *reply, const struct buffer *buf)
 
 	if (buf->len > 0 &&
 	    jdec_parse(buf->bytes, buf->len, &answer_limits, &reply->body, &err) != 0) {
-		(void)snprintf(reply->error, sizeof(reply->error),
-		    "HTTP status %ld with a body that is no JSON (%s): is this address leased?",
-		    reply->status, err.text);
+		if (err.code == LEASED_ENOMEM)
+			(void)snprintf(reply->error, sizeof(reply->error),
+			    "no memory to read the answer (HTTP status %ld)", reply->status);
+		else
+			(void)snprintf(reply->error, sizeof(reply->error),
+			    "HTTP status %ld with a body that is no JSON (%s): is this address "
+			    "leased?",
+			    reply->status, err.text);
 		reply->code = CLI_FAILED;
 		return;
 	}

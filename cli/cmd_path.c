@@ -140,7 +140,9 @@ json_of_text(const char *text, size_t len, const char *what)
 	struct leased_err err = LEASED_ERR_INIT;
 	json_t *value = NULL;
 
-	if (jdec_parse(text, len, &jdec_default_limits, &value, &err) != 0)
+	if (jdec_parse(text, len, &jdec_default_limits, &value, &err) == LEASED_ENOMEM)
+		(void)cli_fail(CLI_FAILED, "no memory to read %s", what);
+	else if (value == NULL)
 		(void)cli_fail(CLI_USAGE, "%s is no JSON: %s", what, err.text);
 	return (value);
 }

@@ -50,10 +50,16 @@ leased_outcome_unknown(const char *fmt, ...)
 static int
 describe_by_text(void *ctx, struct leased_call *call, struct leased_err *err)
 {
+	unsigned long failures = leased_secret_alloc_failures();
 	json_t *object = json_loads(the_plugin->description, JSON_REJECT_DUPLICATES, NULL);
 	int r;
 
 	(void)ctx;
+	/* Without memory jansson reports bad syntax. */
+	if (leased_secret_alloc_failures() != failures) {
+		json_decref(object);
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	}
 	if (object == NULL)
 		return (leased_err_set(err, LEASED_EBUG, "the plugin's description is no JSON"));
 	r = json_object_update(call->result, object);
