@@ -71,7 +71,8 @@ parse_operation(struct api_request *request, struct leased_err *err)
 	return (leased_err_set(err, LEASED_EINVAL, "unsupported operation"));
 }
 
-/* A list's path ends in '/' for the policies, and has none for the table. */
+/* A '/' at the end says nothing but "list": a list's path has it for the policies, and no other
+ * path has it anywhere, or one spelling would pass where the other is denied. */
 static int
 parse_path(struct api_request *request, struct leased_err *err)
 {
@@ -82,11 +83,12 @@ parse_path(struct api_request *request, struct leased_err *err)
 
 	if (slash && (request->operation == API_WRITE || request->operation == API_PATCH))
 		return (leased_err_set(err, LEASED_EINVAL, "cannot write to a path ending in '/'"));
+	len -= slash;
+	request->match = strndup(path, len);
 	request->path = malloc(len + 2);
-	request->match = strndup(path, slash && list ? len - 1 : len);
 	if (request->path == NULL || request->match == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	(void)stpcpy(stpcpy(request->path, path), list && !slash ? "/" : "");
+	(void)stpcpy(stpcpy(request->path, request->match), list ? "/" : "");
 	return (0);
 }
 

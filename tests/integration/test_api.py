@@ -27,6 +27,17 @@ def token_with(leased, policy, **more):
 # ---- transport ----
 
 
+def test_a_slash_at_the_end_walks_around_no_deny(leased):
+    assert leased.post("sys/mounts/prod", {"type": "database"}).status == 204
+    token = token_with(leased, '''path "sys/mounts/*" { capabilities = ["read", "delete"] }
+                                  path "sys/mounts/prod" { capabilities = ["deny"] }''')
+    for path in ("sys/mounts/prod", "sys/mounts/prod/"):
+        assert leased.delete(path, token=token).status == 403
+        assert leased.get(path, token=token).status == 403
+    assert leased.get("sys/mounts/prod/").status == 200
+    assert leased.delete("sys/mounts/prod").status == 204
+
+
 def test_health_needs_no_token_and_is_no_envelope(leased):
     answer = leased.tcp_request("GET", "sys/health")
     assert answer.status == 200
