@@ -11,7 +11,6 @@
 
 #define API_TAG 0x61706921u         /* "api!" */
 #define API_REQUEST_TAG 0x72717374u /* "rqst" */
-#define API_PATH_MAX 8192
 #define API_CAPTURES 2
 
 struct api {

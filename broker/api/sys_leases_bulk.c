@@ -102,14 +102,12 @@ bulk_scope(struct api_request *request, struct lease_scope *ret_scope)
 {
 	const struct engine_mount *mount;
 	char *path = request->captures[0];
-	char slashed[API_PATH_MAX + 2];
 	size_t len = strlen(path), mount_len;
 	const char *rest;
 
 	while (len > 0 && path[len - 1] == '/')
 		path[--len] = '\0';
-	(void)stpcpy(stpcpy(slashed, path), "/");
-	mount = engines_route(request->api->config.engines, slashed, &rest);
+	mount = engines_route(request->api->config.engines, path, &rest);
 	if (mount == NULL) {
 		api_reply_refuse(request, LEASED_EINVAL,
 		    "\"%s\" names no mount: a prefix starts with one, as in "

@@ -99,7 +99,6 @@ void
 api_sys_lease_list(struct api_request *request)
 {
 	const struct engine_mount *mount;
-	char slashed[API_PATH_MAX + 2];
 	const char *rest = "";
 	struct api_scan *scan;
 	size_t len;
@@ -108,8 +107,7 @@ api_sys_lease_list(struct api_request *request)
 		list_mounts(request);
 		return;
 	}
-	(void)stpcpy(stpcpy(slashed, request->captures[0]), "/");
-	mount = engines_route(request->api->config.engines, slashed, &rest);
+	mount = engines_route(request->api->config.engines, request->captures[0], &rest);
 	if (mount == NULL) {
 		api_reply_empty_errors(request, 404);
 		return;

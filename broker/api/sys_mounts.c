@@ -239,12 +239,9 @@ api_sys_ui_mount(struct api_request *request)
 {
 	const struct engine_mount *mount;
 	const char *path = request->captures[0], *rest;
-	char slashed[API_PATH_MAX + 2];
 	json_t *info;
 
-	/* A request for foo is one for the mount foo/. */
-	(void)snprintf(slashed, sizeof(slashed), "%s/", path);
-	mount = engines_route(request->api->config.engines, slashed, &rest);
+	mount = engines_route(request->api->config.engines, path, &rest);
 	if (request->identity == NULL || mount == NULL ||
 	    !policy_acl_any_below(request->identity->acl, engine_mount_path(mount))) {
 		api_reply_refuse(request, LEASED_EDENIED,
