@@ -16,7 +16,7 @@
 /* ---- create ---- */
 
 static const struct jdec_field create_fields[] = {
-    JDEC_FIELD(struct auth_token_params, id, JDEC_STRING),
+    JDEC_FIELD(struct auth_token_params, id, JDEC_SECRET),
     JDEC_FIELD(struct auth_token_params, policies, JDEC_STRING_LIST),
     JDEC_FIELD(struct auth_token_params, meta, JDEC_STRING_MAP),
     JDEC_FIELD(struct auth_token_params, no_parent, JDEC_BOOL),

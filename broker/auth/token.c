@@ -83,7 +83,8 @@ token_check_rights(const struct auth_identity *creator, bool sudo,
 	if (params->num_uses < 0)
 		return (leased_err_set(err, LEASED_EINVAL, "num_uses cannot be negative"));
 	if (sudo)
-		return (params->id != NULL ? token_check_id(params->id, err) : 0);
+		return (
+		    params->id != NULL ? token_check_id(leased_secret_reveal(params->id), err) : 0);
 	if (params->id != NULL)
 		return (leased_err_set(
 		    err, LEASED_EINVAL, "root or sudo privileges required to specify token id"));
@@ -437,7 +438,8 @@ auth_token_create(struct auth *auth, const struct auth_identity *creator, bool s
 	if (r != 0)
 		token_create_failed(create, r, &err);
 	else
-		token_create_submit(create, params->id, path);
+		token_create_submit(
+		    create, params->id != NULL ? leased_secret_reveal(params->id) : NULL, path);
 }
 
 void

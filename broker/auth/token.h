@@ -11,7 +11,7 @@
 #define AUTH_TOKEN_MAX 255
 
 struct auth_token_params {
-	char *id; /* a wished one, NULL: random */
+	struct leased_secret *id; /* a wished one, NULL: random */
 	struct jdec_list policies;
 	json_t *meta;
 	bool no_parent, no_default_policy, renewable;

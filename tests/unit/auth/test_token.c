@@ -346,14 +346,14 @@ static void
 a_wished_id_is_taken_once(void **state)
 {
 	struct fix *f = *state;
-	char id[] = "wished";
-	struct auth_token_params params = {.id = id};
+	struct auth_token_params params = {.id = leased_secret_new("wished", 6)};
 	struct token_answer token = make_with(f, NULL, true, &params, "app"), again;
 
 	assert_string_equal(token.text, "wished");
 	again = make_with(f, NULL, true, &params, "app");
 	assert_int_equal(again.code, LEASED_EINVAL);
 	assert_true(passes(f, "wished"));
+	leased_secret_free(params.id);
 	token_answer_clear(&token);
 }
 
