@@ -224,6 +224,7 @@ start_api(struct main_daemon *daemon, const struct main_place *place, struct lea
 	    .ids = daemon->ids,
 	    .default_ttl_s = place->default_ttl_s,
 	    .max_ttl_s = place->max_ttl_s};
+	struct http_limits limits;
 	int r;
 
 	if ((r = auth_new(&auth, &daemon->auth, err)) != 0)
@@ -231,8 +232,9 @@ start_api(struct main_daemon *daemon, const struct main_place *place, struct lea
 	api.auth = daemon->auth;
 	if ((r = api_new(&api, &daemon->api, err)) != 0)
 		return (r);
-	daemon->server = http_server_new(daemon->loop,
-	    place->limits != NULL ? place->limits : &http_default_limits, api_handle, daemon->api);
+	limits = place->limits != NULL ? *place->limits : http_default_limits;
+	http_limits_fit(&limits);
+	daemon->server = http_server_new(daemon->loop, &limits, api_handle, daemon->api);
 	if (daemon->server == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	return (0);

@@ -22,6 +22,9 @@ struct http_limits {
 	unsigned pipelined;                             /* 16 */
 };
 extern const struct http_limits http_default_limits;
+/* Raises the process's limit of open files as far as it may, and lowers the caps of connections to
+ * what that leaves beside the store and the workers; says so. */
+void http_limits_fit(struct http_limits *limits);
 
 struct http_server;
 

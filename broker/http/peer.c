@@ -16,9 +16,6 @@
 #include "http/server.h"
 
 /* Linux 6.5; older headers do not name it. */
-#ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77
-#endif
 /* What the kernel shows for a uid that has no mapping in our user namespace. */
 #define OVERFLOW_ID 65534u
 #define GROUPS_MAX 65536u
@@ -51,7 +48,6 @@ get_unix(int fd, struct http_peer *peer, struct leased_err *err)
 {
 	struct ucred credentials = {0};
 	socklen_t len = sizeof(credentials);
-	int pid_fd = -1;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &len) != 0)
 		return (leased_err_set(err, LEASED_EDENIED,
@@ -64,9 +60,6 @@ get_unix(int fd, struct http_peer *peer, struct leased_err *err)
 	peer->pid = credentials.pid;
 	peer->uid = credentials.uid;
 	peer->gid = credentials.gid;
-	len = sizeof(pid_fd);
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pid_fd, &len) == 0)
-		peer->pid_fd = pid_fd;
 	return (get_groups(fd, peer, err));
 }
 
@@ -97,7 +90,7 @@ int
 http_peer_get(int fd, enum http_peer_kind kind, const struct sockaddr *address,
     struct http_peer *ret_peer, struct leased_err *err)
 {
-	struct http_peer peer = {.kind = kind, .uid = (uid_t)-1, .gid = (gid_t)-1, .pid_fd = -1};
+	struct http_peer peer = {.kind = kind, .uid = (uid_t)-1, .gid = (gid_t)-1};
 	int r = 0;
 
 	if (kind == HTTP_PEER_UNIX)
@@ -118,9 +111,6 @@ http_peer_clear(struct http_peer *peer)
 	free(peer->groups);
 	peer->groups = NULL;
 	peer->group_count = 0;
-	if (peer->pid_fd >= 0)
-		(void)close(peer->pid_fd);
-	peer->pid_fd = -1;
 }
 
 /* One who owns an IPv6 network has 2^64 addresses: the network counts. */

@@ -19,7 +19,6 @@ struct http_peer {
 	gid_t gid;
 	gid_t *groups;
 	size_t group_count;
-	int pid_fd;       /* SO_PEERPIDFD, -1 where the kernel has none; owned by the connection */
 	char address[64]; /* TCP: the numeric address without port; Unix: "" */
 	unsigned port;
 };

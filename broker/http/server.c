@@ -9,9 +9,11 @@
 #include <fcntl.h>
 #include <leased/secret.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define SERVER_TAG 0x48537276u
+#define FILES_KEPT 512 /* descriptors for the store, the workers and what comes by the way */
 
 const struct http_limits http_default_limits = {
     .request_line = 8 * 1024,
@@ -56,6 +58,34 @@ on_stop_timer(evutil_socket_t fd, short what, void *arg)
 		http_delivery_report(connection);
 	}
 	finish_stop(server);
+}
+
+void
+http_limits_fit(struct http_limits *limits)
+{
+	struct rlimit files;
+	unsigned most;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 ||
+	    files.rlim_cur >= (rlim_t)limits->connections + FILES_KEPT)
+		return;
+	most = files.rlim_cur > (rlim_t)2 * FILES_KEPT ? (unsigned)files.rlim_cur - FILES_KEPT
+						       : (unsigned)files.rlim_cur / 2;
+	log_warn("fewer connections are taken than configured: raise the limit of open files "
+		 "(LimitNOFILE=) to lift this",
+	    LOG_I("open_files", (int64_t)files.rlim_cur), LOG_I("configured", limits->connections),
+	    LOG_I("connections", most));
+	/* One peer still gets no more than the share that was meant for it. */
+	limits->connections_per_peer =
+	    (unsigned)((uint64_t)limits->connections_per_peer * most / limits->connections);
+	limits->connections_per_peer += limits->connections_per_peer == 0;
+	limits->connections = most;
+	if (limits->connections_reserved > most / 2)
+		limits->connections_reserved = most / 2;
 }
 
 struct http_server *

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from daemon import BUILD, Leased, poll
+from privilege import connect_as
 
 BINARY = BUILD / "bin" / "leased"
 CONFIG = """data_dir  = "{dir}/data"
@@ -335,3 +336,27 @@ def test_a_missing_store_beside_a_key_is_warned_of(directory):
         (directory / "data" / "leased.db").write_bytes(b"")
         leased.start()
         assert "a new store begins" in leased.output(this_start_only=True)
+
+
+ADMIN = """
+auth "unix" { role "admin" { bound_uids = [0] policies = ["admin"] } }
+policy "admin" { path "*" { capabilities = ["read", "list", "update", "delete", "sudo"] } }
+"""
+
+
+def test_a_path_as_long_as_the_file_allows_is_answered():
+    with Leased(config=CONFIG + ADMIN + 'limits { request_line = "32KiB" }\n') as leased:
+        long = "database/" + "a" * 9000
+        assert leased.list(f"sys/leases/lookup/{long}").status == 404
+        assert leased.put(f"sys/leases/revoke-prefix/{long}").status == 400  # no lease can stand there
+        assert leased.get(f"sys/internal/ui/mounts/{long}").status == 200
+
+
+def test_connections_of_one_user_leave_descriptors_for_workers_and_others():
+    with Leased(wrapper=["prlimit", "--nofile=1024:1024"]) as leased:
+        assert "fewer connections are taken than configured" in leased.output()
+        held = [connect_as(leased.socket_path, 12345, 0, ()) for _ in range(200)]
+        assert leased.get("sys/health").status == 200
+        assert len(os.listdir(f"/proc/{leased.pid}/fd")) < 180
+        for sock in held:
+            sock.close()

@@ -94,11 +94,13 @@ class Leased:
     the directory). failpoint: LEASED_FAILPOINT of the next start only. env: more environment.
     """
 
-    def __init__(self, args=(), config=None, failpoint=None, env=None, start=True, directory=None):
+    def __init__(self, args=(), config=None, failpoint=None, env=None, start=True, directory=None,
+                 wrapper=()):
         self.binary = pathlib.Path(os.environ.get("LEASED_TEST_BIN", BUILD / "bin" / "leased"))
         self._own_dir = directory is None
         self.dir = pathlib.Path(directory or tempfile.mkdtemp(prefix="leased-", dir="/tmp"))
         self.args = list(args)
+        self.wrapper = list(wrapper)  # a command that becomes the daemon, such as prlimit
         self.config = config
         self.env = dict(env or {})
         self.socket_path = self.dir / "leased.sock"
@@ -133,7 +135,7 @@ class Leased:
         with open(self.output_path, "ab") as output:
             self._output_from = output.tell()
             self.process = subprocess.Popen(
-                command + self.args, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env
+                self.wrapper + command + self.args, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env
             )
         if wait:
             self.wait_healthy()

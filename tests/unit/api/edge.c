@@ -206,10 +206,8 @@ edge_teardown(void **state)
 struct answer
 edge_ask(struct edge *edge, const struct ask *ask)
 {
-	struct http_peer peer = {.kind = ask->tcp ? HTTP_PEER_TCP : HTTP_PEER_UNIX,
-	    .uid = ask->uid,
-	    .gid = 12345,
-	    .pid_fd = -1};
+	struct http_peer peer = {
+	    .kind = ask->tcp ? HTTP_PEER_TCP : HTTP_PEER_UNIX, .uid = ask->uid, .gid = 12345};
 	struct answer answer = {.ask = ask};
 
 	answer.request.method = ask->method;

@@ -244,7 +244,7 @@ on_login(void *arg, int code, struct auth_identity *identity, const struct lease
 struct auth_identity *
 login(struct fix *f, const char *token, struct leased_err *ret_err)
 {
-	struct http_peer peer = {.kind = HTTP_PEER_TCP, .pid_fd = -1};
+	struct http_peer peer = {.kind = HTTP_PEER_TCP};
 	struct login answer = {0};
 
 	auth_authenticate(f->auth, token, &peer, on_login, &answer);
@@ -262,8 +262,7 @@ login_peer(struct fix *f, uid_t uid, gid_t gid, gid_t group, int *ret_code)
 	    .uid = uid,
 	    .gid = gid,
 	    .groups = &group,
-	    .group_count = group != 0,
-	    .pid_fd = -1};
+	    .group_count = group != 0};
 	struct login answer = {0};
 
 	auth_authenticate(f->auth, NULL, &peer, on_login, &answer);

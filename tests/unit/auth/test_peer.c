@@ -55,7 +55,7 @@ static void
 two_first_requests_at_once_make_one_entity(void **state)
 {
 	struct fix *f = *state;
-	struct http_peer peer = {.kind = HTTP_PEER_UNIX, .uid = 1003, .pid_fd = -1};
+	struct http_peer peer = {.kind = HTTP_PEER_UNIX, .uid = 1003};
 	struct two two = {0};
 
 	auth_authenticate(f->auth, NULL, &peer, on_both, &two);

@@ -16,7 +16,7 @@ on_asked(void *arg, int code, struct auth_identity *identity, const struct lease
 static int
 ask(struct fix *f, const char *token)
 {
-	struct http_peer peer = {.kind = HTTP_PEER_TCP, .pid_fd = -1};
+	struct http_peer peer = {.kind = HTTP_PEER_TCP};
 	int code = 1;
 
 	auth_authenticate(f->auth, token, &peer, on_asked, &code);
@@ -219,13 +219,13 @@ static void
 what_was_wrong_once_is_not_remembered_as_wrong(void **state)
 {
 	struct fix *f = *state;
-	char id[] = "wished";
-	struct auth_token_params params = {.id = id};
+	struct auth_token_params params = {.id = leased_secret_new("wished", 6)};
 	struct token_answer token;
 
 	assert_int_equal(ask(f, "wished"), LEASED_EDENIED);
 	token = make_with(f, NULL, true, &params, "app");
 	assert_int_equal(ask(f, "wished"), 0);
+	leased_secret_free(params.id);
 	token_answer_clear(&token);
 }
 
