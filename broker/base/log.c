@@ -1,6 +1,6 @@
 /*
  * The log: builds one line in a buffer of its own and hands it to stderr with a single write, so
- * that lines of several threads and processes do not mix and nothing is locked or allocated.
+ * that lines of several threads and processes do not mix and nothing is allocated.
  *
  * Does not rotate, filter secrets or know a file: stderr is the journal's or the terminal's. Called
  * by everyone.
@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -35,6 +36,7 @@ static _Atomic(enum log_format) line_format = LOG_FORMAT_TEXT;
 static atomic_ullong lost_lines;
 static atomic_bool is_bug_seen;
 static pthread_mutex_t limit_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t write_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 void
 log_setup(enum log_level level, enum log_format format)
@@ -196,16 +198,25 @@ line_put_head(struct line *line, enum log_level level, const char *message, enum
 	line_put_escaped(line, message, format);
 }
 
-/* One write. A line that stderr does not take at once (a full pipe that is not to block) is
- * counted; the next one tells the count, and lost is what this one tells. */
+/*
+ * One write. A line that stderr does not take at once (a pipe whose reader stands still, a terminal
+ * that was stopped) is counted; the next one tells the count, and lost is what this one tells.
+ * O_NONBLOCK would belong to everybody who has the same stderr, so that stderr is asked first,
+ * under a mutex: between the answer and the write no other thread may take the room.
+ */
 static void
 line_write(const struct line *line, uint64_t lost)
 {
-	ssize_t written;
+	struct pollfd stderr_fd = {.fd = STDERR_FILENO, .events = POLLOUT};
+	ssize_t written = -1;
 
-	do {
-		written = write(STDERR_FILENO, line->bytes, line->len);
-	} while (written < 0 && errno == EINTR);
+	pthread_mutex_lock(&write_mutex);
+	if (poll(&stderr_fd, 1, 0) > 0) {
+		do {
+			written = write(STDERR_FILENO, line->bytes, line->len);
+		} while (written < 0 && errno == EINTR);
+	}
+	pthread_mutex_unlock(&write_mutex);
 	if (written < 0)
 		atomic_fetch_add(&lost_lines, lost + 1);
 }
