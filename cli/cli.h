@@ -72,9 +72,10 @@ void cli_print_safe(FILE *to, const char *text);
 /* ---- client.c ---- */
 
 struct cli_reply {
-	int code;         /* enum cli_exit; CLI_OK for 2xx */
-	long status;      /* of HTTP; 0: no answer came */
-	json_t *body;     /* NULL: none; owned */
+	int code;     /* enum cli_exit; CLI_OK for 2xx */
+	long status;  /* of HTTP; 0: no answer came */
+	json_t *body; /* NULL: none; owned */
+	char request_id[48];
 	char error[2048]; /* for people, when code is not CLI_OK */
 };
 /* path is below /v1/, unescaped; body an object or NULL, borrowed. Always fills ret_reply, which

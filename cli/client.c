@@ -107,7 +107,8 @@ exit_of_status(long status, const char *error)
 		const char *words;
 		enum cli_exit code;
 	} texts[] = {{"lease expired", CLI_EXPIRED}, {"past the max TTL", CLI_EXPIRED},
-	    {"invalid lease", CLI_NOT_FOUND}, {"lease not found", CLI_NOT_FOUND}};
+	    {"invalid lease", CLI_NOT_FOUND}, {"lease not found", CLI_NOT_FOUND},
+	    {"unknown role: ", CLI_NOT_FOUND}, {"No secret engine mount at ", CLI_NOT_FOUND}};
 	size_t i;
 
 	switch (status) {
@@ -134,6 +135,16 @@ exit_of_status(long status, const char *error)
 	}
 }
 
+/* An answer without a text has it in a header alone. */
+static void
+take_request_id(CURL *curl, struct cli_reply *reply)
+{
+	struct curl_header *header;
+
+	if (curl_easy_header(curl, "X-Request-Id", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+		(void)strlcpy(reply->request_id, header->value, sizeof(reply->request_id));
+}
+
 /* The texts of {"errors":[..]}, or what else is known. */
 static void
 error_text(struct cli_reply *reply)
@@ -150,10 +161,11 @@ error_text(struct cli_reply *reply)
 			return;
 	}
 	if (used == 0)
-		(void)snprintf(reply->error, sizeof(reply->error), "%s (HTTP status %ld)",
+		(void)snprintf(reply->error, sizeof(reply->error), "%s (HTTP status %ld%s%s)",
 		    reply->status == 404 ? "there is nothing at this path"
 					 : "leased gave no reason",
-		    reply->status);
+		    reply->status, reply->request_id[0] != '\0' ? ", request id " : "",
+		    reply->request_id);
 }
 
 static void
@@ -301,6 +313,7 @@ transfer(CURL *curl, struct cli_reply *reply)
 	code = curl_easy_perform(curl);
 	if (code == CURLE_OK) {
 		(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply->status);
+		take_request_id(curl, reply);
 		answer_take(reply, &buf);
 	} else {
 		(void)address_find(address, sizeof(address));

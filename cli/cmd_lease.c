@@ -45,6 +45,7 @@ list_ids(const struct cli_options *options, const char *prefix)
 		return (cli_fail(CLI_FAILED, "out of memory"));
 	cli_request("LIST", path, NULL, NULL, &reply);
 	keys = json_object_get(json_object_get(reply.body, "data"), "keys");
+	cli_reply_warn(&reply);
 	if (reply.code != CLI_OK)
 		code = cli_reply_fail(&reply, prefix);
 	else if (options->format == CLI_FORMAT_JSON)
@@ -104,6 +105,10 @@ cli_run_list(const struct cli_options *options, int argc, char **argv)
 		    "24 hours after its end"));
 	if (state != NULL && !is_state(state))
 		return (cli_usage("list", "--state is intent, live, disarming, disarmed or stuck"));
+	if (argc == 2 && state != NULL)
+		return (cli_usage("list",
+		    "--state goes without a PREFIX: it lists your own leases, and with stuck "
+		    "everybody's"));
 	if (argc == 2)
 		return (list_ids(options, argv[1]));
 	stuck = state != NULL && strcmp(state, "stuck") == 0;

@@ -89,6 +89,7 @@ cli_run_list_path(const struct cli_options *options, int argc, char **argv)
 		return (cli_usage("list-path", "list-path takes one PATH"));
 	cli_request("LIST", api_path(argv[1]), NULL, NULL, &reply);
 	keys = json_object_get(json_object_get(reply.body, "data"), "keys");
+	cli_reply_warn(&reply);
 	if (reply.code != CLI_OK)
 		code = cli_reply_fail(&reply, api_path(argv[1]));
 	else if (options->format == CLI_FORMAT_JSON)
