@@ -2,20 +2,14 @@
 
 import json
 import os
-import pathlib
-import signal
 import socket
 import subprocess
-import time
 
 import pytest
 
-from fake_leased import LEASE_ID, FakeLeased, credential, envelope
+from fake_leased import LEASE_ID, FakeLeased, envelope
+from lease_cli import CREDS, LEASE, RENEW, REVOKE, environment, run, with_credential
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-LEASE = str(ROOT / "build" / os.environ.get("LEASED_PRESET", "dev") / "bin" / "lease")
-CREDS = "GET /v1/database/creds/app"
-RENEW, REVOKE = "PUT /v1/sys/leases/renew", "PUT /v1/sys/leases/revoke"
 COMMANDS = ["get", "exec", "list", "show", "renew", "revoke", "status", "whoami", "read", "write", "delete", "list-path"]
 
 
@@ -23,35 +17,6 @@ COMMANDS = ["get", "exec", "list", "show", "renew", "revoke", "status", "whoami"
 def leased():
     with FakeLeased() as fake:
         yield fake
-
-
-def environment(leased, **more):
-    names = {"PATH": "/usr/bin:/bin", "LEASE_ADDR": f"unix://{leased.socket_path}"}
-    names.update(more)
-    return {name: value for name, value in names.items() if value is not None}
-
-
-def run(leased, *arguments, stdin=b"", timeout=20, **more):
-    return subprocess.run([LEASE, *arguments], input=stdin, capture_output=True, timeout=timeout,
-                          env=environment(leased, **more))
-
-
-def start(leased, *arguments, **more):
-    return subprocess.Popen([LEASE, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env=environment(leased, **more))
-
-
-def with_credential(leased, duration=3600, **data):
-    leased.answers[CREDS] = credential(duration, **data)
-    leased.answers[REVOKE] = (204, None)
-    leased.answers[RENEW] = (200, envelope(lease_id=LEASE_ID, renewable=True, lease_duration=duration))
-
-
-def wait_for(condition, what, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"no {what} in {seconds} s"
-        time.sleep(0.02)
 
 
 # ---- help ----
@@ -78,7 +43,8 @@ def test_the_help_names_every_command(leased):
     ["revoke", "a", "--prefix", "b"], ["status", "x"], ["whoami", "x"], ["read"], ["write"], ["delete"], ["list-path"],
     ["list", "a", "b"], ["get", "app", "--format", "yaml"], ["get", "app", "-f"], ["write", "a/b", "novalue"],
     ["write", "a/b", "=x"], ["write", "a/b", "k:={"], ["get", ""], ["get", "--frobnicate", "app"], ["read", "--x=1"],
-    ["list", "--frobnicate"], ["list", "--state", "bogus"], ["revoke", "--frobnicate"],
+    ["list", "--frobnicate"], ["list", "--state", "bogus"],
+    ["list", "a", "--state", "stuck"], ["revoke", "--frobnicate"],
 ])
 def test_a_wrong_command_line_is_2_and_asks_nothing(leased, arguments):
     done = run(leased, *arguments)
@@ -150,7 +116,28 @@ def test_get_shows_a_table_json_shell_or_one_field(leased):
     script = run(leased, "get", "--format=env", "app").stdout
     echoed = subprocess.run(["sh", "-c", script.decode() + 'printf %s "$PASSWORD"'], capture_output=True)
     assert echoed.stdout.decode() == "it's $(x) `y` \"z\" \\ \u00e4"
-    assert run(leased, "get", "-f", "nothing", "app").returncode == 4
+
+
+def test_a_credential_that_could_not_be_shown_is_taken_back(leased):
+    with_credential(leased)
+    leased.answers["PUT /v1/sys/leases/revoke"] = (204, None)
+    done = run(leased, "get", "-f", "nothing", "app")
+    assert done.returncode == 4 and b"was revoked" in done.stderr
+    assert leased.last("PUT /v1/sys/leases/revoke").json == {"lease_id": LEASE_ID}
+    leased.asked.clear()
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([LEASE, "get", "app"], stdout=full, stderr=subprocess.PIPE, env=environment(leased))
+    assert done.returncode == 1 and b"could not be written" in done.stderr
+    assert leased.last("PUT /v1/sys/leases/revoke").json == {"lease_id": LEASE_ID}
+
+
+def test_warnings_of_lists_are_shown(leased):
+    warning = envelope({"keys": ["a"]}, warnings=["there are more than these"])
+    leased.answers |= {"LIST /v1/sys/leases/lookup/a/": (200, warning), "LIST /v1/sys/leases/lookup/a": (200, warning),
+                       "LIST /v1/a/b": (200, warning)}
+    for command in (["list", "a"], ["list-path", "a/b"]):
+        done = run(leased, *command)
+        assert (done.returncode, done.stdout) == (0, b"a\n") and b"more than these" in done.stderr, done
 
 
 def test_a_long_secret_is_never_cut_in_a_table(leased):
@@ -183,20 +170,15 @@ def test_warnings_go_to_stderr(leased):
     assert (done.returncode, done.stdout) == (0, b"") and b"Endpoint ignored" in done.stderr
 
 
-def test_output_that_cannot_be_written_is_1(leased):
-    with_credential(leased)
-    with open("/dev/full", "wb") as full:
-        done = subprocess.run([LEASE, "get", "app"], stdout=full, stderr=subprocess.PIPE, env=environment(leased))
-    assert done.returncode == 1 and b"could not be written" in done.stderr
-
-
 # ---- what a status means ----
 
 
 @pytest.mark.parametrize("status, errors, code", [
     (400, ["no"], 1), (403, ["permission denied"], 3), (404, [], 4), (503, ["Vault is sealed"], 6), (501, [], 6),
     (503, ["the backend cannot be reached"], 7), (502, ["x"], 7), (507, ["x"], 7), (400, ["lease expired"], 8),
-    (400, ["past the max TTL, cannot renew"], 8), (400, ["invalid lease: there is none"], 4), (400, ["lease not found"], 4), (500, ["x"], 1), (429, ["max_leases"], 1),
+    (400, ["past the max TTL, cannot renew"], 8), (500, ["x"], 1), (400, ["unknown role: x"], 4), (400, ["lease not found"], 4),
+    (400, ["invalid lease: there is none"], 4),
+    (400, ["No secret engine mount at x/"], 4), (429, ["max_leases"], 1),
 ])
 def test_the_exit_status_says_what_happened(leased, status, errors, code):
     leased.answers["GET /v1/a/b"] = (status, {"errors": errors})
@@ -342,158 +324,3 @@ def test_a_very_long_error_is_cut_and_not_more(leased):
     leased.answers["GET /v1/a/b"] = (400, {"errors": ["x" * 5000, "y" * 5000]})
     done = run(leased, "read", "a/b")
     assert done.returncode == 1 and b"x" * 1000 in done.stderr and len(done.stderr) < 3000
-
-
-# ---- exec ----
-
-
-def test_exec_gives_the_child_the_credential_and_no_token(leased):
-    with_credential(leased)
-    done = run(leased, "exec", "app", "--", "/usr/bin/env", LEASE_TOKEN="t1", VAULT_TOKEN="t2", KEEP="me")
-    names = dict(line.split("=", 1) for line in done.stdout.decode().splitlines())
-    assert done.returncode == 0, done.stderr
-    assert {name: names[name] for name in names if name.startswith("PG")} == {
-        "PGHOST": "db.example", "PGPORT": "5433", "PGDATABASE": "shop", "PGUSER": "l-abc-app-1", "PGPASSWORD": "Geheim-1"}
-    assert names["KEEP"] == "me" and "LEASE_TOKEN" not in names and "VAULT_TOKEN" not in names
-    assert leased.paths() == [CREDS, REVOKE] and leased.last(REVOKE).json["lease_id"] == LEASE_ID
-
-
-def test_exec_for_mysql_and_with_names_of_ones_own(leased):
-    with_credential(leased, scheme="mysql")
-    assert b"MYSQL_PWD=Geheim-1" in run(leased, "exec", "app", "--", "env").stdout
-    done = run(leased, "exec", "--env", "DB_USER=username", "--env=DB_PASS=password", "app", "--", "env")
-    assert b"DB_USER=l-abc-app-1\n" in done.stdout and b"DB_PASS=Geheim-1\n" in done.stdout and b"MYSQL" not in done.stdout
-
-
-def test_exec_does_not_leave_an_old_credential_beside_the_new_one(leased):
-    with_credential(leased)
-    leased.answers[CREDS][1]["data"].pop("database")
-    done = run(leased, "exec", "app", "--", "env", PGUSER="old", PGPASSWORD="old", PGHOST="old")
-    assert b"=old" not in done.stdout
-
-
-def test_exec_refuses_a_field_that_is_not_there_and_takes_the_credential_back(leased):
-    with_credential(leased)
-    done = run(leased, "exec", "--env", "X=nothing", "app", "--", "true")
-    assert done.returncode == 125 and b'"nothing"' in done.stderr and leased.paths() == [CREDS, REVOKE]
-
-
-@pytest.mark.parametrize("arguments", [["app"], ["app", "--"], ["--", "true"], ["app", "true"], ["--env", "x", "app", "--", "true"],
-                                       ["--env", "=x", "app", "--", "true"], ["--env"], ["--envx=y", "app", "--", "true"],
-                                       ["--frobnicate", "app", "--", "true"]])
-def test_a_wrong_exec_line_is_125_and_makes_no_credential(leased, arguments):
-    done = run(leased, "exec", *arguments)
-    assert done.returncode == 125 and b"lease exec --help" in done.stderr and leased.asked == []
-
-
-@pytest.mark.parametrize("command, code", [
-    (["sh", "-c", "exit 0"], 0), (["sh", "-c", "exit 42"], 42), (["sh", "-c", "kill -9 $$"], 137),
-    (["sh", "-c", "kill -TERM $$"], 143), (["/nowhere/x"], 127), (["nowhere-x"], 127), (["/etc/passwd"], 126), (["/"], 126),
-    ([""], 127)])
-def test_exec_exits_as_its_child_and_revokes_in_every_case(leased, command, code):
-    with_credential(leased)
-    done = run(leased, "exec", "app", "--", *command)
-    assert done.returncode == code, done.stderr
-    assert leased.paths() == [CREDS, REVOKE]
-
-
-def test_exec_uses_no_shell_and_passes_every_argument_as_it_is(leased):
-    with_credential(leased)
-    arguments = ["$(id)", "a b", "", "--help", "-f", "*", "\udcff"]
-    done = run(leased, "exec", "app", "--", "/usr/bin/printf", "[%s]", *arguments)
-    assert done.stdout == "".join(f"[{argument}]" for argument in arguments).encode(errors="surrogateescape")
-
-
-def test_exec_gives_standard_input_and_output_to_the_child(leased):
-    with_credential(leased)
-    assert run(leased, "exec", "app", "--", "cat", stdin=b"through").stdout == b"through"
-
-
-def test_exec_says_nothing_made_when_the_credential_is_refused(leased):
-    leased.answers[CREDS] = (403, {"errors": ["permission denied"]})
-    done = run(leased, "exec", "app", "--", "true")
-    assert done.returncode == 125 and b"permission denied" in done.stderr and leased.paths() == [CREDS]
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1])
-def test_a_signal_reaches_the_child_and_the_credential_is_revoked(leased, number):
-    with_credential(leased)
-    name = number.name[3:]
-    child = start(leased, "exec", "app", "--", "sh", "-c", f"trap 'echo got; exit 7' {name}; echo up; while :; do sleep 0.05; done")
-    assert child.stdout.readline() == b"up\n"
-    child.send_signal(number)
-    output, _ = child.communicate(timeout=10)
-    assert (output, child.returncode) == (b"got\n", 7)
-    assert leased.paths() == [CREDS, REVOKE]
-
-
-def test_a_signal_that_kills_the_child_revokes_too(leased):
-    with_credential(leased)
-    child = start(leased, "exec", "app", "--", "sleep", "60")
-    wait_for(lambda: leased.asked, "credential")
-    time.sleep(0.2)
-    child.terminate()
-    assert child.wait(10) == 143 and leased.paths() == [CREDS, REVOKE]
-
-
-def test_a_signal_while_the_credential_is_made_takes_it_back(leased):
-    with_credential(leased)
-    answer = leased.answers[CREDS]
-    leased.answers[CREDS] = lambda asked: (time.sleep(1), answer)[1]
-    child = start(leased, "exec", "app", "--", "sleep", "60")
-    wait_for(lambda: leased.asked, "request")
-    child.terminate()
-    code = child.wait(10)
-    wait_for(lambda: REVOKE in leased.paths(), "revocation")
-    assert code == 128 + signal.SIGTERM
-
-
-def test_a_child_that_ignores_signals_by_inheritance_still_does(leased):
-    with_credential(leased)
-    done = subprocess.run(["sh", "-c", 'trap "" HUP; exec "$0" exec app -- sh -c "kill -HUP \\$\\$; echo alive"', LEASE],
-                          capture_output=True, env=environment(leased), timeout=10)
-    assert done.stdout == b"alive\n"
-
-
-def test_the_lease_is_renewed_while_the_child_runs(leased):
-    with_credential(leased, duration=3)
-    done = run(leased, "exec", "app", "--", "sleep", "5")
-    assert done.returncode == 0, done.stderr
-    assert 2 <= leased.paths().count(RENEW) <= 4
-    assert leased.paths()[-1] == REVOKE
-
-
-def test_a_lease_that_cannot_be_renewed_further_is_said_once(leased):
-    with_credential(leased, duration=2)
-    leased.answers[RENEW] = (400, {"errors": ["past the max TTL, cannot renew"]})
-    done = run(leased, "exec", "app", "--", "sleep", "4")
-    assert done.returncode == 0 and leased.paths().count(RENEW) == 1
-    assert done.stderr.count(b"was not renewed") == 1
-
-
-def test_a_renewal_that_hangs_does_not_hold_the_childs_end(leased):
-    with_credential(leased, duration=2)
-    leased.answers[RENEW] = lambda asked: (time.sleep(30), (204, None))[1]
-    started = time.monotonic()
-    done = run(leased, "exec", "app", "--", "sh", "-c", "sleep 2; exit 3", timeout=40)
-    assert done.returncode == 3
-    assert time.monotonic() - started < 15
-
-
-def test_an_unrevoked_credential_is_said_and_the_childs_status_stays(leased):
-    with_credential(leased)
-    leased.answers[REVOKE] = (503, {"errors": ["recorded, will be retried: down"]})
-    done = run(leased, "exec", "app", "--", "sh", "-c", "exit 5")
-    assert done.returncode == 5 and b"recorded, will be retried" in done.stderr
-    assert b"Geheim-1" not in done.stderr
-
-
-def test_no_secret_is_ever_in_our_own_arguments(leased):
-    with_credential(leased)
-    child = start(leased, "exec", "app", "--", "sleep", "60", LEASE_TOKEN="token-1")
-    wait_for(lambda: leased.asked, "credential")
-    time.sleep(0.2)
-    seen = pathlib.Path(f"/proc/{child.pid}/cmdline").read_bytes()
-    child.terminate()
-    child.wait(10)
-    assert b"Geheim" not in seen and b"token-1" not in seen

@@ -182,6 +182,20 @@ class Leased:
             self.process.kill()
         return self.wait_exit()
 
+    def descendants(self):
+        """The pids of the spawner and of every worker, each of which leads a group of its own."""
+        parents = {}
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+        found = [self.pid]
+        for pid in found:
+            found += parents.get(pid, [])
+        return found[1:]
+
     def wait_exit(self, timeout=30):
         """Waits for an end that something else brings about (a failpoint). The status: -9 for SIGKILL."""
         return self.process.wait(timeout) if self.process is not None else None
