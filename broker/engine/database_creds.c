@@ -12,9 +12,8 @@
 struct creds {
 	struct engine_request_copy *request;
 	struct engine_role *role;
+	int64_t connection;
 	char place[300], owner[64];
-	bool native_expiry;
-	json_t *endpoint; /* NULL: the plugin says none */
 };
 
 static void
@@ -23,7 +22,6 @@ creds_free(void *state)
 	struct creds *creds = state;
 
 	engine_role_free(creds->role);
-	json_decref(creds->endpoint);
 	free(creds);
 }
 
@@ -69,6 +67,26 @@ engine_issue_fill(struct engine_request_copy *request, const struct engine_role 
 	*ret_issue = issue;
 }
 
+/* What the connection says of itself. It is asked behind the mint: before it, no worker may have
+ * been opened yet. */
+static void
+tell_of_backend(struct engine_request_copy *request, int64_t id)
+{
+	const struct engine_connection *connection = engine_connection_find(request->engines, id);
+	const json_t *description, *endpoint;
+
+	if (connection == NULL)
+		return;
+	description = plugin_port_description(connection->port);
+	endpoint = json_object_get(connection->port->opened, "endpoint");
+	/* scheme, host, port, database: what a client needs beside the login. */
+	(void)json_object_update_missing(request->reply.data, (json_t *)(uintptr_t)endpoint);
+	if (!json_is_true(json_object_get(description, "native_expiry")))
+		engine_warn(request,
+		    "this backend does not expire accounts by itself: should leased be gone for "
+		    "good, this account stays until somebody removes it");
+}
+
 static void
 on_issued(void *arg, const struct lease_issued *issued)
 {
@@ -83,14 +101,9 @@ on_issued(void *arg, const struct lease_issued *issued)
 	}
 	request->reply.data = json_pack("{s:s, s:s%}", "username", issued->account, "password",
 	    leased_secret_reveal(issued->password), leased_secret_len(issued->password));
-	/* scheme, host, port, database: what a client needs beside the login. */
-	(void)json_object_update_missing(request->reply.data, creds->endpoint);
 	json_array_foreach(issued->warnings, i, warning)
 	    engine_warn(request, "%s", json_string_value(warning));
-	if (!creds->native_expiry)
-		engine_warn(request, "this backend does not expire accounts by itself: should "
-				     "leased be gone for good, "
-				     "this account stays until somebody removes it");
+	tell_of_backend(request, creds->connection);
 	request->reply.lease_id = issued->lease_id;
 	request->reply.lease_row = issued->row;
 	request->reply.lease_duration_s = issued->ttl_s;
@@ -193,9 +206,7 @@ creds_issue(struct creds *creds, struct engine_connection *connection)
 	issue.owner = creds->owner;
 	/* In this turn of the loop, as everything since the connection was looked up: a delete that
 	 * comes after it sees the INTENT. */
-	creds->native_expiry = json_is_true(
-	    json_object_get(plugin_port_description(connection->port), "native_expiry"));
-	creds->endpoint = json_deep_copy(json_object_get(connection->port->opened, "endpoint"));
+	creds->connection = connection->id;
 	lease_issue_start(request->engines->leases, &issue, on_issued, request);
 }
 

@@ -249,6 +249,16 @@ def test_a_connection_with_leases_is_not_deleted(job):
     poll(lambda: job.leased.delete("database/config/main").status == 204, 5, what="the delete")
 
 
+def test_the_first_login_after_a_start_says_where_it_is_good(job, server):
+    told = job.leased.get("database/creds/app").data
+    job.leased.restart()
+    first = job.leased.get("database/creds/app").data
+    assert job.leased.post("database/reset/main").status in (200, 204)
+    after_reset = job.leased.get("database/creds/app").data
+    for field in ("host", "port", "database"):
+        assert told[field] == first[field] == after_reset[field], field
+
+
 def test_a_daemon_that_stops_keeps_its_leases(job, server):
     credential = job.mint()
     assert job.leased.stop() == 0
