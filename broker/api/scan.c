@@ -20,6 +20,9 @@ api_scan_free(struct api_scan *scan)
 	if (scan == NULL)
 		return;
 	store_lease_page_free(scan->rows, scan->row_count);
+	for (size_t i = 0; i < scan->damaged_count; i++)
+		store_damaged_clear(&scan->damaged[i]);
+	free(scan->damaged);
 	json_decref(scan->keys);
 	json_decref(scan->answer);
 	free(scan->counts);
@@ -164,18 +167,28 @@ row_alias(json_t *text, const char *alias, const char *field)
 	return (value != NULL ? json_object_set(text, alias, value) : 0);
 }
 
+static json_t *
+row_describe(const struct api_scan *scan, size_t at)
+{
+	struct leases *leases = scan->request->api->config.leases;
+
+	if (at < scan->row_count)
+		return (lease_describe(leases, scan->rows[at]));
+	return (lease_damaged_describe(leases, &scan->damaged[at - scan->row_count]));
+}
+
 /* Out of memory while describing: the row is said to be missing. */
 void
 api_scan_rows_turn(struct api_scan *scan)
 {
 	struct api *api = scan->request->api;
+	size_t total = scan->row_count + scan->damaged_count;
 	struct timeval now = {0, 0};
 
 	if (scan->answer == NULL)
 		scan->answer = json_array();
-	for (unsigned i = 0; i < SCAN_TURN && scan->described < scan->row_count; i++) {
-		const struct store_lease *row = scan->rows[scan->described++];
-		json_t *text = lease_describe(api->config.leases, row);
+	for (unsigned i = 0; i < SCAN_TURN && scan->described < total; i++) {
+		json_t *text = row_describe(scan, scan->described++);
 
 		if (text == NULL || row_alias(text, "lease_id", "id") != 0 ||
 		    row_alias(text, "error", "revoke_error") != 0) {
@@ -185,7 +198,7 @@ api_scan_rows_turn(struct api_scan *scan)
 		if (text == NULL || json_array_append_new(scan->answer, text) != 0)
 			api_request_warn(scan->request, "a lease is missing: out of memory");
 	}
-	if (scan->described == scan->row_count) {
+	if (scan->described == total) {
 		rows_answer(scan);
 		return;
 	}
@@ -213,6 +226,37 @@ wanted_overdue(const struct api_scan *scan, const struct store_lease *row)
 		row->next_at_ms <= scan->now_ms);
 }
 
+/* All of them need a person; those of tokens have no account. */
+static int
+damaged_collect(struct api_scan *scan, struct store_db *db, struct leased_err *err)
+{
+	struct store_quarantine_query query = {.connection = -1,
+	    .until_ms = INT64_MAX,
+	    .with_disarmed = true,
+	    .limit = API_SCAN_ROWS_MAX + 1};
+	struct store_quarantined *found = NULL;
+	size_t count = 0, i;
+	int r;
+
+	if ((r = store_quarantine_list(db, &query, &found, &count, err)) != 0 || count == 0)
+		goto out;
+	if ((scan->damaged = calloc(count, sizeof(*scan->damaged))) == NULL)
+		r = api_scan_nomem(err);
+	for (i = 0; i < count && r == 0 && !scan->cut; i++) {
+		scan->cut = scan->row_count + scan->damaged_count >= scan->limit;
+		if (scan->cut || found[i].account[0] == '\0')
+			continue;
+		r = store_damaged_get(db, found[i].id, &scan->damaged[scan->damaged_count], err);
+		if (r == 0)
+			scan->damaged_count++;
+		else if (r == LEASED_ENOENT)
+			r = 0; /* forgotten meanwhile */
+	}
+out:
+	store_quarantine_list_free(found, count);
+	return (r);
+}
+
 int
 api_scan_overdue(struct api_scan *scan, struct store_db *db, struct leased_err *err)
 {
@@ -231,5 +275,5 @@ api_scan_overdue(struct api_scan *scan, struct store_db *db, struct leased_err *
 			r = api_scan_rows_page_all(scan, db, &query, wanted_overdue, err);
 	}
 	free(connections);
-	return (r);
+	return (r == 0 ? damaged_collect(scan, db, err) : r);
 }

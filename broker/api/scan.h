@@ -26,6 +26,8 @@ struct api_scan {
 	json_t *keys;              /* what was found: names, .. */
 	struct store_lease **rows; /* .. or rows, */
 	size_t row_count, described;
+	struct store_damaged *damaged; /* beside rows: those in quarantine */
+	size_t damaged_count;
 	int64_t counts_total;
 	struct {
 		int64_t mount, count;

@@ -106,6 +106,37 @@ lookup_ended(struct api_request *request, const char *lease_id)
 	free(ended);
 }
 
+/* Whose it was stands in the record: only sudo may name it. */
+bool
+api_lease_damaged(
+    struct api_request *request, const char *lease_id, struct store_damaged *ret_damaged)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	int r = LEASED_ENOENT;
+
+	if (api_request_has_sudo(request))
+		r = lease_damaged_find(request->api->config.leases, lease_id, ret_damaged, &err);
+	if (r == LEASED_ENOENT)
+		api_reply_refuse(request, LEASED_ECORRUPT,
+		    "the record of this lease is damaged: it is in quarantine, and access ends "
+		    "when the lease was to end. Who has sudo on this path can name it: with the id "
+		    "that sys/leases?type=irrevocable shows");
+	else if (r != 0)
+		api_reply_error(request, 0, &err);
+	return (r == 0);
+}
+
+static void
+lookup_damaged(struct api_request *request, const char *lease_id)
+{
+	struct store_damaged damaged;
+
+	if (!api_lease_damaged(request, lease_id, &damaged))
+		return;
+	api_reply_data(request, lease_damaged_describe(request->api->config.leases, &damaged));
+	store_damaged_clear(&damaged);
+}
+
 void
 api_sys_lease_lookup(struct api_request *request)
 {
@@ -119,6 +150,8 @@ api_sys_lease_lookup(struct api_request *request)
 	r = lease_load(request, body.lease_id, &row, &err);
 	if (r == LEASED_ENOENT)
 		lookup_ended(request, body.lease_id);
+	else if (r == LEASED_ECORRUPT)
+		lookup_damaged(request, body.lease_id);
 	else if (r != 0)
 		api_reply_error(request, 0, &err);
 	else
@@ -266,13 +299,13 @@ on_revoke_recorded(void *arg, enum lease_revoke_state state, const struct leased
 }
 
 static void
-lease_revoke_row(struct api_request *request, const struct store_lease *row, bool sync)
+lease_revoke_row(struct api_request *request, int64_t row, bool sync)
 {
 	const struct api_config *config = &request->api->config;
 	struct lease_actor actor = api_request_actor(request);
 
-	lease_revoke_by(config->leases, row->id, sync ? config->revoke_wait_ms : 0, request->id,
-	    &actor, sync ? on_revoked : on_revoke_recorded, request);
+	lease_revoke_by(config->leases, row, sync ? config->revoke_wait_ms : 0, request->id, &actor,
+	    sync ? on_revoked : on_revoke_recorded, request);
 }
 
 /* Was it the caller's own, and ended lately? Then revoking it again is no mistake. */
@@ -292,6 +325,7 @@ api_sys_lease_revoke(struct api_request *request)
 {
 	struct lease_body body;
 	struct store_lease *row = NULL;
+	struct store_damaged damaged;
 	struct leased_err err = LEASED_ERR_INIT;
 	int r;
 
@@ -305,13 +339,18 @@ api_sys_lease_revoke(struct api_request *request)
 			    "of others needs sudo on \"%s\")",
 			    UTF8_SHORT(request->path, 100));
 		api_reply_done(request);
+	} else if (r == LEASED_ECORRUPT) {
+		if (api_lease_damaged(request, body.lease_id, &damaged)) {
+			lease_revoke_row(request, damaged.id, body.sync);
+			store_damaged_clear(&damaged);
+		}
 	} else if (r != 0) {
 		api_reply_error(request, 0, &err);
 	} else if (row->kind == STORE_LEASE_TOKEN) {
 		api_reply_refuse(request, LEASED_EINVAL,
 		    "tokens cannot be revoked through this endpoint: use auth/token/revoke");
 	} else {
-		lease_revoke_row(request, row, body.sync);
+		lease_revoke_row(request, row->id, body.sync);
 	}
 	store_lease_free(row);
 	jdec_clear(lease_fields, &body);

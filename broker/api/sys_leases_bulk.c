@@ -1,7 +1,8 @@
 /*
  * Many leases at once: revoke-prefix and revoke-force. Both are a durable job of lease/; the caller
  * waits for its end for a while, and is given the job's number when that takes longer. No record is
- * ever dropped here (contract 0.9).
+ * ever dropped here (contract 0.9), but a damaged one whose account has no access any more, by
+ * force and its id.
  */
 #include <string.h>
 
@@ -66,6 +67,21 @@ on_bulk_one(void *arg, enum lease_revoke_state state, const struct leased_err *e
 		api_reply(request, &answer);
 }
 
+/* Of a lease whose record is damaged: done only when that is forgotten. */
+static void
+on_forgotten(void *arg, enum lease_revoke_state state, const struct leased_err *err)
+{
+	struct api_request *request = api_request_from(arg);
+
+	if (state == LEASE_REVOKE_FAILED || state == LEASE_REVOKE_RECORDED) {
+		api_reply_error(request, 0, err);
+		return;
+	}
+	if (state == LEASE_REVOKE_DISARMED)
+		api_request_warn(request, "%s", err->text);
+	api_reply_done(request);
+}
+
 /* revoke-force of one: durable is all that is waited for (contract 0.9). */
 static void
 on_forced_one(void *arg, enum lease_revoke_state state, const struct leased_err *err)
@@ -85,9 +101,22 @@ bulk_single(struct api_request *request, unsigned wait_ms, bool force)
 	struct leases *leases = request->api->config.leases;
 	struct lease_actor actor = api_request_actor(request);
 	struct store_lease *row = NULL;
+	struct store_damaged damaged;
 	struct leased_err err;
+	int r;
 
-	if (lease_find(leases, request->captures[0], &row, &err) != 0)
+	if ((r = lease_find(leases, request->captures[0], &row, &err)) == LEASED_ECORRUPT) {
+		if (!api_lease_damaged(request, request->captures[0], &damaged))
+			return (true);
+		if (force)
+			lease_damaged_forget(leases, damaged.id, &actor, on_forgotten, request);
+		else
+			lease_revoke_by(
+			    leases, damaged.id, wait_ms, request->id, &actor, on_bulk_one, request);
+		store_damaged_clear(&damaged);
+		return (true);
+	}
+	if (r != 0)
 		return (false);
 	lease_revoke_by(leases, row->id, wait_ms, request->id, &actor,
 	    force ? on_forced_one : on_bulk_one, request);

@@ -90,9 +90,13 @@ count_finish(struct api_scan *scan)
 static void
 count_overdue_finish(struct api_scan *scan)
 {
-	scan->counts = calloc(scan->row_count + 1, sizeof(*scan->counts));
-	for (size_t i = 0; scan->counts != NULL && i < scan->row_count; i++) {
-		scan->counts[i].mount = scan->rows[i]->mount;
+	size_t total = scan->row_count + scan->damaged_count;
+
+	scan->counts = calloc(total + 1, sizeof(*scan->counts));
+	for (size_t i = 0; scan->counts != NULL && i < total; i++) {
+		scan->counts[i].mount = i < scan->row_count
+					    ? scan->rows[i]->mount
+					    : scan->damaged[i - scan->row_count].mount;
 		scan->counts[i].count = 1;
 		scan->counts_total++;
 		scan->count_count++;

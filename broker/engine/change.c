@@ -32,7 +32,8 @@ check_leases(const struct engine_change *change, struct store_txn *txn, struct l
 	if (r == 0)
 		return (leased_err_set(err, LEASED_EEXIST,
 		    "there are leases on this connection; revoke them first (lease revoke "
-		    "--prefix), then delete it"));
+		    "--prefix), then delete it; those that stay are listed by "
+		    "sys/leases?type=irrevocable"));
 	return (r == LEASED_ENOENT ? 0 : r);
 }
 

@@ -191,11 +191,29 @@ engines_mount_add(
 
 /* ---- unmount: end the leases, take the documents, forget the mount ---- */
 
+/* Leases whose records are damaged are in no list of a place, and end by their connection. */
+static int
+connection_unused(struct store_txn *txn, int64_t connection, struct leased_err *err)
+{
+	int r = store_lease_any(store_txn_db(txn), connection, err);
+
+	if (r == LEASED_ENOENT)
+		return (0);
+	if (r != 0)
+		return (r);
+	return (leased_err_set(err, LEASED_EUNAVAIL,
+	    "there are leases below this mount whose records are damaged, and only its "
+	    "connections can end access to their accounts: sys/leases?type=irrevocable lists "
+	    "them; when they are disarmed, drop the accounts, let the leases be forgotten by "
+	    "sys/leases/revoke-force, and unmount again"));
+}
+
 static int
 remove_docs(struct store_txn *txn, const char *kind, int64_t mount, struct leased_err *err)
 {
 	char prefix[ENGINE_DOC_NAME_SIZE];
 	struct store_doc **docs = NULL;
+	bool is_connection = strcmp(kind, "connection") == 0 || strcmp(kind, "candidate") == 0;
 	size_t count = 0, i;
 	int r;
 
@@ -205,6 +223,8 @@ remove_docs(struct store_txn *txn, const char *kind, int64_t mount, struct lease
 		if (r != 0)
 			return (r);
 		for (i = 0; i < count; i++) {
+			if (r == 0 && is_connection)
+				r = connection_unused(txn, docs[i]->id, err);
 			if (r == 0)
 				r = store_doc_delete(txn, docs[i]->id, docs[i]->version, err);
 			store_doc_free(docs[i]);

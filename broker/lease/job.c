@@ -205,8 +205,10 @@ lease_job_stepped(struct leases *leases, const struct lease_job_step *step, int 
 	struct lease_job *job = job_find(leases, step->id);
 
 	FAILPOINT(lease_job_after_step);
-	if (result == 0 && step->marked_now > 0)
+	if (result == 0 && step->marked_now > 0) {
 		lease_connections_due(leases);
+		leases->quarantine_ms = 0; /* some may be there */
+	}
 	if (result == 0)
 		children_add(leases, step);
 	if (result == 0 && step->finished && step->scope.kind == LEASE_SCOPE_TOKEN)

@@ -46,6 +46,19 @@ rows_look(struct lease_job_look *look, struct store_lease *const *rows, size_t c
 	}
 }
 
+/* Those in quarantine, which no page has, count until their accounts are disarmed. */
+static int
+damaged_look(struct lease_job_look *look, struct store_db *db,
+    const struct store_lease_query *query, struct leased_err *err)
+{
+	int r = store_damaged_armed(db, query, &look->waiting, err);
+
+	if (r == 0 && look->waiting > 0)
+		(void)leased_err_set(&look->last_error, LEASED_ECORRUPT,
+		    "records are damaged; their accounts are being disarmed");
+	return (r);
+}
+
 static int
 on_look_run(struct store_read *read, struct store_db *db, struct leased_err *err)
 {
@@ -66,7 +79,9 @@ on_look_run(struct store_read *read, struct store_db *db, struct leased_err *err
 			rows_look(look, rows, count);
 		store_lease_page_free(rows, count);
 	}
-	look->ended = r == 0 && count == 0;
+	if (r == 0 && count == 0)
+		r = damaged_look(look, db, &query, err);
+	look->ended = r == 0 && count == 0 && look->waiting == 0;
 	return (r);
 }
 

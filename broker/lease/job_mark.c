@@ -218,6 +218,26 @@ row_mark(struct store_txn *txn, struct store_lease *row, const struct step_task 
 	return (store_lease_update(txn, row, err));
 }
 
+/*
+ * Damaged rows stand on no page: those in quarantine are made due when the pages are through. One
+ * that was met just now is there by the next transaction: *ret_more, once.
+ */
+static int
+damaged_mark(struct step_task *task, struct store_txn *txn, struct store_job *job,
+    const struct store_lease_query *query, bool met, bool *ret_more, struct leased_err *err)
+{
+	int64_t count = 0;
+	int r;
+
+	if ((r = store_damaged_mark(txn, query, task->now_ms, &count, err)) != 0)
+		return (r);
+	task->step.marked_count += count;
+	task->step.marked_now += count;
+	*ret_more = met && !job->marked;
+	job->marked = true;
+	return (0);
+}
+
 /* *ret_more: there was a page; ask again. */
 static int
 page_mark(struct step_task *task, struct store_txn *txn, struct store_job *job, bool *ret_more,
@@ -227,6 +247,7 @@ page_mark(struct step_task *task, struct store_txn *txn, struct store_job *job, 
 	struct store_lease **rows = NULL;
 	size_t count = 0;
 	int64_t marked = 0;
+	uint64_t met = store_damaged_met(store_txn_db(txn));
 	int r;
 
 	lease_job_query(&task->step.scope, &query);
@@ -243,6 +264,9 @@ page_mark(struct step_task *task, struct store_txn *txn, struct store_job *job, 
 	task->step.marked_count += marked;
 	task->step.marked_now = marked;
 	*ret_more = count > 0; /* a short page may only mean that rows do not open */
+	met = store_damaged_met(store_txn_db(txn)) - met;
+	if (r == 0 && count == 0)
+		r = damaged_mark(task, txn, job, &query, met != 0, ret_more, err);
 	return (r);
 }
 

@@ -266,6 +266,24 @@ int lease_template_check(
  */
 json_t *lease_describe(struct leases *leases, const struct store_lease *row);
 
+/* ---- leases whose records are damaged (in quarantine): only their columns are known ---- */
+
+/*
+ * By the id that lease_damaged_describe() gives it, or the one that it had: its random part is not
+ * known any more, so that only who may name every lease may be told. LEASED_ENOENT.
+ */
+int lease_damaged_find(struct leases *leases, const char *lease_id,
+    struct store_damaged *ret_damaged, struct leased_err *err) LEASED_MUST_CHECK;
+/* What lists and lookup say of one; NULL: out of memory. */
+json_t *lease_damaged_describe(struct leases *leases, const struct store_damaged *damaged);
+/*
+ * By a person's word: its record goes, and its account stays in the backend, without access. done
+ * gets DISARMED with a text that names the account; RECORDED while it still has access, which is
+ * ended first; GONE when there is no such record.
+ */
+void lease_damaged_forget(struct leases *leases, int64_t row, const struct lease_actor *actor,
+    lease_revoke_done done, void *arg);
+
 struct lease_counts {
 	uint64_t overdue;          /* ended, and not yet disarmed or not yet removed */
 	int64_t oldest_overdue_ms; /* age of the oldest, 0: none */

@@ -21,9 +21,27 @@ looked_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 	return (store_tombstone_looked(txn, lease->id, err));
 }
 
+/* For who waits for its end: no more than this can be done without a person. */
+static void
+quarantine_tell(struct lease *lease)
+{
+	struct leases *leases = lease->task.leases;
+	struct leased_err why = lease->failure;
+
+	if (why.code == 0)
+		(void)leased_err_set(&why, LEASED_ECORRUPT,
+		    "the lease's record is damaged, so that account %s stays, without access: drop "
+		    "it there, then let the lease be forgotten by sys/leases/revoke-force and its "
+		    "id",
+		    lease->row->account);
+	lease_wait_refused(leases, lease->id, lease->failure.code == 0, &why);
+}
+
 static void
 on_looked(struct lease *lease, int result, const struct leased_err *err)
 {
+	if (lease->doing == LEASE_QUARANTINED)
+		quarantine_tell(lease);
 	if (result != 0 && result != LEASED_ENOENT)
 		log_warn("a second look could not be written down", LOG_ERR(err));
 	lease_release(lease);

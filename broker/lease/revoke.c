@@ -248,15 +248,20 @@ mark_quarantined(struct mark_task *mark, const struct leased_err *err)
 {
 	struct leases *leases = mark->task.leases;
 	struct leased_err why = LEASED_ERR_INIT;
+	int64_t until_ms = leases_now_ms(leases) + mark->wait_ms;
+	bool is_recorded = mark->is_quarantined;
 
-	if (mark->is_quarantined)
+	if (is_recorded)
 		leases->quarantine_ms = 0;
 	else /* found just now: it is not in quarantine before this transaction is over */
 		mark_keep(leases, mark->id, mark->end, "its record is damaged", err);
+	if (mark->done != NULL && mark->wait_ms > 0 &&
+	    lease_wait(leases, mark->id, until_ms, false, mark->done, mark->arg) != NULL)
+		mark->done = NULL; /* look.c tells */
 	(void)leased_err_set(&why, LEASED_ECORRUPT,
 	    "the lease's record is damaged; its account is disarmed, and a person must remove it");
 	lease_wake(leases);
-	mark_answer(mark, LEASE_REVOKE_FAILED, &why);
+	mark_answer(mark, is_recorded ? LEASE_REVOKE_RECORDED : LEASE_REVOKE_FAILED, &why);
 }
 
 static void

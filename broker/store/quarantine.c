@@ -187,6 +187,7 @@ store_quarantine_lease(
 	struct report_op report = {.table = "lease", .reason = reason};
 	bool good = false;
 
+	db->damaged_met++;
 	report.key = sqlite3_column_int64(stmt, LEASE_ID);
 	report.version = sqlite3_column_int64(stmt, LEASE_VERSION);
 	report.connection = sqlite3_column_int64(stmt, LEASE_CONNECTION);

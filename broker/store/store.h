@@ -233,6 +233,24 @@ int store_quarantine_update(struct store_txn *txn, int64_t id, bool disarmed, in
 /* By a person's word only: forgets it. */
 int store_quarantine_delete(
     struct store_txn *txn, int64_t id, struct leased_err *err) LEASED_MUST_CHECK;
+/* All that one's columns say; nothing vouches for them where next_at_ms was 0 from the start. */
+struct store_damaged {
+	int64_t id, connection, mount, kind, next_at_ms;
+	bool disarmed;
+	char *account, *place, *owner, *reason;
+};
+void store_damaged_clear(struct store_damaged *damaged);
+int store_damaged_get(struct store_db *db, int64_t id, struct store_damaged *ret_damaged,
+    struct leased_err *err) LEASED_MUST_CHECK; /* LEASED_ENOENT */
+/* Those of a query BY_PLACE or BY_OWNER (up to at_most) that are not disarmed: they are due now;
+ * how many became so. And how many there are. */
+int store_damaged_mark(struct store_txn *txn, const struct store_lease_query *query, int64_t now_ms,
+    int64_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+int store_damaged_armed(struct store_db *db, const struct store_lease_query *query,
+    int64_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+/* Grows with each damaged lease row that reads of db met. Such a row is in quarantine by the next
+ * transaction, not in that of the read. */
+uint64_t store_damaged_met(const struct store_db *db);
 
 /* ---- tombstones ---- */
 struct store_tombstone {

@@ -1,0 +1,98 @@
+/*
+ * Asking the quarantine by what its columns still say: one row, those of a place or of an owner.
+ * How rows come into it, and their list, is quarantine.c. lease/ calls, for revocations and lists.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/row.h"
+
+/* ?1 mount, ?2 place, ?3 owner, ?4 the highest id, ?5 by owner. The place and what is below it. */
+#define OF_QUERY                                                                                   \
+	" WHERE table_name = 'lease' AND NOT disarmed AND (?4 = 0 OR key <= ?4)"                   \
+	" AND CASE WHEN ?5 THEN owner = ?3 ELSE mount = ?1 AND"                                    \
+	" (?2 = '' OR place = ?2 OR substr(place, 1, length(?2) + 1) = ?2 || '/') END"
+
+#define QUERY_ARGS(query)                                                                          \
+	store_sql_int((query)->number), store_sql_text((query)->text),                             \
+	    store_sql_text((query)->text), store_sql_int((query)->at_most),                        \
+	    store_sql_int((query)->by == STORE_BY_OWNER)
+
+void
+store_damaged_clear(struct store_damaged *damaged)
+{
+	free(damaged->account);
+	free(damaged->place);
+	free(damaged->owner);
+	free(damaged->reason);
+	*damaged = (struct store_damaged){0};
+}
+
+int
+store_damaged_get(
+    struct store_db *db, int64_t id, struct store_damaged *ret_damaged, struct leased_err *err)
+{
+	struct store_damaged damaged = {.id = id};
+	sqlite3_stmt *stmt = NULL;
+	bool row = false;
+	int r;
+
+	r = store_sql_start(db,
+	    "SELECT connection, mount, kind, next_at, disarmed, account, place, owner, reason"
+	    " FROM quarantine WHERE table_name = 'lease' AND key = ?1",
+	    SQL_ARGS(store_sql_int(id)), &stmt, err);
+	if (r == 0)
+		r = store_sql_step(db, stmt, &row, err);
+	if (r == 0 && !row)
+		r = leased_err_set(
+		    err, LEASED_ENOENT, "lease number %lld is not in quarantine", (long long)id);
+	if (r == 0) {
+		damaged.connection = sqlite3_column_int64(stmt, 0);
+		damaged.mount = sqlite3_column_int64(stmt, 1);
+		damaged.kind = sqlite3_column_int64(stmt, 2);
+		damaged.next_at_ms = sqlite3_column_int64(stmt, 3);
+		damaged.disarmed = sqlite3_column_int(stmt, 4) != 0;
+		damaged.account = store_sql_column_dup(stmt, 5);
+		damaged.place = store_sql_column_dup(stmt, 6);
+		damaged.owner = store_sql_column_dup(stmt, 7);
+		damaged.reason = store_sql_column_dup(stmt, 8);
+		if (damaged.account == NULL || damaged.place == NULL || damaged.owner == NULL ||
+		    damaged.reason == NULL)
+			r = leased_err_set(err, LEASED_ENOMEM, "no memory to read the quarantine");
+	}
+	store_sql_finish(stmt);
+	if (r != 0) {
+		store_damaged_clear(&damaged);
+		return (r);
+	}
+	*ret_damaged = damaged;
+	return (0);
+}
+
+int
+store_damaged_mark(struct store_txn *txn, const struct store_lease_query *query, int64_t now_ms,
+    int64_t *ret_count, struct leased_err *err)
+{
+	int changes = 0, r;
+
+	r = store_sql_run(txn->db,
+	    "UPDATE quarantine SET next_at = min(next_at, ?6)" OF_QUERY " AND next_at > ?6",
+	    SQL_ARGS(QUERY_ARGS(query), store_sql_int(now_ms)), &changes, err);
+	if (r == 0)
+		*ret_count = changes;
+	return (r);
+}
+
+int
+store_damaged_armed(struct store_db *db, const struct store_lease_query *query, int64_t *ret_count,
+    struct leased_err *err)
+{
+	return (store_sql_number(db, "SELECT count(*) FROM quarantine" OF_QUERY,
+	    SQL_ARGS(QUERY_ARGS(query)), ret_count, err));
+}
+
+uint64_t
+store_damaged_met(const struct store_db *db)
+{
+	return (db->damaged_met);
+}
