@@ -12,6 +12,7 @@
 #define API_TAG 0x61706921u         /* "api!" */
 #define API_REQUEST_TAG 0x72717374u /* "rqst" */
 #define API_CAPTURES 2
+#define API_OPEN_BODY_MAX (64u * 1024) /* of a caller without identity, where none is needed */
 
 struct api {
 	unsigned tag;
@@ -95,9 +96,12 @@ int api_authorize(const struct api_request *request, struct leased_err *err) LEA
 int api_route_find(struct api_request *request, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- parse.c ---- */
-/* Path, operation, headers and body of request->http into request; *ret_status is of the refusal,
- * 0: by its code. */
-int api_parse(
+/* Path, operation and headers of request->http into request; *ret_status is of the refusal, 0: by
+ * its code. */
+int api_parse_head(
+    struct api_request *request, int *ret_status, struct leased_err *err) LEASED_MUST_CHECK;
+/* The same of query or body, into request->body: only for who may ask. */
+int api_parse_input(
     struct api_request *request, int *ret_status, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- form.c ---- */

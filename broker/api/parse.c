@@ -1,6 +1,7 @@
 /*
  * From an HTTP request to what is asked for: path below /v1/, operation, the headers that have a
- * say, and the body as an object (contract 1.1 to 1.3). Knows no endpoint and no caller.
+ * say; and later, when it is known that the caller may ask that, query or body as an object
+ * (contract 1.1 to 1.3). Knows no endpoint.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,7 +196,7 @@ parse_body(struct api_request *request, int *ret_status, struct leased_err *err)
 }
 
 int
-api_parse(struct api_request *request, int *ret_status, struct leased_err *err)
+api_parse_head(struct api_request *request, int *ret_status, struct leased_err *err)
 {
 	int r;
 
@@ -206,9 +207,20 @@ api_parse(struct api_request *request, int *ret_status, struct leased_err *err)
 		err->text[0] = '\0';
 		return (LEASED_ENOENT);
 	}
-	if ((r = parse_operation(request, err)) != 0 || (r = parse_path(request, err)) != 0 ||
-	    (r = parse_headers(request, ret_status, err)) != 0)
+	if ((r = parse_operation(request, err)) != 0 || (r = parse_path(request, err)) != 0)
 		return (r);
+	return (parse_headers(request, ret_status, err));
+}
+
+int
+api_parse_input(struct api_request *request, int *ret_status, struct leased_err *err)
+{
+	*ret_status = 0;
+	if (request->identity == NULL && request->http->body_len > API_OPEN_BODY_MAX)
+		return (leased_err_set(err, LEASED_ETOOBIG,
+		    "the body is larger than the %u KiB that this path takes from callers "
+		    "who have not said who they are",
+		    API_OPEN_BODY_MAX / 1024));
 	switch (request->operation) {
 	case API_READ:
 	case API_LIST:

@@ -1,6 +1,7 @@
 /*
- * The one dispatcher: parse, authenticate, authorize, route, handle; each answer leaves by reply.c.
- * The order of the checks is contract 1.6's: a caller without rights learns nothing of what exists.
+ * The one dispatcher: head, authenticate, authorize, route, input, handle; each answer leaves by
+ * reply.c. The order of the checks is contract 1.6's: a caller without rights learns nothing of
+ * what exists. But a body is only parsed for who may send it: parsing is what costs.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -131,6 +132,19 @@ api_request_decode(struct api_request *request, const struct jdec_field *fields,
 
 /* ---- the way of a request ---- */
 
+/* False: answered. */
+static bool
+request_input(struct api_request *request)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	int status = 0;
+
+	if (api_parse_input(request, &status, &err) == 0)
+		return (true);
+	api_reply_error(request, status, &err);
+	return (false);
+}
+
 /* Who asks is known, or need not be. */
 static void
 request_run(struct api_request *request)
@@ -138,8 +152,8 @@ request_run(struct api_request *request)
 	struct leased_err route_err = LEASED_ERR_INIT, err = LEASED_ERR_INIT;
 	int route_code;
 
-	/* Again: a mount found before authentication may be gone by now. */
-	route_code = api_route_find(request, &route_err);
+	/* A row of the table stays; a mount that was found before authentication may be gone. */
+	route_code = request->route != NULL ? 0 : api_route_find(request, &route_err);
 	if (request->route == NULL || (request->route->flags & API_OPEN) == 0) {
 		if (api_authorize(request, &err) != 0) {
 			api_reply_error(request, 0, &err);
@@ -150,6 +164,8 @@ request_run(struct api_request *request)
 		api_reply_error(request, 405, &route_err);
 	else if (route_code != 0)
 		api_reply_error(request, 0, &route_err);
+	else if (!request_input(request))
+		return;
 	else if (request->route != NULL)
 		request->route->handler(request);
 	else
@@ -191,7 +207,7 @@ api_handle(struct http_request *http, void *arg)
 	request->http = http;
 	api->in_flight++;
 	id_uuid(api->config.ids, request->id);
-	if ((r = api_parse(request, &status, &err)) != 0) {
+	if ((r = api_parse_head(request, &status, &err)) != 0) {
 		if (err.text[0] == '\0')
 			api_reply_empty_errors(request, status);
 		else

@@ -17,36 +17,41 @@ captures_clear(struct api_request *request)
 	}
 }
 
-/* Does path match pattern? What ":x" and "*" stand for is put into captures. LEASED_ENOENT: it does
- * not. */
+static int
+capture(struct api_request *request, unsigned at, const char *text, size_t len)
+{
+	request->captures[at] = strndup(text, len);
+	return (request->captures[at] != NULL ? 0 : LEASED_ENOMEM);
+}
+
+/*
+ * Does path match pattern? What ":x" and "*" stand for is put into captures. LEASED_ENOENT: it does
+ * not. Most rows differ within a few bytes: each request asks them all, so those are compared
+ * first.
+ */
 static int
 pattern_match(const char *pattern, const char *path, struct api_request *request)
 {
 	unsigned captured = 0;
-	size_t len, pattern_len;
+	size_t len;
+	int r;
 
-	for (;;) {
-		if (strcmp(pattern, "*") == 0) {
-			if (*path == '\0')
+	for (bool starts = true;; starts = *pattern == '/', pattern++, path++) {
+		if (starts && strcmp(pattern, "*") == 0)
+			return (*path == '\0' ? LEASED_ENOENT
+					      : capture(request, captured, path, strlen(path)));
+		if (starts && *pattern == ':') {
+			if ((len = strcspn(path, "/")) == 0)
 				return (LEASED_ENOENT);
-			request->captures[captured] = strdup(path);
-			return (request->captures[captured] != NULL ? 0 : LEASED_ENOMEM);
+			if ((r = capture(request, captured++, path, len)) != 0)
+				return (r);
+			path += len;
+			pattern += strcspn(pattern, "/");
 		}
-		len = strcspn(path, "/");
-		pattern_len = strcspn(pattern, "/");
-		if (pattern[0] == ':') {
-			if (len == 0)
-				return (LEASED_ENOENT);
-			request->captures[captured] = strndup(path, len);
-			if (request->captures[captured++] == NULL)
-				return (LEASED_ENOMEM);
-		} else if (len != pattern_len || strncmp(pattern, path, len) != 0) {
+		if (*pattern != *path)
 			return (LEASED_ENOENT);
-		}
-		if (pattern[pattern_len] == '\0' || path[len] == '\0')
-			return (pattern[pattern_len] == path[len] ? 0 : LEASED_ENOENT);
-		pattern += pattern_len + 1;
-		path += len + 1;
+		if (*pattern == '\0')
+			return (0);
 	}
 }
 
