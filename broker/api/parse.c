@@ -146,12 +146,11 @@ static bool
 is_form(const struct api_request *request, const char *body, size_t len)
 {
 	const char *type = http_request_header(request->http, "Content-Type");
-	size_t i = 0;
+	size_t i;
 
 	if (type == NULL || strncasecmp(type, "application/x-www-form-urlencoded", 33) != 0)
 		return (false);
-	while (i < len && strchr(" \t\r\n", body[i]) != NULL)
-		i++;
+	i = jdec_blanks(body, len);
 	/* curl -d '{..}' calls its JSON a form, too. */
 	return (i < len && body[i] != '{' && body[i] != '[');
 }
@@ -172,7 +171,7 @@ parse_body(struct api_request *request, int *ret_status, struct leased_err *err)
 		return (leased_err_set(
 		    err, LEASED_EINVAL, "PATCH needs Content-Type: %s", merge_patch));
 	}
-	if (body == NULL || strspn(body, " \t\r\n") >= len)
+	if (body == NULL || jdec_blanks(body, len) == len)
 		return (0);
 	if (is_form(request, body, len)) {
 		if ((r = api_form_decode(body, len, false, &request->body, err)) != 0)

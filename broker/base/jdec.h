@@ -1,11 +1,10 @@
 /*
- * Strict JSON: limits are checked by a scan before anything is built, duplicates are refused, and a
- * table says which fields an object may hold.
+ * Strict JSON: limits are checked as they are met, duplicates are refused, and a table says which
+ * fields an object may hold.
  *
  * jdec_parse() is for bytes from outside. Limits: depth 16, 10 000 tokens, 64 KiB a string unless
  * the caller's struct says otherwise; no NUL, valid UTF-8, no trailing data; integers outside 64
- * bits are refused (jansson 2.14 needs 47 bytes of memory a byte of input, hence the scan
- * first).
+ * bits are refused.
  */
 #ifndef BASE_JDEC_H
 #define BASE_JDEC_H
@@ -29,6 +28,8 @@ extern const struct jdec_limits jdec_default_limits;
  * LEASED_ETOOBIG which limit. */
 int jdec_parse(const void *bytes, size_t len, const struct jdec_limits *limits, json_t **ret_value,
     struct leased_err *err) LEASED_MUST_CHECK;
+/* How many of the first bytes are JSON's blanks. */
+size_t jdec_blanks(const void *bytes, size_t len);
 
 /*
  * A table-driven decoder from a JSON object into a struct. Weak typing as the Vault API has it

@@ -63,6 +63,7 @@ a_raw_nul_is_refused(void **state)
 	(void)state;
 	assert_int_equal(jdec_parse("{}\0", 3, NULL, &value, NULL), LEASED_EINVAL);
 	assert_int_equal(jdec_parse("\"a\0b\"", 5, NULL, &value, NULL), LEASED_EINVAL);
+	assert_int_equal(jdec_parse("null\0", 5, NULL, &value, NULL), LEASED_EINVAL);
 }
 
 static void
@@ -155,7 +156,9 @@ a_bomb_of_32_mib_is_refused_fast_and_without_memory(void **state)
 			text[at] = bombs[i][(at - 1) % unit];
 		(void)getrusage(RUSAGE_SELF, &before);
 		start = clock();
-		assert_int_equal(jdec_parse(text, size, NULL, &value, NULL), LEASED_ETOOBIG);
+		/* Two strings in a row are no JSON, whatever follows. */
+		assert_int_equal(jdec_parse(text, size, NULL, &value, NULL),
+		    strcmp(bombs[i], "\"\"") == 0 ? LEASED_EINVAL : LEASED_ETOOBIG);
 		assert_true((clock() - start) * 1000 / CLOCKS_PER_SEC <= 10);
 		(void)getrusage(RUSAGE_SELF, &after);
 		assert_true(after.ru_maxrss - before.ru_maxrss <= 4096); /* KiB */
