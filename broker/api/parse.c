@@ -94,6 +94,21 @@ parse_path(struct api_request *request, struct leased_err *err)
 }
 
 static int
+parse_patch_type(const struct api_request *request, int *ret_status, struct leased_err *err)
+{
+	static const char merge_patch[] = "application/merge-patch+json";
+	const char *type = http_request_header(request->http, "Content-Type");
+
+	if (request->operation == API_PATCH &&
+	    (type == NULL || strncasecmp(type, merge_patch, sizeof(merge_patch) - 1) != 0)) {
+		*ret_status = 415;
+		return (leased_err_set(
+		    err, LEASED_EINVAL, "PATCH needs Content-Type: %s", merge_patch));
+	}
+	return (0);
+}
+
+static int
 parse_headers(struct api_request *request, int *ret_status, struct leased_err *err)
 {
 	const char *space = http_request_header(request->http, "X-Vault-Namespace");
@@ -158,19 +173,11 @@ is_form(const struct api_request *request, const char *body, size_t len)
 static int
 parse_body(struct api_request *request, int *ret_status, struct leased_err *err)
 {
-	static const char merge_patch[] = "application/merge-patch+json";
-	const char *type = http_request_header(request->http, "Content-Type");
 	const char *body = (const char *)request->http->body;
 	size_t len = request->http->body_len;
 	json_t *value = NULL;
 	int r;
 
-	if (request->operation == API_PATCH &&
-	    (type == NULL || strncasecmp(type, merge_patch, sizeof(merge_patch) - 1) != 0)) {
-		*ret_status = 415;
-		return (leased_err_set(
-		    err, LEASED_EINVAL, "PATCH needs Content-Type: %s", merge_patch));
-	}
 	if (body == NULL || jdec_blanks(body, len) == len)
 		return (0);
 	if (is_form(request, body, len)) {
@@ -208,7 +215,9 @@ api_parse_head(struct api_request *request, int *ret_status, struct leased_err *
 	}
 	if ((r = parse_operation(request, err)) != 0 || (r = parse_path(request, err)) != 0)
 		return (r);
-	return (parse_headers(request, ret_status, err));
+	if ((r = parse_headers(request, ret_status, err)) != 0)
+		return (r);
+	return (parse_patch_type(request, ret_status, err));
 }
 
 int
