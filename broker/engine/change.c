@@ -60,6 +60,22 @@ forget_sessions(const struct engine_change *change, struct store_txn *txn, struc
 }
 
 static int
+forget_servers(const struct engine_change *change, struct store_txn *txn, struct leased_err *err)
+{
+	struct store_server *servers = NULL;
+	size_t count = 0, i;
+	int r;
+
+	if (change->without_leases == 0)
+		return (0);
+	r = store_server_list(store_txn_db(txn), change->without_leases, &servers, &count, err);
+	for (i = 0; i < count && r == 0; i++)
+		r = store_server_delete(txn, &servers[i], err);
+	store_server_list_free(servers, count);
+	return (r);
+}
+
+static int
 change_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 {
 	struct engine_change *change = (struct engine_change *)op;
@@ -67,7 +83,8 @@ change_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 	int r;
 
 	if ((r = check_mount(change, txn, err)) != 0 || (r = check_leases(change, txn, err)) != 0 ||
-	    (r = forget_sessions(change, txn, err)) != 0)
+	    (r = forget_sessions(change, txn, err)) != 0 ||
+	    (r = forget_servers(change, txn, err)) != 0)
 		return (r);
 	for (i = 0; i < ENGINE_CHANGE_MAX; i++)
 		if (change->puts[i] != NULL && (r = store_doc_put(txn, change->puts[i], err)) != 0)

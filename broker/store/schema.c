@@ -68,8 +68,15 @@ static const char migration_1[] =
 static const char migration_2[] = "ALTER TABLE job ADD COLUMN wide INTEGER NOT NULL DEFAULT 1;"
 				  "CREATE INDEX job_wide ON job (id) WHERE wide <> 0;";
 
+/* Leases that were there before have their servers in their records alone. */
+static const char migration_3[] =
+    "CREATE TABLE server (connection INTEGER NOT NULL, server TEXT NOT NULL,"
+    " uses INTEGER NOT NULL, PRIMARY KEY (connection, server)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO meta (name, value)"
+    " SELECT 'servers-unknown', '1' WHERE EXISTS (SELECT 1 FROM lease);";
+
 /* The n-th takes a store of version n - 1 to n. What has been released is never edited. */
-static const char *const migrations[] = {migration_1, migration_2};
+static const char *const migrations[] = {migration_1, migration_2, migration_3};
 #define VERSION_NEWEST ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int

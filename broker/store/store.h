@@ -366,4 +366,23 @@ int store_session_list(struct store_db *db, int64_t connection, struct store_ses
     size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
 void store_session_list_free(struct store_session *sessions, size_t count);
 
+/* ---- on which servers the leases of a connection may be ---- */
+struct store_server {
+	int64_t connection;
+	char *server; /* its identity */
+	int64_t uses; /* how often it was recorded */
+};
+/* A lease of the connection is on this server: in the transaction that records it. */
+int store_server_put(struct store_txn *txn, int64_t connection, const char *server,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* No lease is on it, by a snapshot that has server in it too: goes unless it was recorded since. */
+int store_server_delete(struct store_txn *txn, const struct store_server *server,
+    struct leased_err *err) LEASED_MUST_CHECK;
+int store_server_list(struct store_db *db, int64_t connection, struct store_server **ret_servers,
+    size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+void store_server_list_free(struct store_server *servers, size_t count);
+/* False: there may be leases from before servers were recorded here. */
+int store_servers_complete(
+    struct store_db *db, bool *ret_complete, struct leased_err *err) LEASED_MUST_CHECK;
+
 #endif

@@ -1,5 +1,6 @@
 /* A configuration that leads to another server: refused while leases are on the old one, until an
  * operator says that the new one has taken over. */
+#include "store/store_private.h"
 #include "unit/engine/fixture.h"
 
 #define ON(server)                                                                                 \
@@ -96,6 +97,78 @@ an_unconfirmed_move_behind_an_unverified_write_deletes_nothing(void **state)
 	(void)row;
 }
 
+static void
+sql(struct fix *f, const char *text)
+{
+	char *why = NULL;
+
+	if (sqlite3_exec(f->store->writer_db->sqlite, text, NULL, NULL, &why) != SQLITE_OK)
+		fail_msg("%s: %s", text, why);
+}
+
+static size_t
+known_servers(struct fix *f)
+{
+	struct store_doc *doc = NULL;
+	struct store_server *servers = NULL;
+	size_t count = 0;
+	struct leased_err err = LEASED_ERR_INIT;
+	char name[ENGINE_DOC_NAME_SIZE];
+
+	engine_doc_name(LIST_FIRST(&f->engines->mounts)->id, "main", name);
+	assert_int_equal(store_doc_get(store_db(f->store), "connection", name, &doc, &err), 0);
+	assert_int_equal(store_server_list(store_db(f->store), doc->id, &servers, &count, &err), 0);
+	store_server_list_free(servers, count);
+	store_doc_free(doc);
+	return (count);
+}
+
+/* A row that is read while it is damaged is found out. */
+static void
+a_write_that_stays_on_its_server_reads_no_lease(void **state)
+{
+	struct fix *f = *state;
+	struct store_health health;
+
+	(void)lease_on(f, ON("one"));
+	sql(f, "UPDATE lease SET sealed = zeroblob(60)");
+	must(f, ENGINE_WRITE, "config/main", "{\"username\":\"other\"}");
+	store_health_get(f->store, &health);
+	assert_int_equal(health.quarantined, 0);
+	must(f, ENGINE_WRITE, "config/main", ON("two")); /* this one looks for itself */
+	store_health_get(f->store, &health);
+	assert_int_equal(health.quarantined, 1);
+}
+
+static void
+a_server_whose_leases_have_ended_is_forgotten(void **state)
+{
+	struct fix *f = *state;
+	int64_t row = lease_on(f, ON("one"));
+
+	assert_int_equal(known_servers(f), 1);
+	revoke(f, row);
+	must(f, ENGINE_WRITE, "config/main", ON("two"));
+	assert_int_equal(known_servers(f), 0);
+	row = must(f, ENGINE_READ, "creds/app", NULL)->row;
+	assert_int_equal(known_servers(f), 1);
+	must(f, ENGINE_WRITE, "config/main", CONFIRM("three"));
+	must(f, ENGINE_READ, "creds/app", NULL);
+	assert_int_equal(known_servers(f), 2);
+	revoke(f, row);
+}
+
+static void
+leases_from_before_servers_were_kept_are_read(void **state)
+{
+	struct fix *f = *state;
+
+	(void)lease_on(f, ON("one"));
+	sql(f,
+	    "DELETE FROM server; INSERT INTO meta (name, value) VALUES ('servers-unknown', '1')");
+	refused(f, ENGINE_WRITE, "config/main", ON("two"), LEASED_EMOVED, "confirm_move=true");
+}
+
 int
 main(void)
 {
@@ -107,6 +180,9 @@ main(void)
 	    T(after_confirm_move_old_leases_end_on_the_new_server),
 	    T(a_later_write_needs_no_word_again_and_a_further_move_does),
 	    T(an_unconfirmed_move_behind_an_unverified_write_deletes_nothing),
+	    T(a_write_that_stays_on_its_server_reads_no_lease),
+	    T(a_server_whose_leases_have_ended_is_forgotten),
+	    T(leases_from_before_servers_were_kept_are_read),
 #undef T
 	};
 
