@@ -148,6 +148,119 @@ engine_connection_open(struct engines *engines, const struct store_doc *doc,
 	return (0);
 }
 
+/* ---- the sweep of candidates ---- */
+
+struct sweep_op {
+	struct engine_change change; /* first */
+	struct engines *engines;
+	int64_t id;
+};
+
+static void
+on_swept(void *arg, int code, const struct leased_err *err)
+{
+	struct sweep_op *sweep = arg;
+	struct engine_connection *connection = engine_connection_find(sweep->engines, sweep->id);
+
+	(void)err; /* a canary that is not gone yet: the next sweep tries again */
+	if (connection != NULL) {
+		connection->closing = false;
+		if (code == 0 || code == LEASED_ENOENT)
+			engine_connection_close(connection);
+	}
+	free(sweep);
+}
+
+/* Its canary's role version has its name, and nobody else uses it. */
+static void
+sweep_add_rolever(struct sweep_op *sweep, const struct store_doc *candidate)
+{
+	struct store_db *db = store_db(sweep->engines->config.store);
+	struct store_doc *version = NULL;
+
+	if (store_doc_get(db, "rolever", candidate->name, &version, NULL) != 0)
+		return;
+	sweep->change.deletes[1].id = version->id;
+	sweep->change.deletes[1].version = version->version;
+	store_doc_free(version);
+}
+
+/* Unless it has leases. False: out of memory. */
+static bool
+candidate_delete(struct engines *engines, const struct store_doc *doc)
+{
+	struct sweep_op *sweep = calloc(1, sizeof(*sweep));
+
+	if (sweep == NULL)
+		return (false);
+	sweep->engines = engines;
+	sweep->id = doc->id;
+	sweep->change.deletes[0].id = doc->id;
+	sweep->change.deletes[0].version = doc->version;
+	sweep_add_rolever(sweep, doc);
+	sweep->change.without_leases = doc->id;
+	sweep->change.done = on_swept;
+	sweep->change.arg = sweep;
+	engine_change_submit(engines, &sweep->change);
+	return (true);
+}
+
+static void
+sweep_candidate(struct engines *engines, struct engine_connection *connection)
+{
+	struct store_doc *doc = NULL;
+	int r;
+
+	r = store_doc_get_id(store_db(engines->config.store), connection->id, &doc, NULL);
+	if (r == LEASED_ENOENT)
+		engine_connection_close(connection); /* it went with its mount */
+	if (r != 0)
+		return;
+	connection->closing = candidate_delete(engines, doc);
+	store_doc_free(doc);
+}
+
+void
+engine_candidate_tried(struct engines *engines, struct engine_connection *candidate)
+{
+	candidate->tried = true;
+	if (!candidate->closing && !engines->stopping)
+		sweep_candidate(engines, candidate);
+}
+
+void
+engine_connections_sweep(struct engines *engines)
+{
+	struct engine_connection *connection, *next;
+
+	for (connection = LIST_FIRST(&engines->connections); connection != NULL;
+	     connection = next) {
+		next = LIST_NEXT(connection, link);
+		if (connection->candidate && connection->tried && !connection->closing)
+			sweep_candidate(engines, connection);
+	}
+}
+
+static void
+on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	engine_connections_sweep(arg);
+}
+
+void
+engine_connections_sweep_start(struct engines *engines)
+{
+	struct timeval every = {.tv_sec = SWEEP_S};
+
+	if (engines->config.loop == NULL)
+		return;
+	engines->sweep = event_new(engines->config.loop, -1, EV_PERSIST, on_sweep, engines);
+	if (engines->sweep == NULL || evtimer_add(engines->sweep, &every) != 0)
+		log_warn("no memory for a timer: tried connections are swept at the next start");
+}
+
 /* ---- start ---- */
 
 struct load_read {
@@ -205,6 +318,15 @@ load_open(struct engines *engines, int64_t id)
 	r = store_doc_get_id(store_db(engines->config.store), id, &doc, &err);
 	if (r == LEASED_ENOENT)
 		return;
+	if (r == 0 && strcmp(doc->kind, "candidate") == 0 &&
+	    store_lease_any(store_db(engines->config.store), id, &err) == LEASED_ENOENT) {
+		/* A killed write's, with nothing on a backend: no worker is needed to end it. One
+		 * of this run's own writes may look like that, too. */
+		if (!engines->trial_begun)
+			(void)candidate_delete(engines, doc);
+		store_doc_free(doc);
+		return;
+	}
 	if (r == 0 && (r = engine_connection_open(engines, doc, &connection, &err)) == 0)
 		connection->tried = connection->candidate;
 	if (r != 0)
@@ -258,109 +380,4 @@ engine_connections_free(struct engines *engines)
 		connection->port->events = (struct plugin_port_events){0};
 		engine_connection_close(connection);
 	}
-}
-
-/* ---- the sweep of candidates ---- */
-
-struct sweep_op {
-	struct engine_change change; /* first */
-	struct engines *engines;
-	int64_t id;
-};
-
-static void
-on_swept(void *arg, int code, const struct leased_err *err)
-{
-	struct sweep_op *sweep = arg;
-	struct engine_connection *connection = engine_connection_find(sweep->engines, sweep->id);
-
-	(void)err; /* a canary that is not gone yet: the next sweep tries again */
-	if (connection != NULL) {
-		connection->closing = false;
-		if (code == 0 || code == LEASED_ENOENT)
-			engine_connection_close(connection);
-	}
-	free(sweep);
-}
-
-/* Its canary's role version has its name, and nobody else uses it. */
-static void
-sweep_add_rolever(struct sweep_op *sweep, const struct store_doc *candidate)
-{
-	struct store_db *db = store_db(sweep->engines->config.store);
-	struct store_doc *version = NULL;
-
-	if (store_doc_get(db, "rolever", candidate->name, &version, NULL) != 0)
-		return;
-	sweep->change.deletes[1].id = version->id;
-	sweep->change.deletes[1].version = version->version;
-	store_doc_free(version);
-}
-
-static void
-sweep_candidate(struct engines *engines, struct engine_connection *connection)
-{
-	struct store_doc *doc = NULL;
-	struct sweep_op *sweep;
-	int r;
-
-	r = store_doc_get_id(store_db(engines->config.store), connection->id, &doc, NULL);
-	if (r == LEASED_ENOENT)
-		engine_connection_close(connection); /* it went with its mount */
-	if (r != 0)
-		return;
-	if ((sweep = calloc(1, sizeof(*sweep))) != NULL) {
-		sweep->engines = engines;
-		sweep->id = connection->id;
-		sweep->change.deletes[0].id = doc->id;
-		sweep->change.deletes[0].version = doc->version;
-		sweep_add_rolever(sweep, doc);
-		sweep->change.without_leases = doc->id;
-		sweep->change.done = on_swept;
-		sweep->change.arg = sweep;
-		connection->closing = true;
-		engine_change_submit(engines, &sweep->change);
-	}
-	store_doc_free(doc);
-}
-
-void
-engine_candidate_tried(struct engines *engines, struct engine_connection *candidate)
-{
-	candidate->tried = true;
-	if (!candidate->closing && !engines->stopping)
-		sweep_candidate(engines, candidate);
-}
-
-void
-engine_connections_sweep(struct engines *engines)
-{
-	struct engine_connection *connection, *next;
-
-	for (connection = LIST_FIRST(&engines->connections); connection != NULL;
-	     connection = next) {
-		next = LIST_NEXT(connection, link);
-		if (connection->candidate && connection->tried && !connection->closing)
-			sweep_candidate(engines, connection);
-	}
-}
-
-static void
-on_sweep(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	engine_connections_sweep(arg);
-}
-
-void
-engine_connections_sweep_start(struct engines *engines)
-{
-	struct timeval every = {.tv_sec = SWEEP_S};
-
-	if (engines->config.loop == NULL)
-		return;
-	engines->sweep = event_new(engines->config.loop, -1, EV_PERSIST, on_sweep, engines);
-	if (engines->sweep == NULL || evtimer_add(engines->sweep, &every) != 0)
-		log_warn("no memory for a timer: tried connections are swept at the next start");
 }

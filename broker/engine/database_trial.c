@@ -354,6 +354,7 @@ config_try(struct engine_config_write *write)
 		engine_fail(request, LEASED_ENOMEM, "out of memory");
 		return;
 	}
+	request->engines->trial_begun = true;
 	write->change.puts[0] = write->candidate;
 	write->change.puts[1] = write->role_version;
 	write->change.mount = request->mount_id;

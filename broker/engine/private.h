@@ -40,6 +40,7 @@ struct engines {
 	struct event *sweep;
 	struct engine_rolevers *rolevers; /* the sweep of role versions */
 	unsigned waiting;                 /* what the store has to say yet */
+	bool trial_begun;                 /* of a configuration, in this run */
 	bool stopping, freed;             /* freed: memory goes with the last of waiting */
 	LIST_HEAD(, engine_mount) mounts;
 	LIST_HEAD(, engine_connection) connections;

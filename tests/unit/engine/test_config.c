@@ -231,6 +231,48 @@ a_crash_at_any_step_leaves_nothing_but_what_held(void **state)
 }
 
 static void
+a_candidate_of_a_killed_write_is_not_opened_again(void **state)
+{
+	struct fix *f = *state;
+	struct answer answer;
+	unsigned ports;
+
+	start(f, ENGINE_WRITE, "config/main",
+	    "{\"plugin_name\":\"postgresql-database-plugin\",\"host\":\"down\"}", &answer);
+	while (docs(f, "candidate") == 0)
+		(void)store_pump(f->store);
+	fix_close(f);
+	answer_clear(&answer);
+	ports = f->port_count;
+	fix_open(f);
+	assert_int_equal(f->port_count, ports);
+	assert_int_equal(docs(f, "candidate") + docs(f, "rolever"), 0);
+}
+
+static void
+a_candidate_of_a_killed_write_lives_until_its_canary_has_gone(void **state)
+{
+	struct fix *f = *state;
+	struct answer answer;
+	unsigned ports;
+
+	start(f, ENGINE_WRITE, "config/main", GOOD, &answer);
+	while (rows(f) == 0)
+		(void)turn(f);
+	fix_close(f);
+	answer_clear(&answer);
+	ports = f->port_count;
+	fix_open(f);
+	assert_int_equal(f->port_count, ports + 1);
+	assert_int_equal(docs(f, "candidate"), 1);
+	later(f, 70);
+	engine_connections_sweep(f->engines);
+	settle(f);
+	assert_int_equal(rows(f), 0);
+	assert_int_equal(docs(f, "candidate") + docs(f, "rolever"), 0);
+}
+
+static void
 a_connection_with_leases_is_not_deleted(void **state)
 {
 	struct fix *f = *state;
@@ -326,6 +368,8 @@ main(void)
 	    T(bad_settings_are_refused_before_anything_is_tried),
 	    T(of_two_writes_at_once_one_holds_and_the_other_is_told),
 	    T(a_crash_at_any_step_leaves_nothing_but_what_held),
+	    T(a_candidate_of_a_killed_write_is_not_opened_again),
+	    T(a_candidate_of_a_killed_write_lives_until_its_canary_has_gone),
 	    T(a_connection_with_leases_is_not_deleted),
 	    T(a_credential_and_a_delete_at_once_leave_no_lease_without_its_connection),
 	    T(a_role_under_trial_and_a_delete_at_once_leave_no_canary_behind),
