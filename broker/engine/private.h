@@ -40,8 +40,8 @@ struct engines {
 	struct event *sweep;
 	struct engine_rolevers *rolevers; /* the sweep of role versions */
 	unsigned waiting;                 /* what the store has to say yet */
-	bool trial_begun;                 /* of a configuration, in this run */
-	bool stopping, freed;             /* freed: memory goes with the last of waiting */
+	/* A configuration was tried in this run. freed: memory goes with the last of waiting. */
+	bool trial_begun, stopping, freed;
 	LIST_HEAD(, engine_mount) mounts;
 	LIST_HEAD(, engine_connection) connections;
 	LIST_HEAD(, engine_describe) describes; /* plugins that are asked what they take */

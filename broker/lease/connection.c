@@ -51,6 +51,15 @@ lease_connection_port(struct lease_connection *connection)
 	return (leases->config.port_for(leases->config.arg, connection->id));
 }
 
+bool
+lease_connection_ready(struct lease_connection *connection)
+{
+	struct plugin_port *port = lease_connection_port(connection);
+	struct leased_err err = LEASED_ERR_INIT;
+
+	return (port != NULL && plugin_port_ready(port, &err) == 0);
+}
+
 void
 lease_connection_due(struct lease_connection *connection, int64_t at_ms)
 {

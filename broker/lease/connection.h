@@ -42,6 +42,7 @@ struct lease_connection {
 };
 struct lease_connection *lease_connection_get(struct leases *leases, int64_t id);
 struct plugin_port *lease_connection_port(struct lease_connection *connection);
+bool lease_connection_ready(struct lease_connection *connection); /* its port takes calls */
 void lease_connection_due(struct lease_connection *connection, int64_t at_ms);
 void lease_connections_due(struct leases *leases);
 /* In *counter from now on and in no other; NULL: in none. */

@@ -130,22 +130,13 @@ sweep_over(struct lease_connection *connection, int64_t now_ms)
 }
 
 static bool
-port_is_ready(struct lease_connection *connection)
-{
-	struct plugin_port *port = lease_connection_port(connection);
-	struct leased_err err = LEASED_ERR_INIT;
-
-	return (port != NULL && plugin_port_ready(port, &err) == 0);
-}
-
-static bool
 may_sweep(struct lease_connection *connection, int64_t now_ms)
 {
 	if (connection->id == 0)
 		return (now_ms >= connection->leases->tokens_pause_ms &&
 			lease_jobs_room(connection->leases));
 	return (now_ms >= connection->pause_ms && connection->ending < LEASE_ENDING_MAX &&
-		port_is_ready(connection));
+		lease_connection_ready(connection));
 }
 
 /* Not now. An interrupted sweep goes on soon, one whose port is away begins anew. Tokens have no
@@ -157,7 +148,7 @@ sweep_wait(struct lease_connection *connection, int64_t now_ms)
 		connection->due_ms = now_ms + LEASE_POLL_MS;
 		return;
 	}
-	if (connection->sweeping && !port_is_ready(connection)) {
+	if (connection->sweeping && !lease_connection_ready(connection)) {
 		connection->sweeping = false;
 		connection->from_ms = connection->after = 0;
 	}

@@ -11,14 +11,17 @@
 #include "lease/private.h"
 
 #define LOOK_EVERY_MS 30000
-#define LOOK_MAX 64
+#define LOOK_RETRY_MS 60000
+#define LOOK_MAX 64 /* a connection's at a time */
 #define QUARANTINE_EVERY_MS 5000
 #define QUARANTINE_RETRY_MS 60000
 
 static int
 looked_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 {
-	return (store_tombstone_looked(txn, lease->id, err));
+	int64_t again_ms = lease->failure.code == 0 ? 0 : lease->now_ms + LOOK_RETRY_MS;
+
+	return (store_tombstone_looked(txn, lease->id, again_ms, err));
 }
 
 /* For who waits for its end: no more than this can be done without a person. */
@@ -65,14 +68,25 @@ lease_look_over(struct lease *lease)
 			    LOG_I("row", lease->id), LOG_S("account", lease->row->account),
 			    LOG_I("connection", lease->connection));
 		lease_write(lease, quarantine_run, on_looked);
-	} else if (lease->failure.code == 0) {
-		lease_write(lease, looked_run, on_looked);
 	} else {
-		lease_release(lease); /* looked at again in half a minute */
+		lease_write(
+		    lease, looked_run, on_looked); /* a refused one goes behind the others */
 	}
 }
 
-/* data: the tombstone's, NULL: none. Queued when memory lasts. */
+static void
+text_take(char *ret_text, size_t size, const json_t *data, const char *key)
+{
+	const char *text = json_string_value(json_object_get(data, key));
+
+	if (text != NULL && strlen(text) < size)
+		memcpy(ret_text, text, strlen(text) + 1);
+}
+
+/*
+ * data: the tombstone's, NULL: none. An account that is not found counts as gone only on the server
+ * where it was made, and its sessions are known by its handle. Queued when memory lasts.
+ */
 static void
 look_start(struct leases *leases, enum lease_doing doing, int64_t id, int64_t connection,
     const char *account, const json_t *data)
@@ -93,6 +107,8 @@ look_start(struct leases *leases, enum lease_doing doing, int64_t id, int64_t co
 	lease->connection = row->connection = connection;
 	lease->data.role_version = json_integer_value(json_object_get(data, "role_version"));
 	lease->data.failed_mint = json_is_true(json_object_get(data, "failed_mint"));
+	text_take(lease->data.handle, sizeof(lease->data.handle), data, "handle");
+	text_take(lease->data.server, sizeof(lease->data.server), data, "server");
 	lease->state = LEASE_INTENT;
 	if (lease_role_load(lease, &err) == 0 && lease_busy_add(lease))
 		lease_end_queue(lease);
@@ -100,51 +116,70 @@ look_start(struct leases *leases, enum lease_doing doing, int64_t id, int64_t co
 		lease_release(lease);
 }
 
-static void
-quarantine_step(struct leases *leases, int64_t now_ms)
+static int
+quarantine_look(struct lease_connection *connection, int64_t now_ms, struct leased_err *err)
 {
-	struct store_quarantine_query query = {
-	    .connection = -1, .until_ms = now_ms, .limit = LOOK_MAX};
+	struct leases *leases = connection->leases;
 	struct store_quarantined *rows = NULL;
-	struct leased_err err = LEASED_ERR_INIT;
 	size_t count = 0;
+	int r;
 
-	if (now_ms < leases->quarantine_ms)
-		return;
-	leases->quarantine_ms = now_ms + QUARANTINE_EVERY_MS;
-	if (store_quarantine_list(store_db(leases->config.store), &query, &rows, &count, &err) !=
-	    0) {
-		log_warn("the quarantine cannot be read; it is tried again", LOG_ERR(&err));
-		return;
-	}
+	if ((r = store_quarantine_due(store_db(leases->config.store), connection->id, now_ms,
+		 LOOK_MAX, &rows, &count, err)) != 0)
+		return (r);
 	for (size_t i = 0; i < count; i++)
-		if (rows[i].connection != 0 && rows[i].account != NULL &&
-		    rows[i].account[0] != '\0')
-			look_start(leases, LEASE_QUARANTINED, rows[i].id, rows[i].connection,
+		if (rows[i].account[0] != '\0')
+			look_start(leases, LEASE_QUARANTINED, rows[i].id, connection->id,
 			    rows[i].account, NULL);
 	store_quarantine_list_free(rows, count);
+	return (0);
 }
 
-void
-lease_looks(struct leases *leases, int64_t now_ms)
+static int
+tombstones_look(struct lease_connection *connection, int64_t now_ms, struct leased_err *err)
 {
+	struct leases *leases = connection->leases;
 	struct store_tombstone **tombstones = NULL;
-	struct leased_err err = LEASED_ERR_INIT;
 	size_t count = 0;
+	int r;
 
-	quarantine_step(leases, now_ms);
-	if (now_ms < leases->look_ms)
-		return;
-	leases->look_ms = now_ms + LOOK_EVERY_MS;
-	if (store_tombstone_due(
-		store_db(leases->config.store), now_ms, LOOK_MAX, &tombstones, &count, &err) != 0) {
-		log_warn("tombstones cannot be read; it is tried again", LOG_ERR(&err));
-		return;
-	}
+	if ((r = store_tombstone_due(store_db(leases->config.store), connection->id, now_ms,
+		 LOOK_MAX, &tombstones, &count, err)) != 0)
+		return (r);
 	for (size_t i = 0; i < count; i++) {
-		look_start(leases, LEASE_LOOKING, tombstones[i]->id, tombstones[i]->connection,
+		look_start(leases, LEASE_LOOKING, tombstones[i]->id, connection->id,
 		    tombstones[i]->account, tombstones[i]->data);
 		store_tombstone_free(tombstones[i]);
 	}
 	free(tombstones);
+	return (0);
+}
+
+/* Asked for each connection that answers: what waits for another one stands in nobody's way. */
+void
+lease_looks(struct leases *leases, int64_t now_ms)
+{
+	bool quarantine = now_ms >= leases->quarantine_ms, looks = now_ms >= leases->look_ms;
+	struct lease_connection *connection, *next;
+	struct leased_err err = LEASED_ERR_INIT;
+	int r = 0;
+
+	if (!quarantine && !looks)
+		return;
+	if (quarantine)
+		leases->quarantine_ms = now_ms + QUARANTINE_EVERY_MS;
+	if (looks)
+		leases->look_ms = now_ms + LOOK_EVERY_MS;
+	HASH_ITER(hh, leases->connections, connection, next)
+	{
+		if (r != 0 || connection->id == 0 || !lease_connection_ready(connection))
+			continue;
+		if (quarantine)
+			r = quarantine_look(connection, now_ms, &err);
+		if (r == 0 && looks)
+			r = tombstones_look(connection, now_ms, &err);
+	}
+	if (r != 0)
+		log_warn(
+		    "accounts without a lease cannot be read; it is tried again", LOG_ERR(&err));
 }

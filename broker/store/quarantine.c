@@ -272,11 +272,15 @@ store_quarantine_list_free(struct store_quarantined *rows, size_t count)
 	free(rows);
 }
 
-int
-store_quarantine_list(struct store_db *db, const struct store_quarantine_query *query,
-    struct store_quarantined **ret_rows, size_t *ret_count, struct leased_err *err)
+#define QUARANTINE_SELECT                                                                          \
+	"SELECT key, connection, next_at, disarmed, account, reason FROM quarantine"               \
+	" WHERE table_name = 'lease' "
+
+static int
+list_fill(struct store_db *db, const char *text, const struct store_sql_arg *args, size_t arg_count,
+    unsigned limit, struct store_quarantined **ret_rows, size_t *ret_count, struct leased_err *err)
 {
-	struct store_quarantined *rows = calloc(query->limit > 0 ? query->limit : 1, sizeof(*rows));
+	struct store_quarantined *rows = calloc(limit > 0 ? limit : 1, sizeof(*rows));
 	sqlite3_stmt *stmt = NULL;
 	size_t count = 0;
 	bool row = false;
@@ -284,15 +288,8 @@ store_quarantine_list(struct store_db *db, const struct store_quarantine_query *
 
 	if (rows == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "no memory to list the quarantine"));
-	r = store_sql_start(db,
-	    "SELECT key, connection, next_at, disarmed, account, reason FROM quarantine"
-	    " WHERE table_name = 'lease' AND key > ?1 AND next_at <= ?2"
-	    " AND (?3 = -1 OR connection = ?3) AND (?4 OR NOT disarmed) ORDER BY key LIMIT ?5",
-	    SQL_ARGS(store_sql_int(query->after), store_sql_int(query->until_ms),
-		store_sql_int(query->connection), store_sql_int(query->with_disarmed),
-		store_sql_int(query->limit)),
-	    &stmt, err);
-	while (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row) {
+	r = store_sql_start(db, text, args, arg_count, &stmt, err);
+	while (r == 0 && count < limit && (r = store_sql_step(db, stmt, &row, err)) == 0 && row) {
 		rows[count] = (struct store_quarantined){.id = sqlite3_column_int64(stmt, 0),
 		    .connection = sqlite3_column_int64(stmt, 1),
 		    .next_at_ms = sqlite3_column_int64(stmt, 2),
@@ -311,6 +308,29 @@ store_quarantine_list(struct store_db *db, const struct store_quarantine_query *
 	*ret_rows = rows;
 	*ret_count = count;
 	return (0);
+}
+
+int
+store_quarantine_list(struct store_db *db, const struct store_quarantine_query *query,
+    struct store_quarantined **ret_rows, size_t *ret_count, struct leased_err *err)
+{
+	return (list_fill(db,
+	    QUARANTINE_SELECT "AND key > ?1 AND next_at <= ?2 AND (?3 = -1 OR connection = ?3)"
+			      " AND (?4 OR NOT disarmed) ORDER BY key",
+	    SQL_ARGS(store_sql_int(query->after), store_sql_int(query->until_ms),
+		store_sql_int(query->connection), store_sql_int(query->with_disarmed)),
+	    query->limit, ret_rows, ret_count, err));
+}
+
+int
+store_quarantine_due(struct store_db *db, int64_t connection, int64_t now_ms, unsigned limit,
+    struct store_quarantined **ret_rows, size_t *ret_count, struct leased_err *err)
+{
+	return (list_fill(db,
+	    QUARANTINE_SELECT "AND NOT disarmed AND connection = ?1 AND next_at <= ?2"
+			      " ORDER BY next_at, key",
+	    SQL_ARGS(store_sql_int(connection), store_sql_int(now_ms)), limit, ret_rows, ret_count,
+	    err));
 }
 
 int

@@ -75,8 +75,16 @@ static const char migration_3[] =
     "INSERT INTO meta (name, value)"
     " SELECT 'servers-unknown', '1' WHERE EXISTS (SELECT 1 FROM lease);";
 
+/* What is to be done on one connection, found without what waits for another. */
+static const char migration_4[] =
+    "CREATE INDEX quarantine_due ON quarantine (connection, next_at)"
+    " WHERE table_name = 'lease' AND NOT disarmed;"
+    "DROP INDEX tombstone_look_again;"
+    "CREATE INDEX tombstone_look_again ON tombstone (connection, look_again)"
+    " WHERE look_again > 0;";
+
 /* The n-th takes a store of version n - 1 to n. What has been released is never edited. */
-static const char *const migrations[] = {migration_1, migration_2, migration_3};
+static const char *const migrations[] = {migration_1, migration_2, migration_3, migration_4};
 #define VERSION_NEWEST ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int

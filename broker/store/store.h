@@ -226,6 +226,10 @@ struct store_quarantine_query {
 int store_quarantine_list(struct store_db *db, const struct store_quarantine_query *query,
     struct store_quarantined **ret_rows, size_t *ret_count,
     struct leased_err *err) LEASED_MUST_CHECK;
+/* Those of a connection whose account is to be disarmed by now_ms, the longest due first. */
+int store_quarantine_due(struct store_db *db, int64_t connection, int64_t now_ms, unsigned limit,
+    struct store_quarantined **ret_rows, size_t *ret_count,
+    struct leased_err *err) LEASED_MUST_CHECK;
 void store_quarantine_list_free(struct store_quarantined *rows, size_t count);
 /* Its account is disarmed; or is to be tried again at next_at_ms. */
 int store_quarantine_update(struct store_txn *txn, int64_t id, bool disarmed, int64_t next_at_ms,
@@ -263,12 +267,13 @@ struct store_tombstone {
 void store_tombstone_free(struct store_tombstone *tombstone);
 int store_tombstone_get(struct store_db *db, int64_t id, struct store_tombstone **ret_tombstone,
     struct leased_err *err) LEASED_MUST_CHECK;
-/* Those with look_again_ms in 1..now_ms, at most limit. */
-int store_tombstone_due(struct store_db *db, int64_t now_ms, unsigned limit,
+/* Those of the connection with look_again_ms in 1..now_ms, the longest due first, at most limit. */
+int store_tombstone_due(struct store_db *db, int64_t connection, int64_t now_ms, unsigned limit,
     struct store_tombstone ***ret_tombstones, size_t *ret_count,
     struct leased_err *err) LEASED_MUST_CHECK;
-int store_tombstone_looked(
-    struct store_txn *txn, int64_t id, struct leased_err *err) LEASED_MUST_CHECK;
+/* It was looked at; once more at look_again_ms, 0: never. */
+int store_tombstone_looked(struct store_txn *txn, int64_t id, int64_t look_again_ms,
+    struct leased_err *err) LEASED_MUST_CHECK;
 /* At most limit; a full page says that there may be more. */
 int store_tombstone_purge(struct store_txn *txn, int64_t ended_before_ms, unsigned limit,
     unsigned *ret_purged, struct leased_err *err) LEASED_MUST_CHECK;

@@ -149,7 +149,7 @@ list_add(struct store_db *db, sqlite3_stmt *stmt, struct store_list *list, struc
 }
 
 int
-store_tombstone_due(struct store_db *db, int64_t now_ms, unsigned limit,
+store_tombstone_due(struct store_db *db, int64_t connection, int64_t now_ms, unsigned limit,
     struct store_tombstone ***ret_tombstones, size_t *ret_count, struct leased_err *err)
 {
 	sqlite3_stmt *stmt = NULL;
@@ -158,8 +158,9 @@ store_tombstone_due(struct store_db *db, int64_t now_ms, unsigned limit,
 	int r;
 
 	r = store_sql_start(db,
-	    TOMBSTONE_SELECT "WHERE look_again > 0 AND look_again <= ?1 ORDER BY look_again, id",
-	    SQL_ARGS(store_sql_int(now_ms)), &stmt, err);
+	    TOMBSTONE_SELECT "WHERE connection = ?1 AND look_again > 0 AND look_again <= ?2"
+			     " ORDER BY look_again, id",
+	    SQL_ARGS(store_sql_int(connection), store_sql_int(now_ms)), &stmt, err);
 	while (
 	    r == 0 && list.count < limit && (r = store_sql_step(db, stmt, &row, err)) == 0 && row)
 		r = list_add(db, stmt, &list, err);
@@ -174,10 +175,11 @@ store_tombstone_due(struct store_db *db, int64_t now_ms, unsigned limit,
 }
 
 int
-store_tombstone_looked(struct store_txn *txn, int64_t id, struct leased_err *err)
+store_tombstone_looked(
+    struct store_txn *txn, int64_t id, int64_t look_again_ms, struct leased_err *err)
 {
-	return (store_sql_run(txn->db, "UPDATE tombstone SET look_again = 0 WHERE id = ?1",
-	    SQL_ARGS(store_sql_int(id)), NULL, err));
+	return (store_sql_run(txn->db, "UPDATE tombstone SET look_again = ?2 WHERE id = ?1",
+	    SQL_ARGS(store_sql_int(id), store_sql_int(look_again_ms)), NULL, err));
 }
 
 /* Those that are still to be looked at again stay. */

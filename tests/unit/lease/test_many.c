@@ -3,6 +3,7 @@
  * is in memory stays bounded, and nothing is submitted twice.
  */
 #include "lease/job.h"
+#include "store/store_private.h"
 #include "unit/lease/fixture.h"
 
 #define TOKENS 1000
@@ -184,6 +185,73 @@ look_that_is_under_way_outlives_the_leases(void **state)
 	settle(f);
 }
 
+#define DEAD 999 /* a connection that never answers */
+
+static int
+on_dead_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
+{
+	char account[32];
+	int r = 0;
+
+	(void)op;
+	for (unsigned i = 0; i < 100 && r == 0; i++) {
+		struct store_lease row = {.state = STORE_LEASE_LIVE,
+		    .kind = STORE_LEASE_CREDENTIAL,
+		    .connection = DEAD,
+		    .mount = 1,
+		    .next_at_ms = LEASE_FAR_MS,
+		    .random = "0123456789abcdef",
+		    .place = (char *)(uintptr_t) "creds/app",
+		    .account = account,
+		    .owner = (char *)(uintptr_t) "entity:e1",
+		    .data = json_object()};
+
+		snprintf(account, sizeof(account), "dead-%u", i);
+		if ((r = store_lease_insert(txn, &row, err)) == 0)
+			r = store_lease_delete(txn, &row, row.data, 1, 1, err);
+		json_decref(row.data);
+	}
+	return (r);
+}
+
+static void
+accounts_of_a_dead_connection_stand_in_nobodys_way(void **state)
+{
+	struct fix *f = *state;
+	struct store_op op = {.run = on_dead_run};
+	struct lease_issue issue = issue_of(f, 60);
+	struct answer damaged, cut = {0};
+	char text[320], name[256];
+
+	store_submit(f->store, &op);
+	store_pump(f->store);
+	assert_int_equal(op.result, 0);
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(text, sizeof(text),
+		    "INSERT INTO quarantine (table_name, key, at, reason, connection, account,"
+		    " next_at, disarmed) VALUES ('lease', %u, 1, 'test', %d, 'lost-%u', 0, 0)",
+		    100000 + i, DEAD, i);
+		assert_int_equal(
+		    sqlite3_exec(f->store->writer_db->sqlite, text, NULL, NULL, NULL), SQLITE_OK);
+	}
+	damaged = make(f, 30);
+	snprintf(text, sizeof(text),
+	    "UPDATE lease SET sealed = zeroblob(60) WHERE id = %lld;"
+	    "UPDATE sqlite_sequence SET seq = 200000 WHERE name = 'lease'",
+	    (long long)damaged.row);
+	assert_int_equal(
+	    sqlite3_exec(f->store->writer_db->sqlite, text, NULL, NULL, NULL), SQLITE_OK);
+	lease_issue_start(f->leases, &issue, on_issued, &cut);
+	store_pump(f->store);
+	snprintf(name, sizeof(name), "%s", row_of(f, 200001)->account);
+	fake_port_answer(f->fake, PLUGIN_OP_MINT, LEASED_ETIMEDOUT, NULL);
+	later(f, 45000);
+	assert_false(account_of(f, &damaged)->armed);
+	(void)fake_port_add_account(f->fake, name); /* it landed after all */
+	later(f, 650000);
+	assert_int_equal(fake_port_account_count(f->fake), 1); /* the damaged one's */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int
@@ -196,6 +264,7 @@ main(void)
 	    TEST(jobs_of_an_earlier_run_are_taken_up_a_page_at_a_time),
 	    TEST(who_waits_for_a_prefix_costs_the_loop_no_read),
 	    TEST(look_that_is_under_way_outlives_the_leases),
+	    TEST(accounts_of_a_dead_connection_stand_in_nobodys_way),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

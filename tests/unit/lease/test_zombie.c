@@ -169,6 +169,37 @@ account_of_a_cut_call_is_looked_for_once_more(void **state)
 	assert_int_equal(fake_port_account_count(f->fake), 0);
 }
 
+static void
+second_look_counts_only_on_the_accounts_server(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = {0};
+	struct lease_issue issue = issue_of(f, 60);
+	struct store_tombstone *tombstone = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	char name[256];
+
+	lease_issue_start(f->leases, &issue, on_issued, &a);
+	store_pump(f->store);
+	snprintf(name, sizeof(name), "%s", row_of(f, 1)->account);
+	fake_port_answer(f->fake, PLUGIN_OP_MINT, LEASED_ETIMEDOUT, NULL);
+	(void)fake_port_add_account(f->fake, name);
+	settle(f);
+	assert_int_equal(row_count(f), 0);
+	fake_port_set_server(f->fake, "another");
+	later(f, 700000);
+	assert_int_equal(store_tombstone_get(store_db(f->store), 1, &tombstone, &err), 0);
+	assert_true(tombstone->look_again_ms > 0);
+	store_tombstone_free(tombstone);
+	fake_port_set_server(f->fake, "fake-server-1");
+	(void)fake_port_add_account(f->fake, name);
+	later(f, 100000);
+	assert_int_equal(fake_port_account_count(f->fake), 0);
+	assert_int_equal(store_tombstone_get(store_db(f->store), 1, &tombstone, &err), 0);
+	assert_int_equal(tombstone->look_again_ms, 0);
+	store_tombstone_free(tombstone);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int
@@ -183,6 +214,7 @@ main(void)
 	    TEST(intents_of_a_dead_daemon_do_not_wait_for_their_deadline),
 	    TEST(session_of_a_worker_that_answers_is_not_reaped),
 	    TEST(account_of_a_cut_call_is_looked_for_once_more),
+	    TEST(second_look_counts_only_on_the_accounts_server),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -167,7 +167,7 @@ delete_with_tombstone(struct store_txn *txn, void *arg, struct leased_err *err)
 static int
 looked(struct store_txn *txn, void *arg, struct leased_err *err)
 {
-	return (store_tombstone_looked(txn, *(int64_t *)arg, err));
+	return (store_tombstone_looked(txn, *(int64_t *)arg, 0, err));
 }
 
 static int
@@ -203,20 +203,23 @@ a_tombstone_tells_how_the_lease_ended_and_is_looked_at_once_more(void **state)
 	assert_string_equal(json_string_value(json_object_get(tombstone->data, "why")), "expired");
 	store_tombstone_free(tombstone);
 
-	assert_int_equal(store_tombstone_due(f->db, 5999, 10, &due, &count, NULL), 0);
+	assert_int_equal(store_tombstone_due(f->db, 5, 5999, 10, &due, &count, NULL), 0);
 	assert_int_equal(count, 0);
 	free(due);
-	assert_int_equal(store_tombstone_due(f->db, 6000, 10, &due, &count, NULL), 0);
+	assert_int_equal(store_tombstone_due(f->db, 5, 6000, 10, &due, &count, NULL), 0);
 	assert_int_equal(count, 1);
 	assert_int_equal(due[0]->id, id);
 	store_tombstone_free(due[0]);
+	free(due);
+	assert_int_equal(store_tombstone_due(f->db, 6, 6000, 10, &due, &count, NULL), 0);
+	assert_int_equal(count, 0);
 	free(due);
 	/* One that is still to be looked at survives the purge. */
 	assert_int_equal(fix_write(f, purge, &later), 0);
 	assert_int_equal(store_tombstone_get(f->db, id, &tombstone, NULL), 0);
 	store_tombstone_free(tombstone);
 	assert_int_equal(fix_write(f, looked, &id), 0);
-	assert_int_equal(store_tombstone_due(f->db, 6000, 10, &due, &count, NULL), 0);
+	assert_int_equal(store_tombstone_due(f->db, 5, 6000, 10, &due, &count, NULL), 0);
 	assert_int_equal(count, 0);
 	free(due);
 	assert_int_equal(fix_write(f, purge, &later), 0);
