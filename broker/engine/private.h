@@ -38,10 +38,9 @@ struct engines {
 	struct engines_config config;
 	struct leases *leases;
 	struct event *sweep;
-	struct engine_rolevers *rolevers; /* the sweep of role versions */
-	unsigned waiting;                 /* what the store has to say yet */
-	/* A configuration was tried in this run. freed: memory goes with the last of waiting. */
-	bool trial_begun, stopping, freed;
+	struct engine_rolevers *rolevers;  /* the sweep of role versions */
+	unsigned waiting;                  /* what the store has to say yet */
+	bool trial_begun, stopping, freed; /* freed: memory goes with the last of waiting */
 	LIST_HEAD(, engine_mount) mounts;
 	LIST_HEAD(, engine_connection) connections;
 	LIST_HEAD(, engine_describe) describes; /* plugins that are asked what they take */

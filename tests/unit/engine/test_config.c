@@ -237,10 +237,11 @@ a_candidate_of_a_killed_write_is_not_opened_again(void **state)
 	struct answer answer;
 	unsigned ports;
 
-	start(f, ENGINE_WRITE, "config/main",
-	    "{\"plugin_name\":\"postgresql-database-plugin\",\"host\":\"down\"}", &answer);
-	while (docs(f, "candidate") == 0)
-		(void)store_pump(f->store);
+	start(f, ENGINE_WRITE, "config/main", GOOD, &answer);
+	while (docs(f, "candidate") == 0 && answer.count == 0)
+		(void)turn(f);
+	assert_int_equal(answer.count, 0);
+	assert_int_equal(rows(f), 0);
 	fix_close(f);
 	answer_clear(&answer);
 	ports = f->port_count;
@@ -257,8 +258,9 @@ a_candidate_of_a_killed_write_lives_until_its_canary_has_gone(void **state)
 	unsigned ports;
 
 	start(f, ENGINE_WRITE, "config/main", GOOD, &answer);
-	while (rows(f) == 0)
+	while (rows(f) == 0 && answer.count == 0)
 		(void)turn(f);
+	assert_int_equal(answer.count, 0);
 	fix_close(f);
 	answer_clear(&answer);
 	ports = f->port_count;
