@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "engine/private.h"
+#include "metrics/metrics.h"
 
 #define SWEEP_S 30
 #define PAGE 64u
@@ -60,11 +61,63 @@ engines_server_of(void *arg, int64_t id, const char *recorded)
 	return (recorded);
 }
 
+/* ---- another server than the one that is recorded ---- */
+
+METRICS_GAUGE(connections_moved, "leased_connections_moved", "",
+    "Connections where another server answers than the recorded one, until confirm_move.");
+
+static void
+moved_set(struct engine_connection *connection, bool moved)
+{
+	if (connection->moved != moved)
+		metrics_add(&connections_moved, moved ? 1 : -1);
+	connection->moved = moved;
+}
+
+/* A worker met its server. Whoever follows finds the flag: no call has gone there yet. */
+static void
+on_opened(void *arg, struct plugin_port *port)
+{
+	struct engine_connection *connection = engine_connection_find(arg, port->connection);
+	bool moved;
+
+	/* A candidate stands for nobody, and what was never tried has no server to compare with. */
+	if (connection == NULL || connection->port != port || connection->candidate)
+		return;
+	moved = connection->server[0] != '\0' && port->server[0] != '\0' &&
+		strcmp(connection->server, port->server) != 0;
+	if (moved && !connection->moved)
+		log_error("another server answers than the one that this connection is configured "
+			  "for: nothing is made or deleted there until it is back, or "
+			  "confirm_move=true is written",
+		    LOG_S("connection", connection->name), LOG_S("was", connection->server),
+		    LOG_S("is", port->server));
+	else if (!moved && connection->moved)
+		log_info("the server of a connection is back",
+		    LOG_S("connection", connection->name), LOG_S("server", port->server));
+	moved_set(connection, moved);
+	port->moved = moved;
+}
+
+int
+engine_connection_stays(const struct engine_connection *connection, struct leased_err *err)
+{
+	if (!connection->moved)
+		return (0);
+	return (leased_err_set(err, LEASED_EMOVED,
+	    "connection %s leads to another server (%s) than the one that it is configured for "
+	    "(%s): nothing is made or deleted there; bring that one back, or, if this one has "
+	    "taken over, write the configuration again with confirm_move=true",
+	    UTF8_SHORT(connection->name, 100), UTF8_SHORT(connection->port->server, 64),
+	    connection->server));
+}
+
 /* The port's calls end inside plugin_port_close(): whoever is told finds no connection any more. */
 void
 engine_connection_close(struct engine_connection *connection)
 {
 	LIST_REMOVE(connection, link);
+	moved_set(connection, false);
 	plugin_port_close(connection->port);
 	json_decref(connection->moved_from);
 	free(connection->name);
@@ -91,6 +144,8 @@ port_open(struct engines *engines, const struct store_doc *doc, struct plugin_po
 	if (port == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	port->events = leases_port_events(engines->leases);
+	port->events.on_opened = on_opened;
+	port->events.opened_arg = engines;
 	*ret_port = port;
 	return (0);
 }
@@ -132,6 +187,7 @@ engine_connection_open(struct engines *engines, const struct store_doc *doc,
 	}
 	old = connection->port;
 	connection->port = port;
+	moved_set(connection, false); /* its first worker will see */
 	connection->ceiling = json_integer_value(json_object_get(doc->data, "max_leases"));
 	json_decref(connection->moved_from);
 	/* A candidate stands for nobody: its canary is where it was made. */

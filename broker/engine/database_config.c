@@ -113,6 +113,15 @@ config_read(struct engine_request_copy *request)
 		"connection_details", details_shown(doc, description), "uuid",
 		json_object_get(doc->data, "uuid"), "max_leases",
 		json_integer_value(json_object_get(doc->data, "max_leases")));
+	if (request->reply.data != NULL &&
+	    json_object_set(request->reply.data, "server", json_object_get(doc->data, "server")) ==
+		0 &&
+	    connection != NULL && connection->moved) {
+		(void)json_object_set_new(
+		    request->reply.data, "moved_to", json_string(connection->port->server));
+		(void)engine_connection_stays(connection, &err);
+		engine_warn(request, "%s", err.text);
+	}
 	store_doc_free(doc);
 	if (request->reply.data == NULL)
 		engine_fail(request, LEASED_ENOMEM, "out of memory");

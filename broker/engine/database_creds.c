@@ -182,6 +182,8 @@ creds_connection(
 	else if (connection == NULL || connection->closing)
 		r = leased_err_set(err, LEASED_EUNAVAIL, "connection %s is not open",
 		    UTF8_SHORT(creds->role->db_name, 200));
+	else
+		r = engine_connection_stays(connection, err);
 	store_doc_free(doc);
 	*ret_connection = connection;
 	return (r);

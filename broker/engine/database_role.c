@@ -164,6 +164,7 @@ on_role_version_stored(void *arg, int code, const struct leased_err *err)
 	struct engine_role_write *write = arg;
 	struct engine_role role = {
 	    .role_version = write->role_version->id, .name = write->request->name};
+	struct leased_err own = LEASED_ERR_INIT;
 	struct engine_connection *connection;
 	struct lease_issue issue;
 
@@ -182,6 +183,10 @@ on_role_version_stored(void *arg, int code, const struct leased_err *err)
 		    "connection %s is not open, so that the role cannot be tried; "
 		    "verify_role=false writes it untried",
 		    UTF8_SHORT(write->body.db_name, 200));
+		return;
+	}
+	if (engine_connection_stays(connection, &own) != 0) {
+		on_role_tried(write, own.code, &own);
 		return;
 	}
 	engine_issue_fill(write->request, &role, write->connection, "roles", &issue);

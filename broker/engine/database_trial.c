@@ -276,6 +276,7 @@ on_trial_ended(void *arg, int code, const struct leased_err *err)
 	struct engine_config_write *write = arg;
 	struct engine_request_copy *request = write->request;
 	struct engine_connection *candidate = engine_config_candidate(write);
+	const char *known;
 
 	if (candidate != NULL) {
 		(void)snprintf(write->server, sizeof(write->server), "%s", candidate->port->server);
@@ -287,6 +288,13 @@ on_trial_ended(void *arg, int code, const struct leased_err *err)
 		    "error creating database object: error verifying connection: %s", err->text);
 		return;
 	}
+	known = json_string_value(json_object_get(write->doc->data, "server"));
+	if (known != NULL && known[0] != '\0' && strcmp(known, write->server) != 0 &&
+	    !write->body.confirm_move)
+		engine_warn(request,
+		    "this is another server (%s) than the one before (%s); no lease is on that "
+		    "one any more",
+		    UTF8_SHORT(write->server, 64), UTF8_SHORT(known, 64));
 	engine_config_move(write);
 }
 
@@ -396,6 +404,9 @@ engine_database_config_write(struct engine_request_copy *request)
 void
 engine_config_described(struct engine_config_write *write, int code, const struct leased_err *err)
 {
+	const struct engine_connection *present;
+	struct leased_err moved = LEASED_ERR_INIT;
+
 	if (code != 0) {
 		write->request->reply.status = engine_trial_status(code);
 		engine_fail(write->request, code,
@@ -403,6 +414,10 @@ engine_config_described(struct engine_config_write *write, int code, const struc
 		    err->text);
 	} else if (write->body.verify_connection)
 		config_try(write);
-	else
+	else {
+		present = engine_connection_find(write->request->engines, write->doc->id);
+		if (present != NULL && engine_connection_stays(present, &moved) != 0)
+			engine_warn(write->request, "%s", moved.text);
 		engine_config_hold(write);
+	}
 }

@@ -31,6 +31,7 @@ struct engine_connection {
 	bool closing;    /* a delete is under way */
 	struct plugin_port *port;
 	char server[128];   /* of the last trial, "" unknown */
+	bool moved;         /* another one answers: engine_connection_stays() */
 	json_t *moved_from; /* servers that it has taken over from (confirm_move), or NULL */
 };
 
@@ -51,7 +52,6 @@ void engines_hold(struct engines *engines);
 void engines_release(struct engines *engines);
 
 /* ---- a request on its way ---- */
-
 struct engine_request_copy {
 	unsigned tag;
 	struct engines *engines;
@@ -89,22 +89,21 @@ void engine_list_docs(struct engine_request_copy *request, const char *kind);
 void engine_doc_name(int64_t mount, const char *name, char ret_name[ENGINE_DOC_NAME_SIZE]);
 /* A new document, or NULL; takes data also then. */
 struct store_doc *engine_doc_new(const char *kind, int64_t mount, const char *name, json_t *data);
-
 /* Is the mount still there, and not being removed? For after waiting, before a lease is begun. */
 bool engine_mount_is_open(struct engine_request_copy *request);
 
 /* ---- connections ---- */
-
 struct engine_connection *engine_connection_find(struct engines *engines, int64_t id);
 /* Opens (or opens anew) the port of a connection document. */
 int engine_connection_open(struct engines *engines, const struct store_doc *doc,
     struct engine_connection **ret_connection, struct leased_err *err) LEASED_MUST_CHECK;
 void engine_connection_close(struct engine_connection *connection);
+/* LEASED_EMOVED, with what to do, while another server answers than the recorded one. */
+int engine_connection_stays(const struct engine_connection *connection, struct leased_err *err);
 int engine_connections_load(struct engines *engines, struct leased_err *err) LEASED_MUST_CHECK;
 void engine_connections_free(struct engines *engines);
 
 /* ---- mounts ---- */
-
 int engine_mounts_load(struct engines *engines, struct leased_err *err) LEASED_MUST_CHECK;
 void engine_mounts_free(struct engines *engines);
 void engine_mount_free(struct engine_mount *mount); /* NULL is fine */

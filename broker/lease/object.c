@@ -310,7 +310,8 @@ lease_account(const struct lease *lease)
 		return (NULL);
 	if (server[0] != '\0' && config->server_of != NULL)
 		server = config->server_of(config->arg, lease->connection, server);
-	if ((lease->data.handle[0] != '\0' &&
+	/* On a server that has taken over the same handle may be somebody else's. */
+	if ((lease->data.handle[0] != '\0' && strcmp(server, lease->data.server) == 0 &&
 		json_object_set_new(account, "handle", json_string(lease->data.handle)) != 0) ||
 	    (server[0] != '\0' &&
 		json_object_set_new(account, "server", json_string(server)) != 0) ||

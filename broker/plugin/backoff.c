@@ -84,6 +84,19 @@ refuse_queued(struct pool *pool, struct call_list *list)
 		plugin_call_fail_later(call, LEASED_EUNAVAIL, true, &pool->why);
 }
 
+void
+plugin_pool_refuse_mints(struct pool *pool)
+{
+	struct leased_err why = LEASED_ERR_INIT;
+	struct call *call;
+
+	(void)leased_err_set(&why, LEASED_EMOVED,
+	    "another server answers than the one that this connection is configured for: nothing "
+	    "was made there");
+	while ((call = TAILQ_FIRST(&pool->mints)) != NULL)
+		plugin_call_fail_later(call, LEASED_EMOVED, true, &why);
+}
+
 static bool
 others_serve(const struct pool *pool, const struct worker *but)
 {

@@ -82,6 +82,9 @@ struct plugin_port_events {
 	/* The backend answers again after a back-off. */
 	void (*on_recovered)(void *arg, struct plugin_port *port);
 	void *arg;
+	/* A worker was opened: server and opened are what it met. Before any call goes to it. */
+	void (*on_opened)(void *opened_arg, struct plugin_port *port);
+	void *opened_arg;
 };
 
 struct plugin_port {
@@ -89,6 +92,7 @@ struct plugin_port {
 	struct plugin_port_events events; /* set by the owner before the first call */
 	int64_t connection;               /* document id of the connection */
 	char server[128]; /* the server's identity as the last open said it, "" before */
+	bool moved; /* the owner's word, in on_opened: it is not the right one, nothing is minted */
 	/* What describe and the last open said, and when; NULL before. The port's own. */
 	json_t *description, *opened;
 	int64_t opened_boot_us;

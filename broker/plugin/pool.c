@@ -161,11 +161,16 @@ static void
 on_open(struct pool *pool, struct worker *worker, const json_t *result)
 {
 	const char *server = json_string_value(json_object_get(result, "server"));
+	const struct plugin_port_events *events = plugin_pool_events(pool);
 
 	snprintf(pool->port.server, sizeof(pool->port.server), "%s", server);
 	json_decref(pool->port.opened);
 	pool->port.opened = json_deep_copy(result);
 	pool->port.opened_boot_us = pool->host->clock->boot_us(pool->host->clock);
+	if (events->on_opened != NULL)
+		events->on_opened(events->opened_arg, &pool->port);
+	if (pool->port.moved)
+		plugin_pool_refuse_mints(pool);
 	plugin_worker_opened(worker);
 	plugin_pool_connected(pool);
 }
@@ -174,7 +179,8 @@ static void
 on_own_reply(struct pool *pool, struct worker *worker, enum plugin_op op, const struct reply *reply)
 {
 	if (reply->code != 0) {
-		if (op != PLUGIN_OP_PING) { /* it would have to start again anyway */
+		/* It would have to start again anyway. */
+		if (op != PLUGIN_OP_PING || reply->code == LEASED_EMOVED) {
 			worker->accounted = true;
 			plugin_worker_kill(worker, reply->err.text);
 		}
@@ -236,6 +242,11 @@ plugin_pool_on_worker_reply(struct worker *worker, const struct reply *reply)
 		plugin_pool_own_call(pool, worker, PLUGIN_OP_PING);
 	else if (reply->code == 0 && pool->state == POOL_BACKOFF)
 		plugin_pool_connected(pool);
+	else if (reply->code == LEASED_EMOVED) {
+		/* It was opened on a server that is not there any more: a new one is. */
+		worker->accounted = true;
+		plugin_worker_kill(worker, "another server answers than the one it was opened on");
+	}
 	done(arg, &outcome);
 	plugin_pool_dispatch(pool);
 }
@@ -341,6 +352,8 @@ pool_call(struct plugin_port *port, enum plugin_op op, json_t *params, unsigned 
 		return (NULL);
 	if ((r = plugin_pool_refuse(pool, &why)) != 0)
 		plugin_call_fail_later(call, r, true, &why);
+	else if (op == PLUGIN_OP_MINT && port->moved)
+		plugin_pool_refuse_mints(pool);
 	else
 		plugin_pool_dispatch(pool);
 	return (&call->head);

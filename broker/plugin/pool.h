@@ -63,7 +63,6 @@ struct pool {
 };
 
 /* ---- call.c ---- */
-
 /* NULL: out of memory; params are taken either way. It is in no list yet. */
 struct call *plugin_call_new(struct pool *pool, enum plugin_op op, json_t *params,
     unsigned timeout_ms, plugin_done done, void *arg);
@@ -90,7 +89,6 @@ void plugin_call_observe(const struct call *call, int code);
 void plugin_call_drop(struct call *call);
 
 /* ---- backoff.c ---- */
-
 /* A start, open or ping failed. Unless other workers serve on, the pool backs off. */
 void plugin_pool_failed(
     struct pool *pool, const struct worker *worker, const struct leased_err *why);
@@ -101,6 +99,8 @@ void plugin_pool_connected(struct pool *pool);
 /* At start_not_before_us. */
 void plugin_pool_on_retry(evutil_socket_t fd, short what, void *arg);
 void plugin_pool_schedule_retry(struct pool *pool);
+/* Those that are queued end: it is not the server that they were meant for. */
+void plugin_pool_refuse_mints(struct pool *pool);
 
 /* What the owner wants to be told; nothing while the host is mute. */
 const struct plugin_port_events *plugin_pool_events(const struct pool *pool);

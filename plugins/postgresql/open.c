@@ -94,6 +94,7 @@ postgresql_open(void *ctx, struct leased_call *call, struct leased_err *err)
 	if ((r = postgresql_config_new(json_object_get(call->params, "config"), &config, err)) != 0)
 		return (r);
 	postgresql_session_close(&plugin->main); /* an open that failed may be repeated */
+	plugin->server[0] = '\0';
 	postgresql_config_free(plugin->config);
 	free(plugin->store_tag);
 	free(plugin->instance);

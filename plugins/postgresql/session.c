@@ -213,6 +213,12 @@ identify(struct postgresql *plugin, struct leased_call *call, struct postgresql_
 	} else if (conforming == NULL || strcmp(conforming, "on") != 0) {
 		r = leased_err_set(
 		    err, LEASED_EINVAL, "the server forces standard_conforming_strings off");
+	} else if (plugin->server[0] != '\0' &&
+		   strcmp(plugin->server, PQgetvalue(rows, 0, 2)) != 0) {
+		/* The daemon must hear of it before anything is done there: it opens us anew. */
+		r = leased_err_set(err, LEASED_EMOVED,
+		    "another server answers than the one that was opened (%.32s, now %.32s)",
+		    plugin->server, PQgetvalue(rows, 0, 2));
 	} else {
 		(void)snprintf(session->id, sizeof(session->id), "%s:%s", PQgetvalue(rows, 0, 0),
 		    PQgetvalue(rows, 0, 1));

@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 
 from daemon import poll
-from job import CREATE, Job, gone
+from job import CREATE, Job, Postgres, gone
 from privilege import read_as_root
 
 GONE_S = 2
@@ -174,6 +174,29 @@ def test_a_grant_that_the_backend_lacks_is_no_denial_of_the_client(job, server):
     finally:
         server.sql("ALTER ROLE leased CREATEROLE")
     poll(lambda: job.accounts() == [], 30, what="nothing left behind")
+
+
+def test_a_server_that_was_exchanged_is_flagged_and_nothing_is_made_there():
+    with Postgres() as one, Job(one) as job:
+        credential = job.set_up().mint()
+        one.stop()
+        other = Postgres(admin_password=one.admin_password)
+        other.port = one.port
+        with other:
+            # The first call may be the one that finds its session dead, or the connection in back-off.
+            poll(lambda: "confirm_move" in job.leased.get("database/creds/app").error, 30, what="the flag")
+            response = job.leased.get("database/creds/app")
+            assert response.status == 503 and "another server" in response.error, response
+            assert other.role_names("l-") == []
+            assert job.leased.get("database/config/main").data["moved_to"] == str(other.system_identifier)
+            assert "another server answers" in job.leased.output()
+            job.server = other
+            refused = job.configure()
+            assert refused.status == 400 and "confirm_move" in refused.error, refused
+            assert job.configure(confirm_move=True).status in (200, 204)
+            minted = job.mint()
+            assert other.can_login(minted.user, minted.password)
+            assert job.revoke(credential).status == 204, "it is not on the server that took over"
 
 
 def test_a_client_that_vanishes_before_its_answer_leaves_no_user(job):

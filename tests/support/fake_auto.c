@@ -70,6 +70,8 @@ fake_port_set_server(struct fake_port *fake, const char *server)
 {
 	snprintf(fake->backend.server, sizeof(fake->backend.server), "%s", server);
 	snprintf(fake->port.server, sizeof(fake->port.server), "%s", server);
+	if (fake->port.events.on_opened != NULL)
+		fake->port.events.on_opened(fake->port.events.opened_arg, &fake->port);
 }
 
 /* What a reaped session had under way never lands. */

@@ -34,6 +34,8 @@ fake_worker_start(struct fake_port *fake)
 	fake->worker = ++fake->counts.workers;
 	snprintf(fake->worker_id, sizeof(fake->worker_id), "fake-%u", fake->worker);
 	fake->session_state = SESSION_NONE;
+	if (fake->port.events.on_opened != NULL)
+		fake->port.events.on_opened(fake->port.events.opened_arg, &fake->port);
 }
 
 void

@@ -75,6 +75,7 @@ struct fake_account *fake_port_account(struct fake_port *fake, const char *name)
 unsigned fake_port_account_count(const struct fake_port *fake);
 /* An account that no mint made; for reconcile. */
 struct fake_account *fake_port_add_account(struct fake_port *fake, const char *name);
+/* As if a worker were opened and met this server. */
 void fake_port_set_server(struct fake_port *fake, const char *server);
 /* What a last open at boot_us would have said: where the backend is, and its clock. */
 void fake_port_set_opened(

@@ -169,6 +169,67 @@ leases_from_before_servers_were_kept_are_read(void **state)
 	refused(f, ENGINE_WRITE, "config/main", ON("two"), LEASED_EMOVED, "confirm_move=true");
 }
 
+/* ---- the server behind a connection is exchanged, and nobody wrote a word ---- */
+
+static void
+a_server_that_was_exchanged_is_flagged_and_nothing_is_made_or_deleted_there(void **state)
+{
+	struct fix *f = *state;
+	int64_t row = lease_on(f, ON("one"));
+	struct answer *answer;
+	unsigned minted = fake_port_counts(last_port(f)).calls[PLUGIN_OP_MINT];
+
+	answer = must(f, ENGINE_READ, "config/main", NULL);
+	assert_string_equal(json_string_value(json_object_get(answer->data, "server")), "one");
+	assert_null(json_object_get(answer->data, "moved_to"));
+	fake_port_set_server(last_port(f), "two");
+	answer = must(f, ENGINE_READ, "config/main", NULL);
+	assert_string_equal(json_string_value(json_object_get(answer->data, "moved_to")), "two");
+	assert_true(warned(answer, "confirm_move=true"));
+	refused(f, ENGINE_READ, "creds/app", NULL, LEASED_EMOVED, "confirm_move=true");
+	refused(f, ENGINE_WRITE, "roles/other", ROLE, LEASED_EMOVED, "confirm_move=true");
+	assert_int_equal(fake_port_counts(last_port(f)).calls[PLUGIN_OP_MINT], minted);
+	later(f, 3700);
+	assert_int_equal(rows(f), 1); /* overdue, and not called gone */
+	/* It is back: nobody has to do a thing. */
+	fake_port_set_server(last_port(f), "one");
+	answer = must(f, ENGINE_READ, "config/main", NULL);
+	assert_null(json_object_get(answer->data, "moved_to"));
+	later(f, 120);
+	assert_int_equal(rows(f), 0);
+	revoke(f, must(f, ENGINE_READ, "creds/app", NULL)->row);
+	(void)row;
+}
+
+static void
+an_unverified_write_over_an_exchanged_server_is_warned_of_and_changes_nothing(void **state)
+{
+	struct fix *f = *state;
+	struct answer *answer;
+
+	(void)lease_on(f, ON("one"));
+	fake_port_set_server(last_port(f), "two");
+	answer = must(f, ENGINE_WRITE, "config/main",
+	    "{\"username\":\"other\",\"host\":\"two\",\"verify_connection\":false}");
+	assert_true(warned(answer, "confirm_move=true"));
+	fake_port_set_server(last_port(f), "two");
+	refused(f, ENGINE_READ, "creds/app", NULL, LEASED_EMOVED, "confirm_move=true");
+	must(f, ENGINE_WRITE, "config/main", CONFIRM("two"));
+	must(f, ENGINE_READ, "creds/app", NULL);
+}
+
+static void
+a_write_that_leads_elsewhere_without_leases_is_warned_of(void **state)
+{
+	struct fix *f = *state;
+
+	must(f, ENGINE_WRITE, "config/main", ON("one"));
+	assert_false(warned(must(f, ENGINE_WRITE, "config/main", ON("one")), "another server"));
+	assert_true(warned(must(f, ENGINE_WRITE, "config/main", ON("two")), "another server"));
+	assert_false(
+	    warned(must(f, ENGINE_WRITE, "config/main", CONFIRM("three")), "another server"));
+}
+
 int
 main(void)
 {
@@ -183,6 +244,9 @@ main(void)
 	    T(a_write_that_stays_on_its_server_reads_no_lease),
 	    T(a_server_whose_leases_have_ended_is_forgotten),
 	    T(leases_from_before_servers_were_kept_are_read),
+	    T(a_server_that_was_exchanged_is_flagged_and_nothing_is_made_or_deleted_there),
+	    T(an_unverified_write_over_an_exchanged_server_is_warned_of_and_changes_nothing),
+	    T(a_write_that_leads_elsewhere_without_leases_is_warned_of),
 #undef T
 	};
 
