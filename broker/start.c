@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "base/notify.h"
 
-#define STOP_TURNS 200 /* of 10 ms, for what is written while stopping */
+#define STOP_SAY_TURNS 500 /* of 10 ms: when a slow disk is named while stopping */
 
 /* ---- the spawner ---- */
 
@@ -364,20 +364,26 @@ on_stop_done(struct store_op *op, int result, const struct leased_err *err)
 	((struct stop_op *)op)->done = true;
 }
 
-/* What was handed to the writer before this is on disk, and told, when it is through. */
+/*
+ * What was handed to the writer before this is on disk, and told, when it is through. There is no
+ * end to the waiting: whom the writer tells something later would be gone. Whoever kills us
+ * meanwhile does no harm.
+ */
 static void
 stop_drain(struct main_daemon *daemon)
 {
-	static struct stop_op op = {.op = {.run = on_stop_run, .done = on_stop_done}};
+	struct stop_op op = {.op = {.run = on_stop_run, .done = on_stop_done}};
 	struct timeval turn = {0, 10000};
 
 	if (daemon->store == NULL)
 		return;
-	op.done = false;
 	store_submit(daemon->store, &op.op);
-	for (int i = 0; i < STOP_TURNS && !op.done; i++) {
+	for (int i = 1; !op.done; i++) {
 		(void)event_base_loopexit(daemon->loop, &turn);
 		(void)event_base_dispatch(daemon->loop);
+		if (i % STOP_SAY_TURNS == 0)
+			log_warn("stopping waits for the disk, which has not written what it was "
+				 "given");
 	}
 }
 
@@ -388,16 +394,20 @@ main_stop(struct main_daemon *daemon)
 
 	/* Answers on their way are lost now, which lease/ must hear while it is there. */
 	http_server_free(daemon->server);
+	api_stop(daemon->api);
 	stop_drain(daemon);
 	leases_timer_stop(daemon->timer);
 	daemon->timer = NULL;
 	engines_stop(daemon->engines);
-	plugin_host_mute(daemon->host); /* workers end after lease/ is gone */
+	plugin_host_mute(daemon->host); /* workers end after lease/ has */
 	/* Calls in flight end with LEASED_ECANCELED; their requests are answered into the void. */
-	leases_free(daemon->leases);
-	stop_drain(daemon);
+	leases_stop(daemon->leases);
+	/* Whoever still waits for the store hears from it while all whom that concerns are there:
+	 * nothing is freed before. */
+	store_stop(daemon->store);
 	engines_free(daemon->engines);
 	plugin_host_free(daemon->host);
+	leases_free(daemon->leases);
 	store_close(daemon->store);
 	api_free(daemon->api);
 	auth_free(daemon->auth);

@@ -35,6 +35,8 @@ struct api_config {
 };
 int api_new(const struct api_config *config, struct api **ret_api,
     struct leased_err *err) LEASED_MUST_CHECK;
+/* Whoever is told something from now on only answers: no handler begins. NULL is fine. */
+void api_stop(struct api *api);
 /* No request may be under way. NULL is fine. */
 void api_free(struct api *api);
 

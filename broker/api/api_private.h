@@ -18,6 +18,7 @@ struct api {
 	unsigned tag;
 	struct api_config config;
 	unsigned in_flight;
+	bool stopping;
 };
 
 /* What is asked for, whatever the method was called (contract 1.1). Bits, for the table. */

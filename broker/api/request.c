@@ -34,6 +34,13 @@ api_new(const struct api_config *config, struct api **ret_api, struct leased_err
 }
 
 void
+api_stop(struct api *api)
+{
+	if (api != NULL)
+		api->stopping = true;
+}
+
+void
 api_free(struct api *api)
 {
 	if (api == NULL)
@@ -183,7 +190,10 @@ on_authenticated(void *arg, int code, struct auth_identity *identity, const stru
 		api_reply_error(request, 0, err);
 		return;
 	}
-	request_run(request);
+	if (request->api->stopping)
+		api_reply_refuse(request, LEASED_ECANCELED, "leased is stopping");
+	else
+		request_run(request);
 }
 
 void

@@ -50,7 +50,7 @@ on_scan_read(struct store_read *read, int result, const struct leased_err *err)
 {
 	struct api_scan *scan = (struct api_scan *)read;
 
-	if (result == 0) {
+	if (result == 0 && !scan->request->api->stopping) {
 		if (scan->cut)
 			api_request_warn(scan->request,
 			    "there are more than these: ask with a longer prefix or a higher "
@@ -58,7 +58,10 @@ on_scan_read(struct store_read *read, int result, const struct leased_err *err)
 		scan->finish(scan);
 		return;
 	}
-	api_reply_error(scan->request, 0, err);
+	if (result == 0)
+		api_reply_refuse(scan->request, LEASED_ECANCELED, "leased is stopping");
+	else
+		api_reply_error(scan->request, 0, err);
 	api_scan_free(scan);
 }
 
@@ -185,6 +188,11 @@ api_scan_rows_turn(struct api_scan *scan)
 	size_t total = scan->row_count + scan->damaged_count;
 	struct timeval now = {0, 0};
 
+	if (api->stopping) {
+		api_reply_refuse(scan->request, LEASED_ECANCELED, "leased is stopping");
+		api_scan_free(scan);
+		return;
+	}
 	if (scan->answer == NULL)
 		scan->answer = json_array();
 	for (unsigned i = 0; i < SCAN_TURN && scan->described < total; i++) {

@@ -160,7 +160,7 @@ pass_done(struct store_read *read, int result, const struct leased_err *err)
 	int64_t now[FOUND_MAX];
 	size_t i, k, count = 0;
 
-	if (result != 0)
+	if (result != 0 && result != LEASED_ECANCELED)
 		log_warn("role versions could not be looked through", LOG_ERR(err));
 	for (i = 0; rolevers != NULL && result == 0 && i < pass->count; i++) {
 		for (k = 0; k < rolevers->count && rolevers->last[k] != pass->found[i].id; k++)

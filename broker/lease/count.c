@@ -97,7 +97,7 @@ on_count_done(struct store_read *read, int result, const struct leased_err *err)
 		if (result == 0) {
 			leases->counts.overdue = count->overdue;
 			leases->counts.oldest_overdue_ms = count->oldest_ms;
-		} else {
+		} else if (result != LEASED_ECANCELED) {
 			log_warn("overdue leases cannot be counted", LOG_ERR(err));
 		}
 	}

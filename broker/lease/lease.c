@@ -126,24 +126,43 @@ tasks_clear(struct leases *leases)
 	}
 }
 
-void
-leases_free(struct leases *leases)
+/* Answering may begin something new: a token whose last use the request was is ended. */
+static void
+everything_clear(struct leases *leases)
 {
-	if (leases == NULL)
+	do {
+		lease_count_clear(leases);
+		lease_end_clear(leases);
+		lease_sessions_clear(leases);
+		lease_jobs_clear(leases);
+		lease_waits_clear(leases);
+		operations_clear(leases);
+		tasks_clear(leases);
+		lease_refusals_run(leases); /* also those that came from the answers above */
+	} while (!TAILQ_EMPTY(&leases->tasks) || !TAILQ_EMPTY(&leases->all) ||
+		 !TAILQ_EMPTY(&leases->waiting) || leases->jobs != NULL);
+}
+
+void
+leases_stop(struct leases *leases)
+{
+	if (leases == NULL || leases->freeing)
 		return;
 	leases->freeing = true;
 	if (leases->unmarked.count + leases->unmarked.trying > 0)
 		log_error("leased stops while revocations of undelivered leases are not on disk: "
 			  "those that are still live then live until their end",
 		    LOG_I("revocations", leases->unmarked.count + leases->unmarked.trying));
-	lease_count_clear(leases);
-	lease_end_clear(leases);
-	lease_sessions_clear(leases);
-	lease_jobs_clear(leases);
-	lease_waits_clear(leases);
-	operations_clear(leases);
-	tasks_clear(leases);
-	lease_refusals_run(leases); /* also those that came from the answers above */
+	everything_clear(leases);
+}
+
+void
+leases_free(struct leases *leases)
+{
+	if (leases == NULL)
+		return;
+	leases_stop(leases);
+	everything_clear(leases); /* what began since */
 	connections_clear(leases);
 	lease_roles_clear(leases);
 	leases->tag = 0;

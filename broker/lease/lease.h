@@ -46,8 +46,10 @@ struct leases_config {
 int leases_new(const struct leases_config *config, struct leases **ret_leases,
     struct leased_err *err) LEASED_MUST_CHECK;
 /* Cancels what is under way (clients get LEASED_ECANCELED; durable state makes the next start
- * finish it). NULL is fine. */
-void leases_free(struct leases *leases);
+ * finish it), and begins nothing any more; who is still told something by others may go on calling.
+ * NULL is fine. */
+void leases_stop(struct leases *leases);
+void leases_free(struct leases *leases); /* stops first; NULL is fine */
 
 /* Does what is due and returns the milliseconds until it wants to be called again (at most 1000).
  */

@@ -431,6 +431,7 @@ lease_sessions_clear(struct leases *leases)
 	{
 		if (connection->reap_call != NULL)
 			plugin_call_cancel(connection->reap_call);
+		connection->reap_call = NULL;
 		while ((session = TAILQ_FIRST(&connection->sessions)) != NULL) {
 			TAILQ_REMOVE(&connection->sessions, session, entry);
 			free(session);

@@ -4,6 +4,7 @@
  */
 #include <time.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "store/row.h"
 
@@ -46,6 +47,7 @@ read_run(struct store *store, struct store_read *read)
 {
 	struct store_read_queue done;
 
+	FAILPOINT(store_read_before);
 	read->err.text[0] = '\0';
 	read->result = read->run(read, store->reader_db, &read->err);
 	/* A snapshot that was left open would keep the log from ever beginning anew. */
@@ -61,13 +63,17 @@ scrub(struct reader *reader)
 	struct leased_err err = LEASED_ERR_INIT;
 	int64_t wait_ms = 60000;
 
-	if (store_scrub_step(reader->store->reader_db, &reader->scrub, &wait_ms, &err) != 0)
+	int r;
+
+	r = store_scrub_step(reader->store->reader_db, &reader->scrub, &wait_ms, &err);
+	if (r != 0 && r != LEASED_ECANCELED)
 		log_error("the scrub of the store failed; it goes on in a minute", LOG_ERR(&err));
 	clock_gettime(CLOCK_MONOTONIC, &reader->scrub_at);
 	reader->scrub_at.tv_sec += wait_ms / 1000;
 }
 
-/* What is to be done next: a read, a checkpoint, a page of the scrub; false: stop. */
+/* What is to be done next: a read, a checkpoint, a page of the scrub; false: stop. Reads that are
+ * queued then are store_stop()'s to answer. */
 static bool
 next(struct reader *reader, struct store_read **ret_read, bool *ret_checkpoint)
 {
@@ -80,10 +86,10 @@ next(struct reader *reader, struct store_read **ret_read, bool *ret_checkpoint)
 	       timed_out == 0)
 		timed_out =
 		    pthread_cond_timedwait(&store->read_work, &store->mutex, &reader->scrub_at);
-	*ret_read = store_read_queue_take_one(&store->reads);
+	go_on = !store->stopping;
+	*ret_read = go_on ? store_read_queue_take_one(&store->reads) : NULL;
 	*ret_checkpoint = store->checkpoint_wanted;
 	store->checkpoint_wanted = false;
-	go_on = *ret_read != NULL || !store->stopping;
 	pthread_mutex_unlock(&store->mutex);
 	return (go_on);
 }

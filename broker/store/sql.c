@@ -8,7 +8,9 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "store/sql.h"
+#include "store/store_private.h"
+
+#define PROGRESS_OPS 1000 /* some tens of microseconds of SQLite's machine */
 
 /*
  * secure_delete=FAST wipes what is deleted where that costs no further write; all content is sealed
@@ -85,7 +87,7 @@ store_sql_error(struct store_db *db, int sqlite_code, struct leased_err *err)
 	case SQLITE_LOCKED:
 		return (leased_err_set(err, LEASED_EUNAVAIL, "the store is locked: %s", why));
 	case SQLITE_INTERRUPT:
-		return (leased_err_set(err, LEASED_ECANCELED, "the store was interrupted"));
+		return (leased_err_set(err, LEASED_ECANCELED, "leased is stopping"));
 	case SQLITE_CONSTRAINT:
 		return (leased_err_set(err, LEASED_EEXIST, "the store has it already: %s", why));
 	case SQLITE_TOOBIG:
@@ -98,6 +100,15 @@ store_sql_error(struct store_db *db, int sqlite_code, struct leased_err *err)
 	default:
 		return (bug(err, "SQLite gave %d: %s", sqlite_code, why));
 	}
+}
+
+/* Between statements store_sql_start() looks; this is for one that runs long. */
+static int
+on_progress(void *arg)
+{
+	const struct store_db *db = arg;
+
+	return (atomic_load(db->cut));
 }
 
 /* SQLite's count of its memory is one lock for all threads, and nobody reads it. */
@@ -133,6 +144,10 @@ store_sql_open(struct store *store, const char *path, enum store_sql_role role,
 	sqlite3_busy_timeout(db->sqlite, role == SQL_LOOP ? 250 : 10000);
 	if ((r = store_sql_script(db, connection_pragmas, err)) != 0)
 		goto out;
+	if (role == SQL_READER) {
+		db->cut = &store->cut;
+		sqlite3_progress_handler(db->sqlite, PROGRESS_OPS, on_progress, db);
+	}
 	if (role != SQL_WRITER && (r = store_sql_script(db, "PRAGMA query_only=ON;", err)) != 0)
 		goto out;
 	*ret_db = db;
@@ -202,6 +217,8 @@ store_sql_start(struct store_db *db, const char *text, const struct store_sql_ar
 	sqlite3_stmt *stmt = NULL;
 	int rc, r;
 
+	if (db->cut != NULL && atomic_load(db->cut))
+		return (leased_err_set(err, LEASED_ECANCELED, "leased is stopping"));
 	if ((r = slot_find(db, text, &stmt, err)) != 0)
 		return (r);
 	if (sqlite3_stmt_busy(stmt))

@@ -147,46 +147,6 @@ out:
 	return (r);
 }
 
-/* What done()s go on submitting while we close is answered, not run, after some rounds. */
-#define CLOSE_ROUNDS 64
-
-static void
-cancel_rest(struct store *store)
-{
-	struct leased_err err = LEASED_ERR_INIT;
-	struct store_read_queue reads;
-	struct store_op_queue batch;
-
-	leased_err_set(&err, LEASED_ECANCELED, "leased is stopping");
-	store_queue_take(&store->queue, SIZE_MAX, &batch);
-	for (struct store_op *op = batch.first; op != NULL; op = op->next) {
-		op->result = LEASED_ECANCELED;
-		op->err = err;
-	}
-	store_read_queue_take(&store->reads, &reads);
-	for (struct store_read *read = reads.first; read != NULL; read = read->next) {
-		read->result = LEASED_ECANCELED;
-		read->err = err;
-	}
-	store_queue_call_done(&batch);
-	store_read_queue_call_done(&reads);
-}
-
-void
-store_close(struct store *store)
-{
-	unsigned rounds = 0;
-
-	if (store == NULL)
-		return;
-	if (!store->inline_mode)
-		store_thread_stop(store);
-	while (rounds++ < CLOSE_ROUNDS && store_pump(store) > 0)
-		continue;
-	cancel_rest(store);
-	store_free(store);
-}
-
 struct seal *
 store_seal(struct store *store)
 {
@@ -271,6 +231,76 @@ pump_reads(struct store *store)
 	store_read_queue_call_done(&reads);
 	return (count);
 }
+
+/* ---- the end ---- */
+
+/* What done()s go on submitting while we stop is answered, not run, after some rounds. */
+#define STOP_ROUNDS 64
+
+static unsigned
+cancel_reads(struct store *store)
+{
+	struct store_read_queue reads;
+	unsigned count = 0;
+
+	store_read_queue_take(&store->reads, &reads);
+	for (struct store_read *read = reads.first; read != NULL; read = read->next) {
+		read->result = leased_err_set(&read->err, LEASED_ECANCELED, "leased is stopping");
+		count++;
+	}
+	store_read_queue_call_done(&reads);
+	return (count);
+}
+
+static unsigned
+cancel_writes(struct store *store)
+{
+	struct store_op_queue batch;
+	unsigned count;
+
+	store_queue_take(&store->queue, SIZE_MAX, &batch);
+	count = (unsigned)batch.count;
+	for (struct store_op *op = batch.first; op != NULL; op = op->next)
+		op->result = leased_err_set(&op->err, LEASED_ECANCELED, "leased is stopping");
+	store_queue_call_done(&batch);
+	return (count);
+}
+
+static void
+cancel_rest(struct store *store)
+{
+	unsigned rounds = 0;
+
+	while (rounds++ < STOP_ROUNDS && cancel_writes(store) + cancel_reads(store) > 0)
+		continue;
+}
+
+void
+store_stop(struct store *store)
+{
+	unsigned rounds = 0;
+
+	if (store == NULL || store->stopped)
+		return;
+	store->stopped = true;
+	if (!store->inline_mode)
+		store_thread_stop(store);
+	while (rounds++ < STOP_ROUNDS && pump_writes(store) + cancel_reads(store) > 0)
+		continue;
+	cancel_rest(store);
+}
+
+void
+store_close(struct store *store)
+{
+	if (store == NULL)
+		return;
+	store_stop(store);
+	cancel_rest(store);
+	store_free(store);
+}
+
+/* ---- inline mode ---- */
 
 unsigned
 store_pump(struct store *store)

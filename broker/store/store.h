@@ -46,8 +46,13 @@ struct store_config {
  */
 int store_open(const struct store_config *config, struct store **ret_store,
     struct leased_err *err) LEASED_MUST_CHECK;
-/* Writes what is queued, calls every done(), joins the threads. NULL is fine. */
-void store_close(struct store *store);
+/*
+ * For those who go before the store: joins the threads, writes what is queued, and calls every
+ * done() before it returns. Reads that have not ended are cut: LEASED_ECANCELED. What is submitted
+ * later gets the same from store_close(). The loop's handle goes on reading. NULL is fine.
+ */
+void store_stop(struct store *store);
+void store_close(struct store *store); /* stops first; NULL is fine */
 
 struct seal *store_seal(struct store *store); /* borrowed */
 const char *store_tag(struct store *store);   /* this store's 6 characters of [0-9a-z], in account

@@ -36,7 +36,8 @@ struct store_files {
 
 struct store {
 	unsigned object; /* STORE_OBJECT: checked where a void * comes back */
-	bool inline_mode;
+	bool inline_mode, stopped;
+	_Atomic bool cut; /* the reader's statements end at once: leased is stopping */
 	struct event_base *loop;
 	struct wclock *clock;
 	struct id_source *ids;

@@ -106,6 +106,7 @@ out:
 void
 store_thread_stop(struct store *store)
 {
+	atomic_store(&store->cut, true);
 	pthread_mutex_lock(&store->mutex);
 	store->stopping = true;
 	pthread_cond_signal(&store->work);

@@ -244,6 +244,53 @@ closing_writes_what_is_queued_and_calls_back(void **state)
 	}
 }
 
+/* As a walk over a large store, of which nobody sees the end. */
+static int
+walk_for_ever(struct store_read *read, struct store_db *db, struct leased_err *err)
+{
+	struct store_lease_query query = {.by = STORE_BY_ID, .limit = 64};
+	struct store_lease **leases = NULL;
+	size_t count;
+	int r;
+
+	(void)read;
+	while ((r = store_lease_page(db, &query, &leases, &count, err)) == 0)
+		store_lease_page_free(leases, count);
+	return (r);
+}
+
+static int
+never_run(struct store_read *read, struct store_db *db, struct leased_err *err)
+{
+	(void)read;
+	(void)db;
+	(void)err;
+	abort();
+}
+
+static void
+a_stop_cuts_reads_and_tells_whoever_waits_before_it_returns(void **state)
+{
+	struct threaded *t = *state;
+	struct counting_read walk = {.read = {.run = walk_for_ever, .done = on_counted}};
+	struct counting_read queued = {.read = {.run = never_run, .done = on_counted}};
+	struct store_lease *lease = fix_lease(5, 1, "account");
+	struct fix_op op = fix_op(fix_lease_insert, lease), late = fix_op(fix_lease_insert, lease);
+
+	store_submit_read(t->fix.store, &walk.read);
+	store_submit_read(t->fix.store, &queued.read);
+	store_submit(t->fix.store, &op.op);
+	store_stop(t->fix.store);
+	assert_true(walk.finished && walk.result == LEASED_ECANCELED);
+	assert_true(queued.finished && queued.result == LEASED_ECANCELED);
+	assert_true(op.finished && op.result == 0);
+	store_submit(t->fix.store, &late.op);
+	store_close(t->fix.store);
+	assert_true(late.finished && late.result == LEASED_ECANCELED);
+	store_lease_free(lease);
+	threaded_open(t);
+}
+
 static void
 the_log_does_not_grow_without_bound(void **state)
 {
@@ -280,6 +327,7 @@ main(void)
 	    THREADED_TEST(results_come_in_order_of_submission_each_its_own),
 	    THREADED_TEST(reads_run_beside_writes),
 	    THREADED_TEST(closing_writes_what_is_queued_and_calls_back),
+	    THREADED_TEST(a_stop_cuts_reads_and_tells_whoever_waits_before_it_returns),
 	    THREADED_TEST(the_log_does_not_grow_without_bound),
 	};
 
