@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include <libsmartcols/libsmartcols.h>
@@ -77,6 +78,20 @@ print_value(const json_t *value)
 	text_free(text);
 }
 
+/* A name that a shell lives by must not be set by what a server says. */
+static bool
+is_shells_own(const char *key)
+{
+	static const char *const names[] = {"path", "home", "ifs", "env", "shell", "user", "pwd", "ps1",
+	    "uid", "euid", "ppid", "term", "lang", "mail", "tmpdir", "cdpath", "bash_env", "ld_preload",
+	    "ld_library_path"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcasecmp(key, names[i]) == 0)
+			return (true);
+	return (false);
+}
+
 /* KEY='value', quoted so that a shell's eval gives the value back whatever it holds. */
 static void
 print_assignment(const char *key, const json_t *value)
@@ -86,7 +101,9 @@ print_assignment(const char *key, const json_t *value)
 
 	if (text == NULL)
 		return;
-	if (isdigit((unsigned char)key[0]) || key[0] == '\0')
+	if (is_shells_own(key))
+		(void)fputs("LEASE_", stdout);
+	else if (isdigit((unsigned char)key[0]) || key[0] == '\0')
 		(void)putchar('_');
 	for (c = key; *c != '\0'; c++)
 		(void)putchar(isalnum((unsigned char)*c) ? toupper((unsigned char)*c) : '_');

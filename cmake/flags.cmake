@@ -5,7 +5,7 @@ target_compile_definitions(leased_flags INTERFACE _GNU_SOURCE LEASED_VERSION="${
 target_compile_options(leased_flags INTERFACE
 	-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wswitch-enum -Wformat=2
 	-Werror
-	-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/= -fno-delete-null-pointer-checks -fno-strict-overflow -fstack-protector-strong)
+	-ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -fno-delete-null-pointer-checks -fno-strict-overflow -fstack-protector-strong)
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
 	target_compile_options(leased_flags INTERFACE -fstack-clash-protection -fcf-protection=full -ftrivial-auto-var-init=zero)
 endif()

@@ -164,6 +164,12 @@ def test_names_that_begin_with_a_digit_are_still_shell(leased):
     assert subprocess.run(["sh", "-euc", script.decode()], capture_output=True).returncode == 0, script
 
 
+def test_no_answer_takes_a_shell_its_path(leased):
+    leased.answers["GET /v1/a/b"] = (200, envelope({"path": "auth/token", "ps1": "x", "username": "u"}))
+    script = run(leased, "read", "a/b", "--format", "env").stdout.decode()
+    assert sorted(script.split()) == ["LEASE_PATH='auth/token'", "LEASE_PS1='x'", "USERNAME='u'"]
+
+
 def test_warnings_go_to_stderr(leased):
     leased.answers["POST /v1/a/b"] = (200, envelope(warnings=["Endpoint ignored these: [x]"]))
     done = run(leased, "write", "a/b", "x=1")
