@@ -29,6 +29,13 @@ on_bulk(void *arg, int code, const struct lease_job_status *status, const struct
 		return;
 	}
 	if (status->finished) {
+		if (status->lingering > 0)
+			api_request_warn(request,
+			    "access has ended for all; %lld account%s still to be removed, which "
+			    "is "
+			    "tried again and again: %s",
+			    (long long)status->lingering, status->lingering == 1 ? " is" : "s are",
+			    status->last_error.text);
 		api_reply_done(request);
 		return;
 	}
@@ -63,7 +70,11 @@ on_bulk_one(void *arg, enum lease_revoke_state state, const struct leased_err *e
 		api_reply_error(request, 0, err);
 	else if (state == LEASE_REVOKE_GONE)
 		api_reply_done(request);
-	else
+	else if (state == LEASE_REVOKE_DISARMED) {
+		api_request_warn(request,
+		    "access has ended; removing the account is still to come: %s", err->text);
+		api_reply_done(request);
+	} else
 		api_reply(request, &answer);
 }
 

@@ -109,18 +109,20 @@ awaited(struct lease_job *job)
 static void
 job_answer(struct lease_job *job, int code, bool finished, const struct leased_err *err)
 {
-	struct lease_job_status status = {
-	    .job = job->id, .finished = finished, .marked = job->marked_count};
+	struct lease_job_status status = {.job = job->id,
+	    .finished = finished,
+	    .marked = job->marked_count,
+	    .lingering = job->lingering};
 	struct leased_err none = LEASED_ERR_INIT;
 	lease_job_done done = job->done;
 
 	if (done == NULL)
 		return;
 	job->done = NULL;
-	if (!finished) {
+	if (!finished)
 		status.waiting = job->waiting;
+	if (!finished || job->lingering > 0)
 		status.last_error = job->last_error;
-	}
 	status.ended = status.marked > status.waiting ? status.marked - status.waiting : 0;
 	done(job->arg, code, &status, err != NULL ? err : &none);
 }

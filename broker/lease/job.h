@@ -41,6 +41,7 @@ struct lease_job {
 	int64_t seen;                /* rows up to here have ended */
 	bool ended;                  /* all of them, when it was last looked at */
 	int64_t waiting;             /* as far as was looked: what has not, and why */
+	int64_t lingering;           /* ended, but kept from going */
 	struct leased_err last_error;
 	unsigned descendants; /* jobs that belong to this one and have not ended */
 	bool incomplete;      /* not all of them are followed: it is never told as finished */

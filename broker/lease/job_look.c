@@ -16,33 +16,40 @@ struct lease_job_look {
 	struct lease_job_scope scope;
 	int64_t high, seen;
 	bool ended;
-	int64_t waiting;
+	int64_t waiting, lingering;
 	struct leased_err last_error;
 };
 
-static bool
-row_waits(const struct store_lease *row)
+enum row_standing {
+	ROW_WAITS,   /* access may not have ended, or the account is being removed */
+	ROW_LINGERS, /* access has ended, and something keeps the account: whoever waits is told
+			what */
+};
+
+static enum row_standing
+row_standing(const struct store_lease *row, const struct lease_data *data)
 {
-	return (row->state != STORE_LEASE_DISARMED);
+	return (
+	    row->state == STORE_LEASE_DISARMED && data->error_code != 0 ? ROW_LINGERS : ROW_WAITS);
 }
 
 /* Counts what still waits on one page: enough to say that something does, and why. */
 static void
 rows_look(struct lease_job_look *look, struct store_lease *const *rows, size_t count)
 {
-	struct lease_data data;
-
 	for (size_t i = 0; i < count; i++) {
-		if (!row_waits(rows[i])) {
-			if (look->waiting == 0)
-				look->seen = rows[i]->id;
-			continue;
-		}
-		look->waiting++;
+		struct lease_data data = {0};
+
 		if (rows[i]->kind != STORE_LEASE_TOKEN &&
 		    lease_data_decode(rows[i]->data, &data, NULL) == 0 && data.error_code != 0)
 			(void)leased_err_set(
 			    &look->last_error, (int)data.error_code, "%s", data.error);
+		if (row_standing(rows[i], &data) == ROW_WAITS) {
+			look->waiting++;
+		} else if (look->waiting == 0) {
+			look->lingering++;
+			look->seen = rows[i]->id;
+		}
 	}
 }
 
@@ -98,7 +105,9 @@ on_look_done(struct store_read *read, int result, const struct leased_err *err)
 			job->seen = look->seen;
 			job->ended = look->ended;
 			job->waiting = look->waiting;
-			job->last_error = look->last_error;
+			job->lingering = look->lingering;
+			if (look->last_error.code != 0)
+				job->last_error = look->last_error;
 		}
 		lease_job_looked(job, result == 0 && !look->ended && look->waiting == 0);
 	}
@@ -118,6 +127,7 @@ lease_job_look_start(struct lease_job *job)
 	look->scope = job->scope;
 	look->high = job->high;
 	look->seen = job->seen;
+	look->lingering = job->lingering;
 	job->look = look;
 	store_submit_read(job->leases->config.store, &look->read);
 	return (true);

@@ -223,8 +223,9 @@ struct lease_scope {
 };
 struct lease_job_status {
 	int64_t job;
-	bool finished; /* every lease of it is gone or disarmed */
+	bool finished; /* every lease of it is gone, or disarmed and kept from going */
 	int64_t marked, ended, waiting;
+	int64_t lingering; /* those that are kept; last_error says by what */
 	struct leased_err last_error;
 };
 typedef void (*lease_job_done)(

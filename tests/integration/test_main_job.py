@@ -123,6 +123,19 @@ def test_a_role_that_owns_a_table_stays_disarmed_and_completes_by_itself(job, se
     poll(lambda: credential.user not in job.accounts(), 70, what="removal once the table is gone")
 
 
+def test_a_bulk_revocation_says_what_still_stands(job, server):
+    free, keeper = job.mint(), job.mint()
+    server.sql("GRANT CREATE ON SCHEMA public TO app")
+    server.sql("CREATE TABLE public.held (id int)", user=keeper.user, password=keeper.password)
+    answer = job.leased.put("sys/leases/revoke-prefix/database/creds/app")
+    assert answer.status == 200 and "1 account is still to be removed" in str(answer.warnings), answer
+    assert "held" in str(answer.warnings)
+    assert free.user not in job.accounts() and not server.can_login(keeper.user, keeper.password)
+    server.sql("DROP TABLE public.held")
+    assert job.revoke(keeper).status == 204
+    assert job.accounts() == []
+
+
 def test_an_admin_that_cannot_end_sessions_is_refused_with_the_missing_grant(server):
     with Job(server) as job:
         server.sql("REVOKE pg_signal_backend FROM leased")
