@@ -18,9 +18,11 @@
 #define MAPPINGS_MAX 32
 #define RETRY_S 5
 
-/* Passed on: all that would end us, and what a program may live by. SIGCHLD tells us of the child. */
-static const int forwarded[] = {SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM,
-    SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGXCPU, SIGXFSZ, SIGSYS, SIGSTKFLT, SIGTRAP, SIGWINCH};
+/* Passed on: all that would end us, and what a program may live by. SIGCHLD tells us of the child.
+ */
+static const int forwarded[] = {SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
+    SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGXCPU, SIGXFSZ, SIGSYS, SIGSTKFLT, SIGTRAP,
+    SIGWINCH};
 
 struct mapping {
 	const char *name, *field;

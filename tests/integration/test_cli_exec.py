@@ -85,7 +85,8 @@ def test_exec_says_nothing_made_when_the_credential_is_refused(leased):
     assert done.returncode == 125 and b"permission denied" in done.stderr and leased.paths() == [CREDS]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1,
+                                    signal.SIGALRM, signal.SIGPROF])
 def test_a_signal_reaches_the_child_and_the_credential_is_revoked(leased, number):
     with_credential(leased)
     name = number.name[3:]
