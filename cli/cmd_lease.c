@@ -216,10 +216,13 @@ revoke_prefix(const char *prefix)
 {
 	struct cli_reply reply;
 	json_t *body = json_pack("{s:b}", "sync", 1);
+	size_t len = strlen(prefix);
 	char *path = NULL;
 	int code;
 
-	if (body == NULL || asprintf(&path, "sys/leases/revoke-prefix/%s", prefix) < 0)
+	while (len > 1 && prefix[len - 1] == '/') /* as lists show what is below */
+		len--;
+	if (body == NULL || asprintf(&path, "sys/leases/revoke-prefix/%.*s", (int)len, prefix) < 0)
 		return (cli_fail(CLI_FAILED, "out of memory"));
 	cli_request("PUT", path, NULL, body, &reply);
 	code = reply.code == CLI_OK ? CLI_OK : cli_reply_fail(&reply, prefix);

@@ -82,9 +82,9 @@ print_value(const json_t *value)
 static bool
 is_shells_own(const char *key)
 {
-	static const char *const names[] = {"path", "home", "ifs", "env", "shell", "user", "pwd", "ps1",
-	    "uid", "euid", "ppid", "term", "lang", "mail", "tmpdir", "cdpath", "bash_env", "ld_preload",
-	    "ld_library_path"};
+	static const char *const names[] = {"path", "home", "ifs", "env", "shell", "user", "pwd",
+	    "ps1", "uid", "euid", "ppid", "term", "lang", "mail", "tmpdir", "cdpath", "bash_env",
+	    "ld_preload", "ld_library_path"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcasecmp(key, names[i]) == 0)

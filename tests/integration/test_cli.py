@@ -164,6 +164,11 @@ def test_names_that_begin_with_a_digit_are_still_shell(leased):
     assert subprocess.run(["sh", "-euc", script.decode()], capture_output=True).returncode == 0, script
 
 
+def test_a_prefix_may_end_in_a_slash_as_lists_show_it(leased):
+    leased.answers["PUT /v1/sys/leases/revoke-prefix/database/creds/app"] = (204, None)
+    assert run(leased, "revoke", "--prefix", "database/creds/app/").returncode == 0
+
+
 def test_no_answer_takes_a_shell_its_path(leased):
     leased.answers["GET /v1/a/b"] = (200, envelope({"path": "auth/token", "ps1": "x", "username": "u"}))
     script = run(leased, "read", "a/b", "--format", "env").stdout.decode()
