@@ -299,12 +299,31 @@ lease_store(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 
 /* ---- what travels ---- */
 
+/*
+ * Statements that a refused role wrote for the end of its accounts may be what was refused, and
+ * nobody can correct them: where they do not remove its canary, the plain drop does. A new
+ * reference.
+ */
+static json_t *
+account_role(const struct lease *lease)
+{
+	json_t *role;
+
+	if (lease->row->kind != STORE_LEASE_CANARY || lease->state != LEASE_REMOVING ||
+	    lease->data.fails == 0)
+		return (json_incref(lease->role));
+	if ((role = json_copy(lease->role)) != NULL)
+		(void)json_object_del(role, "revocation_statements"); /* it may have none */
+	return (role);
+}
+
 json_t *
 lease_account(const struct lease *lease)
 {
 	const struct leases_config *config = &lease->task.leases->config;
 	const char *server = lease->data.server;
-	json_t *account = json_pack("{s:s,s:O}", "name", lease->row->account, "role", lease->role);
+	json_t *account =
+	    json_pack("{s:s,s:o}", "name", lease->row->account, "role", account_role(lease));
 
 	if (account == NULL)
 		return (NULL);

@@ -415,3 +415,13 @@ def test_without_its_spawner_it_ends_to_be_started_again(job, server):
     poll(lambda: gone(job, idle) and job.accounts() == [], 10, what="the end of what was overdue")
     assert session_is_cut(cut)
     assert server.can_login((again := job.mint()).user, again.password)
+
+
+@pytest.mark.parametrize("statements", (["SELECT 1"], ["DROP ROLE \"nobody by that name\""]))
+def test_a_role_refused_for_its_revocation_statements_leaves_no_account(job, server, statements):
+    """Nobody can correct the statements of a role that was never stored."""
+    before = job.accounts()
+    answer = job.role("wrong", revocation_statements=statements)
+    assert answer.status == 400 and "revocation_statements" in answer.error, answer
+    poll(lambda: job.accounts() == before, 15, what="the end of the canary")
+    assert not job.leased.get("sys/leases?type=irrevocable").data["leases"]
