@@ -2,6 +2,9 @@
  * One durable change of an engine's documents. What must hold for it is asked inside the
  * transaction, so that the answer is the last word. Who calls: database_*.c, mount*.c, the sweeps.
  */
+#include <stdlib.h>
+
+#include "base/log.h"
 #include "engine/private.h"
 
 /* A request that began before its mount went must leave nothing below it. */
@@ -37,42 +40,13 @@ check_leases(const struct engine_change *change, struct store_txn *txn, struct l
 	return (r == LEASED_ENOENT ? 0 : r);
 }
 
-/* Without leases no statement of a dead worker can matter any more: its sessions are forgotten. */
+/* Without leases no statement of a dead worker can matter any more. */
 static int
-forget_sessions(const struct engine_change *change, struct store_txn *txn, struct leased_err *err)
+forget_connection(const struct engine_change *change, struct store_txn *txn, struct leased_err *err)
 {
-	struct store_session *sessions = NULL;
-	size_t count = 0, i;
-	int r;
-
 	if (change->without_leases == 0)
 		return (0);
-	r = store_session_list(store_txn_db(txn), change->without_leases, &sessions, &count, err);
-	if (r != 0)
-		return (r);
-	for (i = 0; i < count && r == 0; i++) {
-		r = store_session_delete(txn, &sessions[i], err);
-		if (r == LEASED_ENOENT)
-			r = 0;
-	}
-	store_session_list_free(sessions, count);
-	return (r);
-}
-
-static int
-forget_servers(const struct engine_change *change, struct store_txn *txn, struct leased_err *err)
-{
-	struct store_server *servers = NULL;
-	size_t count = 0, i;
-	int r;
-
-	if (change->without_leases == 0)
-		return (0);
-	r = store_server_list(store_txn_db(txn), change->without_leases, &servers, &count, err);
-	for (i = 0; i < count && r == 0; i++)
-		r = store_server_delete(txn, &servers[i], err);
-	store_server_list_free(servers, count);
-	return (r);
+	return (store_connection_forget(txn, change->without_leases, err));
 }
 
 static int
@@ -83,8 +57,7 @@ change_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 	int r;
 
 	if ((r = check_mount(change, txn, err)) != 0 || (r = check_leases(change, txn, err)) != 0 ||
-	    (r = forget_sessions(change, txn, err)) != 0 ||
-	    (r = forget_servers(change, txn, err)) != 0)
+	    (r = forget_connection(change, txn, err)) != 0)
 		return (r);
 	for (i = 0; i < ENGINE_CHANGE_MAX; i++)
 		if (change->puts[i] != NULL && (r = store_doc_put(txn, change->puts[i], err)) != 0)
@@ -116,4 +89,45 @@ engine_change_submit(struct engines *engines, struct engine_change *change)
 	change->engines = engines;
 	engines_hold(engines);
 	store_submit(engines->config.store, &change->op);
+}
+
+/* ---- at a start ---- */
+
+struct forget_op {
+	struct store_op op; /* first */
+	struct engines *engines;
+};
+
+static int
+on_forget_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
+{
+	(void)op;
+	return (store_connections_forget_gone(txn, err));
+}
+
+static void
+on_forget_done(struct store_op *op, int result, const struct leased_err *err)
+{
+	struct engines *engines = ((struct forget_op *)op)->engines;
+
+	if (result != 0)
+		log_warn("what was known of connections that are gone could not be forgotten; the "
+			 "next start tries again",
+		    LOG_ERR(err));
+	free(op);
+	engines_release(engines);
+}
+
+void
+engine_gone_forget(struct engines *engines)
+{
+	struct forget_op *forget = calloc(1, sizeof(*forget));
+
+	if (forget == NULL)
+		return; /* the next start does it */
+	forget->op.run = on_forget_run;
+	forget->op.done = on_forget_done;
+	forget->engines = engines;
+	engines_hold(engines);
+	store_submit(engines->config.store, &forget->op);
 }

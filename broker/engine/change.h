@@ -27,5 +27,7 @@ struct engine_change {
 	struct engines *engines; /* engine_change_submit()'s */
 };
 void engine_change_submit(struct engines *engines, struct engine_change *change);
+/* At a start: what is known of connections that are gone, and that a crash or a worker left. */
+void engine_gone_forget(struct engines *engines);
 
 #endif

@@ -49,6 +49,7 @@ engines_start(struct engines *engines, struct leases *leases)
 	engines->leases = leases;
 	if (engine_connections_load(engines, &err) != 0)
 		log_error("connections could not be read; their leases wait", LOG_ERR(&err));
+	engine_gone_forget(engines);
 	engine_connections_sweep_start(engines);
 	engine_rolevers_sweep_start(engines);
 }

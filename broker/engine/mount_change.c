@@ -191,14 +191,15 @@ engines_mount_add(
 
 /* ---- unmount: end the leases, take the documents, forget the mount ---- */
 
-/* Leases whose records are damaged are in no list of a place, and end by their connection. */
+/* Leases whose records are damaged are in no list of a place, and only their connection can end
+ * access to their accounts. */
 static int
-connection_unused(struct store_txn *txn, int64_t connection, struct leased_err *err)
+connection_forget(struct store_txn *txn, int64_t connection, struct leased_err *err)
 {
 	int r = store_lease_any(store_txn_db(txn), connection, err);
 
 	if (r == LEASED_ENOENT)
-		return (0);
+		return (store_connection_forget(txn, connection, err));
 	if (r != 0)
 		return (r);
 	return (leased_err_set(err, LEASED_EUNAVAIL,
@@ -224,7 +225,7 @@ remove_docs(struct store_txn *txn, const char *kind, int64_t mount, struct lease
 			return (r);
 		for (i = 0; i < count; i++) {
 			if (r == 0 && is_connection)
-				r = connection_unused(txn, docs[i]->id, err);
+				r = connection_forget(txn, docs[i]->id, err);
 			if (r == 0)
 				r = store_doc_delete(txn, docs[i]->id, docs[i]->version, err);
 			store_doc_free(docs[i]);

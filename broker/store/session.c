@@ -1,6 +1,7 @@
 /*
  * Backend sessions that workers hold, on disk before anything is sent on them, so that a crash
- * leaves their names. What is done with a dead worker's sessions is lease/'s.
+ * leaves their names, and what goes with a connection: nobody could reap or look on it any more.
+ * What is done with a dead worker's sessions is lease/'s.
  */
 #include <stdlib.h>
 
@@ -72,4 +73,43 @@ store_session_list(struct store_db *db, int64_t connection, struct store_session
 	*ret_sessions = sessions;
 	*ret_count = count;
 	return (0);
+}
+
+int
+store_connection_forget(struct store_txn *txn, int64_t connection, struct leased_err *err)
+{
+	int r;
+
+	r = store_sql_run(txn->db, "DELETE FROM session WHERE connection = ?1",
+	    SQL_ARGS(store_sql_int(connection)), NULL, err);
+	if (r == 0)
+		r = store_sql_run(txn->db, "DELETE FROM server WHERE connection = ?1",
+		    SQL_ARGS(store_sql_int(connection)), NULL, err);
+	if (r == 0)
+		r = store_sql_run(txn->db,
+		    "UPDATE tombstone SET look_again = 0 WHERE connection = ?1 AND look_again > 0",
+		    SQL_ARGS(store_sql_int(connection)), NULL, err);
+	return (r);
+}
+
+int
+store_connections_forget_gone(struct store_txn *txn, struct leased_err *err)
+{
+	int r;
+
+	r = store_sql_run(txn->db,
+	    "DELETE FROM session WHERE NOT EXISTS"
+	    " (SELECT 1 FROM doc WHERE doc.id = session.connection)",
+	    SQL_NO_ARGS, NULL, err);
+	if (r == 0)
+		r = store_sql_run(txn->db,
+		    "DELETE FROM server WHERE NOT EXISTS"
+		    " (SELECT 1 FROM doc WHERE doc.id = server.connection)",
+		    SQL_NO_ARGS, NULL, err);
+	if (r == 0)
+		r = store_sql_run(txn->db,
+		    "UPDATE tombstone SET look_again = 0 WHERE look_again > 0 AND NOT EXISTS"
+		    " (SELECT 1 FROM doc WHERE doc.id = tombstone.connection)",
+		    SQL_NO_ARGS, NULL, err);
+	return (r);
 }

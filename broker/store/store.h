@@ -375,6 +375,11 @@ int store_session_delete(struct store_txn *txn, const struct store_session *sess
 int store_session_list(struct store_db *db, int64_t connection, struct store_session **ret_sessions,
     size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
 void store_session_list_free(struct store_session *sessions, size_t count);
+/* The connection's document goes in this transaction, or (_gone) is not there: its sessions are
+ * and servers are forgotten, and its tombstones are not looked at again. */
+int store_connection_forget(
+    struct store_txn *txn, int64_t connection, struct leased_err *err) LEASED_MUST_CHECK;
+int store_connections_forget_gone(struct store_txn *txn, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- on which servers the leases of a connection may be ---- */
 struct store_server {
