@@ -111,11 +111,6 @@ int api_parse_input(
 int api_form_decode(const char *text, size_t len, bool query, json_t **ret_object,
     struct leased_err *err) LEASED_MUST_CHECK;
 
-/* ---- sys_leases.c ---- */
-/* What is known of a lease whose record is damaged, for who has sudo. False: answered. */
-bool api_lease_damaged(
-    struct api_request *request, const char *lease_id, struct store_damaged *ret_damaged);
-
 /* ---- names.c ---- */
 /* Answers with the names of all documents of kind (reader thread), and those in builtin (taken),
  * sorted. */

@@ -5,7 +5,10 @@
 #ifndef API_HANDLERS_H
 #define API_HANDLERS_H
 
+#include <stdbool.h>
+
 struct api_request;
+struct store_damaged;
 
 void api_sys_health(struct api_request *request);
 void api_sys_seal_status(struct api_request *request);
@@ -32,6 +35,10 @@ void api_sys_lease_renew(struct api_request *request);
 void api_sys_lease_revoke(struct api_request *request);
 void api_sys_lease_revoke_prefix(struct api_request *request);
 void api_sys_lease_revoke_force(struct api_request *request);
+/* No handler: what is known of a lease whose record is damaged, for who has sudo. False: answered.
+ */
+bool api_lease_damaged(
+    struct api_request *request, const char *lease_id, struct store_damaged *ret_damaged);
 void api_sys_lease_list(struct api_request *request);
 void api_sys_leases(struct api_request *request);
 void api_sys_lease_count(struct api_request *request);

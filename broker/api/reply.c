@@ -18,20 +18,8 @@
 
 struct reply_delivery {
 	struct leases *leases;
-	struct auth *auth;
 	int64_t lease_row, token;
-	char cause[ID_UUID_SIZE];
 };
-
-static void
-on_lost_token_ended(
-    void *arg, int code, const struct lease_job_status *status, const struct leased_err *err)
-{
-	(void)arg;
-	(void)status;
-	if (code != 0)
-		log_warn("a token whose answer was lost could not be ended", LOG_ERR(err));
-}
 
 static void
 on_delivery(void *arg, enum http_delivery delivery)
@@ -41,8 +29,7 @@ on_delivery(void *arg, enum http_delivery delivery)
 	if (watched->lease_row != 0)
 		lease_delivery(watched->leases, watched->lease_row, delivery == HTTP_DELIVERED);
 	if (watched->token != 0 && delivery == HTTP_LOST)
-		auth_token_revoke(watched->auth, watched->token, 0, watched->cause, NULL,
-		    on_lost_token_ended, NULL);
+		lease_delivery(watched->leases, watched->token, false);
 	free(watched);
 }
 
@@ -58,10 +45,8 @@ reply_watch(
 	if ((watched = calloc(1, sizeof(*watched))) == NULL)
 		return (false);
 	watched->leases = request->api->config.leases;
-	watched->auth = request->api->config.auth;
 	watched->lease_row = answer->lease_row;
 	watched->token = answer->token;
-	memcpy(watched->cause, request->id, sizeof(watched->cause));
 	reply->on_delivery = on_delivery;
 	reply->on_delivery_arg = watched;
 	return (true);
@@ -75,7 +60,8 @@ on_used_up(void *arg, int code, const struct lease_job_status *status, const str
 	(void)arg;
 	(void)status;
 	if (code != 0)
-		log_warn("a token without uses left could not be ended", LOG_ERR(err));
+		log_warn("a token without uses left could not be ended; the timer does it",
+		    LOG_ERR(err));
 }
 
 static void
@@ -327,6 +313,8 @@ api_reply(struct api_request *request, struct api_answer *answer)
 		json_decref(body);
 		if (answer->lease_row != 0)
 			lease_delivery(request->api->config.leases, answer->lease_row, false);
+		if (answer->token != 0)
+			lease_delivery(request->api->config.leases, answer->token, false);
 		api_reply_refuse(request, LEASED_ENOMEM, "out of memory while answering");
 		return;
 	}

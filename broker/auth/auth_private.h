@@ -11,12 +11,13 @@
 #define AUTH_TAG 0x61757468u          /* "auth" */
 #define AUTH_IDENTITY_TAG 0x69646e74u /* "idnt" */
 
-#define AUTH_ACL_SLOTS 64      /* compiled policy sets that are kept */
-#define AUTH_ENTITY_SLOTS 256  /* uids whose entity is kept */
-#define AUTH_ROLES_MAX 256     /* roles of auth/unix: all are looked at for every peer */
-#define AUTH_DEPTH_MAX 32      /* generations of tokens: each request looks at all of them */
-#define AUTH_NAME_MAX 128      /* bytes of a policy's or a role's name */
-#define AUTH_POLICIES_MAX 64   /* policies of a token */
+#define AUTH_ACL_SLOTS 64     /* compiled policy sets that are kept */
+#define AUTH_ENTITY_SLOTS 256 /* uids whose entity is kept */
+#define AUTH_ROLES_MAX 256    /* roles of auth/unix: all are looked at for every peer */
+#define AUTH_DEPTH_MAX 32     /* generations of tokens: each request looks at all of them */
+#define AUTH_NAME_MAX 128     /* bytes of a policy's or a role's name */
+#define AUTH_POLICIES_MAX 64  /* policies of a token */
+#define AUTH_TOKEN_DENIED "permission denied: the token is not valid, or it has ended"
 #define AUTH_UID_NOBODY 65534u /* what unmapped users look like: nobody's identity */
 
 /* A compiled set of policies, shared by the identities that hold just these. */
@@ -88,6 +89,10 @@ void auth_token_authenticate(struct auth *auth, const char *text, auth_done done
 int auth_token_mac(struct auth *auth, const char *text, uint8_t ret_mac[SEAL_HMAC_SIZE],
     struct leased_err *err) LEASED_MUST_CHECK;
 bool auth_token_alive(struct auth *auth, const struct store_lease *row);
+
+/* token_take.c: takes one use, whatever becomes of the request. Takes identity. */
+void auth_token_take_use(
+    struct auth *auth, struct auth_identity *identity, auth_done done, void *arg);
 
 /* unix_role.c */
 int auth_unix_roles_load(struct auth *auth, struct leased_err *err) LEASED_MUST_CHECK;

@@ -10,8 +10,6 @@
 #include "auth/auth_private.h"
 #include "base/failpoint.h"
 
-#define TOKEN_DENIED "permission denied: the token is not valid, or it has ended"
-
 int
 auth_token_mac(
     struct auth *auth, const char *text, uint8_t ret_mac[SEAL_HMAC_SIZE], struct leased_err *err)
@@ -19,7 +17,7 @@ auth_token_mac(
 	size_t len = strlen(text);
 
 	if (len == 0 || len > AUTH_TOKEN_MAX)
-		return (leased_err_set(err, LEASED_ENOENT, "%s", TOKEN_DENIED));
+		return (leased_err_set(err, LEASED_ENOENT, "%s", AUTH_TOKEN_DENIED));
 	return (seal_hmac(store_seal(auth->config.store), "token", text, len, ret_mac, err));
 }
 
@@ -67,18 +65,18 @@ token_check_ancestors(struct auth *auth, int64_t parent, struct auth_chain *chai
 
 	for (unsigned depth = 0; parent != 0; depth++) {
 		if (depth > AUTH_DEPTH_MAX)
-			return (leased_err_set(err, LEASED_ENOENT, "%s", TOKEN_DENIED));
+			return (leased_err_set(err, LEASED_ENOENT, "%s", AUTH_TOKEN_DENIED));
 		auth_chain_add(auth, chain, parent);
 		if ((r = store_token_get_id(db, parent, &index, err)) != 0 ||
 		    (r = store_lease_get(db, parent, &row, err)) != 0)
-			return (
-			    r == LEASED_ENOENT ? leased_err_set(err, r, "%s", TOKEN_DENIED) : r);
+			return (r == LEASED_ENOENT ? leased_err_set(err, r, "%s", AUTH_TOKEN_DENIED)
+						   : r);
 		alive = auth_token_alive(auth, row);
 		ends_ms = earlier_ms(ends_ms, token_number(row, "expires_ms"));
 		store_lease_free(row);
 		row = NULL;
 		if (!alive)
-			return (leased_err_set(err, LEASED_ENOENT, "%s", TOKEN_DENIED));
+			return (leased_err_set(err, LEASED_ENOENT, "%s", AUTH_TOKEN_DENIED));
 		parent = index.parent;
 	}
 	*ret_ends_ms = ends_ms;
@@ -101,7 +99,7 @@ token_load(struct auth *auth, const struct store_token *index, struct auth_chain
 	if ((r = store_lease_get(store_db(auth->config.store), index->id, &row, err)) != 0)
 		goto out;
 	if (!auth_token_alive(auth, row) || index->uses_left == 0) {
-		r = leased_err_set(err, LEASED_ENOENT, "%s", TOKEN_DENIED);
+		r = leased_err_set(err, LEASED_ENOENT, "%s", AUTH_TOKEN_DENIED);
 		goto out;
 	}
 	if ((r = token_check_ancestors(auth, index->parent, chain, &ends_ms, err)) != 0)
@@ -113,7 +111,7 @@ token_load(struct auth *auth, const struct store_token *index, struct auth_chain
 out:
 	store_lease_free(row);
 	if (r == LEASED_ENOENT)
-		(void)leased_err_set(err, r, "%s", TOKEN_DENIED);
+		(void)leased_err_set(err, r, "%s", AUTH_TOKEN_DENIED);
 	return (r);
 }
 
@@ -125,7 +123,7 @@ token_find_mac(struct auth *auth, const uint8_t mac[SEAL_HMAC_SIZE], struct auth
 	int r = store_token_get(store_db(auth->config.store), mac, &index, err);
 
 	if (r == LEASED_ENOENT)
-		return (leased_err_set(err, r, "%s", TOKEN_DENIED));
+		return (leased_err_set(err, r, "%s", AUTH_TOKEN_DENIED));
 	return (r == 0 ? token_load(auth, &index, chain, ret_token, err) : r);
 }
 
@@ -209,64 +207,6 @@ auth_token_identity(struct auth *auth, struct auth_token *token,
 	return (r);
 }
 
-struct token_use {
-	struct store_op op; /* first */
-	struct auth_identity *identity;
-	int64_t left;
-	auth_done done;
-	void *arg;
-};
-
-static int
-token_use_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
-{
-	struct token_use *use = (struct token_use *)op;
-	int r;
-
-	if ((r = FAILPOINT_ERROR(auth_token_use, err)) != 0)
-		return (r);
-	return (store_token_use(txn, use->identity->token, &use->left, err));
-}
-
-static void
-on_token_used(struct store_op *op, int result, const struct leased_err *err)
-{
-	struct token_use *use = (struct token_use *)op;
-	struct leased_err denied = LEASED_ERR_INIT;
-
-	if (result == LEASED_EDENIED || result == LEASED_ENOENT) {
-		result = leased_err_set(&denied, LEASED_EDENIED, "%s", TOKEN_DENIED);
-		err = &denied;
-	}
-	use->identity->last_use = use->left == 0;
-	use->identity->record->index.uses_left = use->left;
-	use->done(use->arg, result, result == 0 ? use->identity : NULL, err);
-	auth_identity_release(use->identity);
-	free(use);
-}
-
-/* The use is taken before the request is looked at: it counts whatever becomes of it. */
-static void
-token_take_use(struct auth *auth, struct auth_identity *identity, auth_done done, void *arg)
-{
-	struct token_use *use = calloc(1, sizeof(*use));
-	struct leased_err err = LEASED_ERR_INIT;
-
-	if (use == NULL) {
-		(void)leased_err_set(&err, LEASED_ENOMEM, "out of memory");
-		done(arg, err.code, NULL, &err);
-		auth_identity_release(identity);
-		return;
-	}
-	use->op.run = token_use_run;
-	use->op.done = on_token_used;
-	use->identity = identity;
-	use->left = -1;
-	use->done = done;
-	use->arg = arg;
-	store_submit(auth->config.store, &use->op);
-}
-
 /* The identity of the token with that HMAC, as it is remembered or as it is read now. */
 static int
 identity_of_mac(struct auth *auth, const uint8_t mac[SEAL_HMAC_SIZE],
@@ -301,11 +241,11 @@ auth_token_authenticate(struct auth *auth, const char *text, auth_done done, voi
 	if ((r = auth_token_mac(auth, text, mac, &err)) == 0)
 		r = identity_of_mac(auth, mac, &identity, &err);
 	if (r == LEASED_ENOENT)
-		r = leased_err_set(&err, LEASED_EDENIED, "%s", TOKEN_DENIED);
+		r = leased_err_set(&err, LEASED_EDENIED, "%s", AUTH_TOKEN_DENIED);
 	if (r != 0) {
 		done(arg, r, NULL, &err);
 	} else if (identity->limited) {
-		token_take_use(auth, identity, done, arg); /* takes identity */
+		auth_token_take_use(auth, identity, done, arg); /* takes identity */
 	} else {
 		done(arg, 0, identity, NULL);
 		auth_identity_release(identity);
@@ -452,7 +392,7 @@ token_renew_prepare(struct token_renew *renew, const struct auth_token *token, i
 	    .mount_max_s = auth->config.max_ttl_s};
 
 	if (token->index.uses_left == 0)
-		return (leased_err_set(err, LEASED_ENOENT, "%s", TOKEN_DENIED));
+		return (leased_err_set(err, LEASED_ENOENT, "%s", AUTH_TOKEN_DENIED));
 	if (!json_is_true(json_object_get(token->row->data, "renewable")))
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "lease is not renewable: the token was created with renewable=false or does "

@@ -140,8 +140,8 @@ typedef void (*lease_issue_done)(void *arg, const struct lease_issued *issued);
  */
 void lease_issue_start(
     struct leases *leases, const struct lease_issue *issue, lease_issue_done done, void *arg);
-/* How the answer arrived: LOST leases are revoked at once; delivery is written with the next
- * commit. */
+/* How the answer arrived: LOST leases (and tokens, by their rows) are revoked at once, and that is
+ * tried until it is on disk; delivery of a lease is written with the next commit. */
 void lease_delivery(struct leases *leases, int64_t row, bool delivered);
 
 /* Preflight: mint, `check`, disarm, remove, under an INTENT of kind canary (60 s). done gets 0 or

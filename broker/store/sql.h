@@ -25,7 +25,7 @@ struct store_sql_slot {
 struct store_db {
 	struct store *store;
 	sqlite3 *sqlite;
-	uint64_t damaged_met; /* lease rows that did not open */
+	uint64_t damaged_met;    /* lease rows that did not open */
 	const _Atomic bool *cut; /* once it is true, no statement runs any more; NULL: never */
 	struct store_sql_slot slots[SQL_SLOTS];
 };

@@ -217,6 +217,25 @@ uses_are_taken_exactly_once_each(void **state)
 }
 
 static void
+a_used_up_token_ends_though_nobody_came_to_end_it(void **state)
+{
+	struct fix *f = *state;
+	struct auth_token_params params = {.num_uses = 1};
+	struct token_answer token = make_with(f, NULL, true, &params, "app");
+	struct auth_identity *last = as(f, &token);
+	struct store_token index;
+	struct leased_err err;
+
+	assert_true(last->last_use);
+	auth_identity_release(last);
+	fix_reopen_auth(f);
+	later(f, 130000);
+	assert_int_equal(
+	    store_token_get_id(store_db(f->store), token.id, &index, &err), LEASED_ENOENT);
+	token_answer_clear(&token);
+}
+
+static void
 rights_never_grow(void **state)
 {
 	struct fix *f = *state;
@@ -401,6 +420,7 @@ main(void)
 	    T(a_token_that_was_just_revoked_makes_no_child),
 	    T(generations_are_bounded),
 	    T(uses_are_taken_exactly_once_each),
+	    T(a_used_up_token_ends_though_nobody_came_to_end_it),
 	    T(rights_never_grow),
 	    T(nothing_that_looks_like_root_is_root),
 	    T(root_is_a_flag_and_no_policy_of_that_name_can_be_written),

@@ -81,6 +81,22 @@ undelivered_lease_is_marked_again_until_the_store_takes_it(void **state)
 }
 
 static void
+undelivered_token_is_ended_when_the_store_takes_it(void **state)
+{
+	struct fix *f = *state;
+	int64_t token = token_make(f, 0, 0);
+
+	store_refuses(f, true);
+	lease_delivery(f->leases, token, false);
+	later(f, 3000);
+	assert_true(token_is_there(f, token));
+	store_refuses(f, false);
+	later(f, 3000);
+	assert_false(token_is_there(f, token));
+	assert_int_equal(f->leases->unmarked.count + f->leases->unmarked.trying, 0);
+}
+
+static void
 undelivered_lease_ends_though_its_mark_cannot_be_written(void **state)
 {
 	struct fix *f = *state;
@@ -450,6 +466,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(revocation_on_a_full_disk_ends_access_and_says_so),
 	    TEST(undelivered_lease_is_marked_again_until_the_store_takes_it),
+	    TEST(undelivered_token_is_ended_when_the_store_takes_it),
 	    TEST(undelivered_lease_ends_though_its_mark_cannot_be_written),
 	    TEST(nothing_is_handed_out_while_many_revocations_are_not_on_disk),
 	    TEST(expiry_on_a_full_disk_ends_access_once),
