@@ -282,6 +282,8 @@ set_defaults(struct postgresql_config *config, struct leased_err *err)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "sslmode: must be disable, allow, prefer, require, verify-ca or verify-full"));
 	is_tls = !all_sockets && i >= 3;
+	config->is_guarded = config->password != NULL && is_local && !is_tls;
+	config->tries_tls = config->is_guarded && !all_sockets && i > 0;
 	if (i >= 4 && (r = set_default(config, POSTGRESQL_SSLROOTCERT, SYSTEM_CA_FILE, err)) != 0)
 		return (r);
 	if ((r = set_default(config, POSTGRESQL_CHANNEL_BINDING,

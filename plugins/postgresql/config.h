@@ -36,6 +36,9 @@ struct postgresql_config {
 	struct leased_secret *password; /* NULL: none is sent (certificates, peer) */
 	bool send_password;             /* password_authentication = "password": no verifier */
 	int scram_iterations;
+	/* On this machine, and TLS is not certain: a password goes only by scram-sha-256 (guard.c);
+	 * with TLS, where the server has it. */
+	bool is_guarded, tries_tls;
 	int tls_fds[3]; /* memory files of tls_ca, tls_certificate, private_key; -1: none */
 };
 

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "config.h"
+#include "guard.h"
 
 #define OFFSET_VALID_US 600000000
 #define OFFSET_JUMP_US 500000
@@ -110,22 +111,29 @@ connect_error(const struct postgresql_config *config, PGconn *connection, struct
 	return (leased_err_set(err, code, "cannot connect to %s: %s%s", where, text, hint));
 }
 
-/* Waits for libpq's next step; false at the deadline. */
-static bool
-wait_for(PGconn *connection, PostgresPollingStatusType step, int timeout_ms)
+/* Waits for libpq's next step. guard may be NULL. */
+static int
+wait_step(struct postgresql_guard *guard, PGconn *connection, PostgresPollingStatusType step,
+    int timeout_ms, struct leased_err *err)
 {
 	struct pollfd fd = {
 	    .fd = PQsocket(connection), .events = step == PGRES_POLLING_READING ? POLLIN : POLLOUT};
 
-	return (timeout_ms > 0 && poll(&fd, 1, timeout_ms) > 0);
+	if (guard != NULL)
+		return (postgresql_guard_wait(guard, connection, step, timeout_ms, err));
+	if (timeout_ms <= 0 || poll(&fd, 1, timeout_ms) <= 0)
+		return (leased_err_set(err, LEASED_EUNAVAIL, "no answer in time"));
+	return (0);
 }
 
 /* Ends well, with an error, or at the deadline: no statement was sent yet, so that giving up is
  * safe. */
 static int
 connect_now(const struct postgresql_config *config, const struct leased_call *call,
-    const struct parameters *parameters, PGconn **ret_connection, struct leased_err *err)
+    const struct parameters *parameters, bool is_guarded, PGconn **ret_connection,
+    struct leased_err *err)
 {
+	struct postgresql_guard guard = {.is_on = false};
 	int budget_ms = (int)strtol(config->keywords[POSTGRESQL_CONNECT_TIMEOUT], NULL, 10) * 1000;
 	int floor_ms = leased_call_remaining_ms(call) - budget_ms;
 	PGconn *connection = PQconnectStartParams(parameters->keywords, parameters->values, 0);
@@ -139,14 +147,18 @@ connect_now(const struct postgresql_config *config, const struct leased_call *ca
 	floor_ms = floor_ms > 200 ? floor_ms : 200; /* what is left for the answer */
 	while (r == 0 && PQstatus(connection) != CONNECTION_BAD && step != PGRES_POLLING_OK &&
 	       step != PGRES_POLLING_FAILED) {
-		if (wait_for(connection, step, leased_call_remaining_ms(call) - floor_ms)) {
+		r = wait_step(is_guarded ? &guard : NULL, connection, step,
+		    leased_call_remaining_ms(call) - floor_ms, err);
+		if (r == 0) {
 			step = PQconnectPoll(connection);
-			continue;
+			r = postgresql_guard_after(&guard, connection, err);
 		}
-		postgresql_config_where(config, where, sizeof(where));
-		r = leased_err_set(
-		    err, LEASED_EUNAVAIL, "cannot connect to %s: no answer in time", where);
+		if (r != 0) {
+			postgresql_config_where(config, where, sizeof(where));
+			leased_err_prefix(err, "cannot connect to %s", where);
+		}
 	}
+	postgresql_guard_clear(&guard);
 	if (r == 0 && PQstatus(connection) != CONNECTION_OK)
 		r = connect_error(config, connection, err);
 	if (r != 0) {
@@ -155,6 +167,35 @@ connect_now(const struct postgresql_config *config, const struct leased_call *ca
 	}
 	*ret_connection = connection;
 	return (0);
+}
+
+/*
+ * The administrator's own login. On this machine TLS is tried first, with channel binding, which
+ * libpq takes for a reason to answer nothing but SCRAM; a server that has no TLS is asked again,
+ * under guard.
+ */
+static int
+connect_admin(const struct postgresql_config *config, const struct leased_call *call,
+    struct parameters *parameters, PGconn **ret_connection, struct leased_err *err)
+{
+	size_t count = parameters->count;
+	int r;
+
+	if (!config->is_guarded)
+		return (connect_now(config, call, parameters, false, ret_connection, err));
+	if (config->tries_tls) {
+		set(parameters, "sslmode", "require");
+		set(parameters, "channel_binding", "require");
+		r = connect_now(config, call, parameters, false, ret_connection, err);
+		if (r == 0 || (strstr(err->text, "SSL") == NULL &&
+				  strstr(err->text, "without channel binding") == NULL))
+			return (r);
+		*err = (struct leased_err){0};
+		memset(&parameters->keywords[count], 0, 2 * sizeof(parameters->keywords[0]));
+		parameters->count = count;
+	}
+	set(parameters, "sslmode", "disable");
+	return (connect_now(config, call, parameters, true, ret_connection, err));
 }
 
 static int64_t
@@ -255,7 +296,7 @@ postgresql_session_open(struct postgresql *plugin, struct leased_call *call,
 		set(&parameters, "password", leased_secret_reveal(config->password));
 	set(&parameters, "application_name", application_name);
 	set(&parameters, "options", SESSION_OPTIONS);
-	if ((r = connect_now(config, call, &parameters, &session->connection, err)) != 0)
+	if ((r = connect_admin(config, call, &parameters, &session->connection, err)) != 0)
 		return (r);
 	if ((r = identify(plugin, call, session, err)) != 0 ||
 	    (r = leased_session_begin(call, session->id, err)) != 0) {
@@ -320,5 +361,5 @@ postgresql_session_login(struct postgresql *plugin, struct leased_call *call, co
 	set(&parameters, "user", name);
 	set(&parameters, "password", password);
 	set(&parameters, "application_name", "leased check");
-	return (connect_now(plugin->config, call, &parameters, ret_connection, err));
+	return (connect_now(plugin->config, call, &parameters, false, ret_connection, err));
 }

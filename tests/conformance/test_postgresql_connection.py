@@ -122,6 +122,68 @@ def test_a_server_that_asks_for_the_password_in_clear_text_under_tls_does_not_ge
     assert "channel binding" in failed.value.text and "channel_binding" in failed.value.text
 
 
+class Listener:
+    """Whoever listens on this machine while the server is away: no TLS, and questions for the password, all in one piece."""
+
+    def __init__(self, listener, questions):
+        self.received, self.listener, self.questions = b"", listener, questions
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+                with client:
+                    client.settimeout(3)
+                    data = client.recv(4096)
+                    if data[4:8] == (80877103).to_bytes(4, "big"):
+                        client.sendall(b"N" + self.questions)
+                    else:
+                        client.sendall(self.questions)
+                    while data:
+                        self.received += data
+                        data = client.recv(4096)
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+
+
+CLEAR, MD5 = b"R\0\0\0\x08\0\0\0\x03", b"R\0\0\0\x0c\0\0\0\x05salt"
+SCRAM = b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0"
+
+
+@pytest.mark.parametrize("questions", [CLEAR, MD5, SCRAM + CLEAR], ids=["clear", "md5", "clear-behind-scram"])
+@pytest.mark.parametrize("place", ["prefer", "disable", "socket"])
+def test_who_listens_on_this_machine_does_not_get_the_password(server, tmp_path, questions, place):  # noqa: F811
+    if place == "socket":
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(tmp_path / ".s.PGSQL.5432"))
+        listener.listen()
+        config = {"host": str(tmp_path), "port": "5432"}
+    else:
+        listener = socket.create_server(("127.0.0.1", 0))
+        config = {"host": "127.0.0.1", "port": str(listener.getsockname()[1]), "sslmode": place}
+    impostor = Listener(listener, questions)
+    with pytest.raises(CallFailed) as failed:
+        Plugin(server, **config)
+    listener.close()
+    assert server.admin_password.encode() not in impostor.received and b"md5" not in impostor.received
+    assert b"leased" in impostor.received, "it came as far as the question"
+    assert failed.value.code == "denied" and "it was not sent" in failed.value.text, failed.value.text
+
+
+def test_a_local_server_without_tls_is_logged_into_by_scram(server):  # noqa: F811
+    with Plugin(server, host="127.0.0.1") as one:
+        one.end(one.mint())
+
+
+def test_a_local_server_with_tls_is_taken_with_it(tls_server):
+    with Plugin(tls_server, host="127.0.0.1") as one:
+        one.end(one.mint())
+        assert tls_server.value("SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'leased'") is True
+
+
 # ---- configuration ----
 
 
