@@ -96,21 +96,6 @@ int api_authorize(const struct api_request *request, struct leased_err *err) LEA
  * operation on it. */
 int api_route_find(struct api_request *request, struct leased_err *err) LEASED_MUST_CHECK;
 
-/* ---- parse.c ---- */
-/* Path, operation and headers of request->http into request; *ret_status is of the refusal, 0: by
- * its code. */
-int api_parse_head(
-    struct api_request *request, int *ret_status, struct leased_err *err) LEASED_MUST_CHECK;
-/* The same of query or body, into request->body: only for who may ask. */
-int api_parse_input(
-    struct api_request *request, int *ret_status, struct leased_err *err) LEASED_MUST_CHECK;
-
-/* ---- form.c ---- */
-/* x-www-form-urlencoded text to an object: repeated keys joined by a comma, or (query) as a list.
- */
-int api_form_decode(const char *text, size_t len, bool query, json_t **ret_object,
-    struct leased_err *err) LEASED_MUST_CHECK;
-
 /* ---- names.c ---- */
 /* Answers with the names of all documents of kind (reader thread), and those in builtin (taken),
  * sorted. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/api_private.h"
+#include "api/parse.h"
 
 #define FORM_FIELDS_MAX 1000
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "api/api_private.h"
+#include "api/parse.h"
 #include "base/path.h"
 
 #define PREFIX "/v1/"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/api_private.h"
+#include "api/parse.h"
 #include "api/handlers.h"
 #include "api/reply.h"
 #include "base/log.h"

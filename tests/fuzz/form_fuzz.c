@@ -3,7 +3,7 @@
  */
 #include <stdlib.h>
 
-#include "api/api_private.h"
+#include "api/parse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

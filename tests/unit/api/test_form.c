@@ -1,6 +1,7 @@
 /*
  * Forms and queries.
  */
+#include "api/parse.h"
 #include "unit/api/edge.h"
 
 static void

@@ -1,0 +1,25 @@
+/*
+ * From bytes to what a handler reads: the head first, the input only once it is known who asks.
+ * Called by request.c.
+ */
+#ifndef API_PARSE_H
+#define API_PARSE_H
+
+#include "api/api_private.h"
+
+/* ---- parse.c ---- */
+/* Path, operation and headers of request->http into request; *ret_status is of the refusal, 0: by
+ * its code. */
+int api_parse_head(
+    struct api_request *request, int *ret_status, struct leased_err *err) LEASED_MUST_CHECK;
+/* The same of query or body, into request->body: only for who may ask. */
+int api_parse_input(
+    struct api_request *request, int *ret_status, struct leased_err *err) LEASED_MUST_CHECK;
+
+/* ---- form.c ---- */
+/* x-www-form-urlencoded text to an object: repeated keys joined by a comma, or (query) as a list.
+ */
+int api_form_decode(const char *text, size_t len, bool query, json_t **ret_object,
+    struct leased_err *err) LEASED_MUST_CHECK;
+
+#endif
