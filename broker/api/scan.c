@@ -27,6 +27,7 @@ api_scan_free(struct api_scan *scan)
 	json_decref(scan->answer);
 	free(scan->counts);
 	free(scan->text);
+	free(scan->place);
 	free(scan->more_text);
 	free(scan);
 }
@@ -111,40 +112,59 @@ rows_take(struct api_scan *scan, struct store_lease **rows, size_t count)
 	return (0);
 }
 
-/* Appends what query finds to scan->rows, as far as the limit allows. */
-int
-api_scan_rows_page_all(struct api_scan *scan, struct store_db *db, struct store_lease_query *query,
+static int
+rows_page(struct api_scan *scan, struct store_db *db, size_t *ret_count,
     bool (*wanted)(const struct api_scan *scan, const struct store_lease *row),
     struct leased_err *err)
 {
 	struct store_lease **rows = NULL;
-	size_t count, kept;
+	size_t count, kept = 0;
 	int r;
 
-	query->limit = API_SCAN_PAGE;
+	if ((r = store_lease_page(db, &scan->query, &rows, &count, err)) != 0)
+		return (r);
+	for (size_t i = 0; i < count; i++) {
+		bool take = wanted(scan, rows[i]);
+
+		scan->query.after = rows[i]->id;
+		scan->query.from_ms = rows[i]->next_at_ms;
+		if (take && scan->row_count + kept < scan->limit) {
+			rows[kept++] = rows[i];
+			continue;
+		}
+		scan->cut = scan->cut || take;
+		store_lease_free(rows[i]);
+	}
+	*ret_count = count;
+	if (rows_take(scan, rows, kept) != 0) {
+		store_lease_page_free(rows, kept);
+		return (api_scan_nomem(err));
+	}
+	free(rows);
+	return (0);
+}
+
+int
+api_scan_rows_page_all(struct api_scan *scan, struct store_db *db,
+    const struct store_lease_query *query,
+    bool (*wanted)(const struct api_scan *scan, const struct store_lease *row),
+    struct leased_err *err)
+{
+	size_t count = 0;
+	int r;
+
+	if (!scan->paging) {
+		scan->query = *query;
+		scan->query.limit = API_SCAN_PAGE;
+		scan->paging = true;
+	}
 	do {
-		if ((r = store_lease_page(db, query, &rows, &count, err)) != 0)
+		if ((r = rows_page(scan, db, &count, wanted, err)) != 0)
 			return (r);
-		kept = 0;
-		for (size_t i = 0; i < count; i++) {
-			query->after = rows[i]->id;
-			query->from_ms = rows[i]->next_at_ms;
-			if (scan->row_count + kept < scan->limit && wanted(scan, rows[i]))
-				rows[kept++] = rows[i];
-			else if (wanted(scan, rows[i])) {
-				scan->cut = true;
-				store_lease_free(rows[i]);
-			} else
-				store_lease_free(rows[i]);
-		}
-		r = rows_take(scan, rows, kept);
-		if (r != 0) {
-			store_lease_page_free(rows, kept);
-			return (api_scan_nomem(err));
-		}
-		free(rows);
-		rows = NULL;
+		if (count > 0 && !scan->cut && store_read_is_long(db))
+			return (STORE_READ_AGAIN);
 	} while (count > 0 && !scan->cut);
+	scan->paging = false;
 	return (0);
 }
 
@@ -279,8 +299,13 @@ api_scan_overdue(struct api_scan *scan, struct store_db *db, struct leased_err *
 		    .number = connections[i],
 		    .until_ms = scan->now_ms + SCAN_RETRY_MS};
 
-		if (connections[i] != 0)
-			r = api_scan_rows_page_all(scan, db, &query, wanted_overdue, err);
+		if (connections[i] == 0 || connections[i] < scan->step)
+			continue;
+		if (connections[i] != scan->step)
+			scan->paging = false; /* the one that was begun has no row any more */
+		scan->step = connections[i];
+		r = api_scan_rows_page_all(scan, db, &query, wanted_overdue, err);
+		scan->step += r == 0;
 	}
 	free(connections);
 	return (r == 0 ? damaged_collect(scan, db, err) : r);

@@ -23,6 +23,12 @@ struct api_scan {
 	int64_t now_ms;
 	size_t limit;
 
+	/* How far it has come, when collect gives STORE_READ_AGAIN. */
+	struct store_lease_query query; /* .. while paging */
+	bool paging;
+	int64_t step;
+	char *place;
+
 	json_t *keys;              /* what was found: names, .. */
 	struct store_lease **rows; /* .. or rows, */
 	size_t row_count, described;
@@ -37,8 +43,8 @@ struct api_scan {
 	bool cut;
 };
 
-/* NULL: answered. collect runs on the reader thread; finish on the loop, and ends both scan and
- * request. */
+/* NULL: answered. collect runs on the reader thread, as store_read.run does; finish on the loop,
+ * and ends both scan and request. */
 struct api_scan *api_scan_new(struct api_request *request,
     int (*collect)(struct api_scan *scan, struct store_db *db, struct leased_err *err),
     void (*finish)(struct api_scan *scan));
@@ -46,9 +52,10 @@ void api_scan_free(struct api_scan *scan);
 void api_scan_start(struct api_scan *scan);
 int api_scan_nomem(struct leased_err *err);
 
-/* Appends what query finds and wanted takes to scan->rows, as far as the limit allows. */
+/* Appends what query finds and wanted takes to scan->rows, as far as the limit allows. With
+ * STORE_READ_AGAIN it is to be called with the same query again. */
 int api_scan_rows_page_all(struct api_scan *scan, struct store_db *db,
-    struct store_lease_query *query,
+    const struct store_lease_query *query,
     bool (*wanted)(const struct api_scan *scan, const struct store_lease *row),
     struct leased_err *err) LEASED_MUST_CHECK;
 /* A finish: describes the rows, a few in each turn of the loop, and answers with them. */

@@ -13,53 +13,135 @@
 /* ---- LIST below a prefix: the next segment of each, a directory with its '/' ---- */
 
 static int
-list_add(struct api_scan *scan, const struct store_lease *row)
+list_add(struct api_scan *scan, const char *key, struct leased_err *err)
 {
-	const char *rest = row->place + strlen(scan->text), *slash;
-	char key[300], number[9];
-
-	while (*rest == '/')
-		rest++;
-	if (*rest != '\0') {
-		slash = strchr(rest, '/');
-		(void)snprintf(key, sizeof(key), "%.*s/",
-		    (int)(slash != NULL ? slash - rest : (ptrdiff_t)strlen(rest)), rest);
-	} else {
-		if (id_number_encode(row->id, number) != 0)
-			return (LEASED_EBUG);
-		(void)snprintf(key, sizeof(key), "%s%s", number, row->random);
-	}
-	return (json_object_set_new(scan->keys, key, json_true()) == 0 ? 0 : LEASED_ENOMEM);
+	return (json_object_set_new(scan->keys, key, json_true()) == 0 ? 0 : api_scan_nomem(err));
 }
 
+/* The leases of the place itself. */
 static int
-list_collect(struct api_scan *scan, struct store_db *db, struct leased_err *err)
+list_leases(struct api_scan *scan, struct store_db *db, size_t *ret_count, struct leased_err *err)
 {
-	struct store_lease_query query = {.by = STORE_BY_PLACE,
-	    .number = scan->mount,
-	    .text = scan->text,
-	    .limit = API_SCAN_PAGE};
+	struct store_lease **rows = NULL;
+	char key[64], number[9];
+	size_t count;
+	int r;
+
+	if ((r = store_lease_page(db, &scan->query, &rows, &count, err)) != 0)
+		return (r);
+	for (size_t i = 0; i < count && r == 0; i++) {
+		scan->query.after = rows[i]->id;
+		if (rows[i]->kind != STORE_LEASE_CREDENTIAL)
+			continue;
+		if ((r = id_number_encode(rows[i]->id, number)) != 0)
+			break;
+		(void)snprintf(key, sizeof(key), "%s%s", number, rows[i]->random);
+		r = list_add(scan, key, err);
+	}
+	store_lease_page_free(rows, count);
+	*ret_count = count;
+	return (r);
+}
+
+/* Has a place a credential, or nothing but canaries? Few rows are opened to know it. */
+static int
+list_has(struct api_scan *scan, struct store_db *db, bool *ret_has, struct leased_err *err)
+{
+	struct store_lease_query query = {
+	    .by = STORE_IN_PLACE, .number = scan->mount, .text = scan->place, .limit = 4};
 	struct store_lease **rows = NULL;
 	size_t count;
+	bool has = false;
 	int r;
 
 	do {
 		if ((r = store_lease_page(db, &query, &rows, &count, err)) != 0)
 			return (r);
-		for (size_t i = 0; i < count && r == 0; i++) {
+		for (size_t i = 0; i < count; i++) {
 			query.after = rows[i]->id;
-			if (rows[i]->kind == STORE_LEASE_CREDENTIAL)
-				r = list_add(scan, rows[i]);
+			has = has || rows[i]->kind == STORE_LEASE_CREDENTIAL;
 		}
 		store_lease_page_free(rows, count);
-		if (r != 0)
-			return (api_scan_nomem(err));
-		if (json_object_size(scan->keys) >= API_SCAN_KEYS_MAX) {
-			scan->cut = true;
-			return (0);
-		}
-	} while (count > 0);
+	} while (!has && count > 0);
+	*ret_has = has;
 	return (0);
+}
+
+/* The segment of scan->place behind prefix: a directory. What else is in it is passed over. */
+static int
+list_directory(struct api_scan *scan, struct store_db *db, size_t prefix, struct leased_err *err)
+{
+	const char *rest = scan->place + prefix;
+	size_t len = strcspn(rest, "/");
+	char *key = NULL, *behind = NULL;
+	bool has = false;
+	int r;
+
+	if (len == 0)
+		return (0);
+	if (asprintf(&key, "%.*s/", (int)len, rest) < 0)
+		return (api_scan_nomem(err));
+	if ((r = list_has(scan, db, &has, err)) == 0 && has)
+		r = list_add(scan, key, err);
+	if (r == 0 && has && rest[len] == '/') {
+		/* No name holds this byte: it is above all that is below. */
+		if (asprintf(&behind, "%.*s/\xff", (int)(prefix + len), scan->place) < 0) {
+			r = api_scan_nomem(err);
+		} else {
+			free(scan->place);
+			scan->place = behind;
+		}
+	}
+	free(key);
+	return (r);
+}
+
+/* The directories below it, place by place, from the index: a role has many leases. */
+static int
+list_directories(struct api_scan *scan, struct store_db *db, struct leased_err *err)
+{
+	char *prefix = NULL;
+	int r;
+
+	if (asprintf(&prefix, "%s%s", scan->text, scan->text[0] != '\0' ? "/" : "") < 0)
+		return (api_scan_nomem(err));
+	while ((r = store_lease_place_next(db, scan->mount, prefix, &scan->place, err)) == 0 &&
+	       scan->place != NULL) {
+		if ((r = list_directory(scan, db, strlen(prefix), err)) != 0)
+			break;
+		if ((scan->cut = json_object_size(scan->keys) >= API_SCAN_KEYS_MAX))
+			break;
+		if (store_read_is_long(db)) {
+			r = STORE_READ_AGAIN;
+			break;
+		}
+	}
+	free(prefix);
+	return (r);
+}
+
+static int
+list_collect(struct api_scan *scan, struct store_db *db, struct leased_err *err)
+{
+	size_t count = 1;
+	int r;
+
+	if (!scan->paging)
+		scan->query = (struct store_lease_query){.by = STORE_IN_PLACE,
+		    .number = scan->mount,
+		    .text = scan->text,
+		    .limit = API_SCAN_PAGE};
+	scan->paging = true;
+	while (scan->step == 0 && count > 0) {
+		if ((r = list_leases(scan, db, &count, err)) != 0)
+			return (r);
+		if ((scan->cut = json_object_size(scan->keys) >= API_SCAN_KEYS_MAX))
+			return (0);
+		if (count > 0 && store_read_is_long(db))
+			return (STORE_READ_AGAIN);
+	}
+	scan->step = 1;
+	return (list_directories(scan, db, err));
 }
 
 static void
@@ -141,10 +223,11 @@ mine_collect(struct api_scan *scan, struct store_db *db, struct leased_err *err)
 	const char *const owners[] = {scan->text, scan->more_text};
 	int r = 0;
 
-	for (size_t i = 0; i < 2 && r == 0; i++) {
-		struct store_lease_query query = {.by = STORE_BY_OWNER, .text = owners[i]};
+	for (; scan->step < 2 && r == 0; scan->step += r == 0) {
+		const char *owner = owners[scan->step];
+		struct store_lease_query query = {.by = STORE_BY_OWNER, .text = owner};
 
-		if (owners[i] != NULL)
+		if (owner != NULL)
 			r = api_scan_rows_page_all(scan, db, &query, wanted_own, err);
 	}
 	return (r);

@@ -141,6 +141,17 @@ place_next(struct store_db *db, int64_t mount, const char *prefix, bool inclusiv
 	return (0);
 }
 
+int
+store_lease_place_next(
+    struct store_db *db, int64_t mount, const char *prefix, char **place, struct leased_err *err)
+{
+	bool first = *place == NULL;
+
+	if (first && (*place = strdup(prefix)) == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "no memory to list leases"));
+	return (place_next(db, mount, prefix, first, place, err));
+}
+
 static int
 lowest_below(struct store_db *db, const struct store_lease_query *query, struct lowest *lowest,
     struct leased_err *err)
@@ -246,6 +257,13 @@ page_query(struct store_db *db, const struct store_lease_query *query, struct pa
 		    page, err));
 	case STORE_BY_PLACE:
 		return (page_by_place(db, query, page, err));
+	case STORE_IN_PLACE:
+		return (page_fill(db,
+		    LEASE_SELECT "WHERE mount = ?1 AND place = ?2 AND id > ?3 AND id <= ?4"
+				 " ORDER BY id",
+		    SQL_ARGS(store_sql_int(query->number), store_sql_text(query->text),
+			store_sql_int(query->after), store_sql_int(highest)),
+		    page, err));
 	case STORE_BY_ID:
 		return (page_fill(db, LEASE_SELECT "WHERE id > ?1 AND id <= ?2 ORDER BY id",
 		    SQL_ARGS(store_sql_int(query->after), store_sql_int(highest)), page, err));

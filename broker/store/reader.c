@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "store/row.h"
 
+#define READ_MS 10 /* of a walk, before the next read has its turn */
+
 struct reader {
 	struct store *store;
 	struct store_scrub scrub;
@@ -42,16 +44,45 @@ checkpoint(struct store *store)
 	store_checkpoint_result(store, store->reader_db, rc);
 }
 
+static int64_t
+monotonic_ms(void)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	return ((int64_t)at.tv_sec * 1000 + at.tv_nsec / 1000000);
+}
+
+bool
+store_read_is_long(struct store_db *db)
+{
+	return (monotonic_ms() - db->read_began_ms >= READ_MS);
+}
+
+int
+store_read_call(struct store_read *read, struct store_db *db)
+{
+	int r;
+
+	db->read_began_ms = monotonic_ms();
+	read->err.text[0] = '\0';
+	r = read->run(read, db, &read->err);
+	/* A snapshot that was left open would keep the log from ever beginning anew. */
+	store_snapshot_end(db);
+	return (r);
+}
+
 static void
 read_run(struct store *store, struct store_read *read)
 {
 	struct store_read_queue done;
 
 	FAILPOINT(store_read_before);
-	read->err.text[0] = '\0';
-	read->result = read->run(read, store->reader_db, &read->err);
-	/* A snapshot that was left open would keep the log from ever beginning anew. */
-	store_snapshot_end(store->reader_db);
+	read->result = store_read_call(read, store->reader_db);
+	if (read->result == STORE_READ_AGAIN) {
+		store_submit_read(store, read);
+		return;
+	}
 	store_read_queue_init(&done);
 	store_read_queue_append(&done, read);
 	store_thread_deliver(store, NULL, &done);

@@ -27,6 +27,7 @@ struct store_db {
 	sqlite3 *sqlite;
 	uint64_t damaged_met;    /* lease rows that did not open */
 	const _Atomic bool *cut; /* once it is true, no statement runs any more; NULL: never */
+	int64_t read_began_ms;   /* the reader's: monotonic, of the call of run() under way */
 	struct store_sql_slot slots[SQL_SLOTS];
 };
 

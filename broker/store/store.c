@@ -224,8 +224,9 @@ pump_reads(struct store *store)
 	store_read_queue_take(&store->reads, &reads);
 	pthread_mutex_unlock(&store->mutex);
 	for (struct store_read *read = reads.first; read != NULL; read = read->next) {
-		read->err.text[0] = '\0';
-		read->result = read->run(read, store->reader_db, &read->err);
+		do
+			read->result = store_read_call(read, store->reader_db);
+		while (read->result == STORE_READ_AGAIN);
 		count++;
 	}
 	store_read_queue_call_done(&reads);

@@ -84,13 +84,17 @@ struct store_op {
 void store_submit(struct store *store, struct store_op *op);
 
 struct store_read {
+	/* STORE_READ_AGAIN: it is called once more, behind the reads that wait; so that a long walk
+	 * holds nobody up, it says so whenever store_read_is_long(). */
 	int (*run)(struct store_read *read, struct store_db *db, struct leased_err *err);
 	void (*done)(struct store_read *read, int result, const struct leased_err *err);
 	struct store_read *next;
 	int result;
 	struct leased_err err;
 };
+#define STORE_READ_AGAIN 1
 void store_submit_read(struct store *store, struct store_read *read);
+bool store_read_is_long(struct store_db *db); /* inside run: has this call had its time? */
 
 /* Inline mode: runs what is queued now, dones included; the number of operations and reads run.
  * What a done() submits is for the next call. */
@@ -183,6 +187,7 @@ enum store_lease_by {
 	STORE_BY_OWNER, /* owner = text, id > after */
 	STORE_BY_PLACE, /* mount = number, place = text or below it ("text/..."), "" for all; id >
 			   after */
+	STORE_IN_PLACE, /* the same without what is below it */
 	STORE_BY_ID,    /* id > after */
 };
 struct store_lease_query {
@@ -199,6 +204,10 @@ struct store_lease_query {
 int store_lease_page(struct store_db *db, const struct store_lease_query *query,
     struct store_lease ***ret_leases, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
 void store_lease_page_free(struct store_lease **leases, size_t count);
+/* The next place of mount's leases that begins with prefix, from the index alone: *place is the
+ * last one (NULL: from the start) and becomes the next, NULL when there is none. Caller frees. */
+int store_lease_place_next(struct store_db *db, int64_t mount, const char *prefix, char **place,
+    struct leased_err *err) LEASED_MUST_CHECK;
 /* The smallest next_at of a connection; LEASED_ENOENT when it has no row. And every connection that
  * has rows. */
 int store_lease_next_at(struct store_db *db, int64_t connection, int64_t *ret_ms,

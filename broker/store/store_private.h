@@ -1,6 +1,4 @@
-/*
- * Inside of store/: the store itself, and what its files lend each other.
- */
+/* Inside of store/: the store itself, and what its files lend each other. */
 #ifndef STORE_STORE_PRIVATE_H
 #define STORE_STORE_PRIVATE_H
 
@@ -107,6 +105,7 @@ void store_thread_deliver(
     struct store *store, struct store_op_queue *ops, struct store_read_queue *reads);
 void *store_writer_main(void *arg);
 void *store_reader_main(void *arg);
+int store_read_call(struct store_read *read, struct store_db *db);
 void store_checkpoint_result(struct store *store, struct store_db *db, int sqlite_code);
 struct store *store_from(void *arg);
 

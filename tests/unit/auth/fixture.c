@@ -333,9 +333,16 @@ on_lease_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 int64_t
 put_lease(struct fix *f, const char *owner, const char *entity)
 {
-	struct lease_op own = {.op.run = on_lease_run};
-	char place[] = "creds/app", account[] = "l-account", owner_text[64];
+	return (put_lease_at(f, "creds/app", owner, entity));
+}
 
+int64_t
+put_lease_at(struct fix *f, const char *at, const char *owner, const char *entity)
+{
+	struct lease_op own = {.op.run = on_lease_run};
+	char place[64], account[] = "l-account", owner_text[64];
+
+	(void)snprintf(place, sizeof(place), "%s", at);
 	(void)snprintf(owner_text, sizeof(owner_text), "%s", owner);
 	own.row.state = STORE_LEASE_LIVE;
 	own.row.kind = STORE_LEASE_CREDENTIAL;

@@ -70,6 +70,7 @@ int put_policy(struct fix *f, const char *name, const char *text);
 int put_role(struct fix *f, const char *name, const char *json);
 /* A lease row of that owner, LIVE, without a back end; its row number. */
 int64_t put_lease(struct fix *f, const char *owner, const char *entity);
+int64_t put_lease_at(struct fix *f, const char *at, const char *owner, const char *entity);
 bool lease_is_marked(struct fix *f, int64_t id);
 
 #endif

@@ -154,6 +154,7 @@ struct counting_read {
 	size_t count;
 	int result;
 	bool finished;
+	_Atomic bool enough;
 };
 
 static int
@@ -260,6 +261,34 @@ walk_for_ever(struct store_read *read, struct store_db *db, struct leased_err *e
 }
 
 static int
+walk_until_told(struct store_read *read, struct store_db *db, struct leased_err *err)
+{
+	struct counting_read *walk = (struct counting_read *)read;
+
+	(void)err;
+	walk->count++;
+	while (!store_read_is_long(db))
+		usleep(1000);
+	return (walk->enough ? 0 : STORE_READ_AGAIN);
+}
+
+static void
+a_short_read_does_not_wait_for_the_end_of_a_long_one(void **state)
+{
+	struct threaded *t = *state;
+	struct counting_read walk = {.read = {.run = walk_until_told, .done = on_counted}};
+	struct counting_read quick = {.read = {.run = count_leases, .done = on_counted}};
+
+	store_submit_read(t->fix.store, &walk.read);
+	store_submit_read(t->fix.store, &quick.read);
+	wait_for(t, &quick.finished);
+	assert_false(walk.finished);
+	walk.enough = true;
+	wait_for(t, &walk.finished);
+	assert_true(walk.result == 0 && walk.count > 1);
+}
+
+static int
 never_run(struct store_read *read, struct store_db *db, struct leased_err *err)
 {
 	(void)read;
@@ -327,6 +356,7 @@ main(void)
 	    THREADED_TEST(results_come_in_order_of_submission_each_its_own),
 	    THREADED_TEST(reads_run_beside_writes),
 	    THREADED_TEST(closing_writes_what_is_queued_and_calls_back),
+	    THREADED_TEST(a_short_read_does_not_wait_for_the_end_of_a_long_one),
 	    THREADED_TEST(a_stop_cuts_reads_and_tells_whoever_waits_before_it_returns),
 	    THREADED_TEST(the_log_does_not_grow_without_bound),
 	};
