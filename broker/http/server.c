@@ -231,6 +231,18 @@ close_listeners(struct http_server *server)
 	}
 }
 
+/* What is no request yet is no call in flight. But an answer before it may still be on its way. */
+static void
+stop_connection(struct http_connection *connection)
+{
+	if (connection->state != CONNECTION_IDLE && connection->state != CONNECTION_HEAD)
+		return;
+	if (http_delivery_pending(connection))
+		http_connection_enter(connection, CONNECTION_LINGER);
+	else
+		http_connection_close(connection);
+}
+
 void
 http_server_stop(
     struct http_server *server, unsigned timeout_ms, void (*done)(void *arg), void *arg)
@@ -246,12 +258,7 @@ http_server_stop(
 	close_listeners(server);
 	for (connection = TAILQ_FIRST(&server->all); connection != NULL; connection = next) {
 		next = TAILQ_NEXT(connection, all);
-		if (connection->state != CONNECTION_IDLE || connection->left_len > 0)
-			continue;
-		if (http_connection_is_idle(connection))
-			http_connection_close(connection);
-		else
-			http_connection_enter(connection, CONNECTION_LINGER);
+		stop_connection(connection);
 	}
 	(void)event_add(&server->stop_timer, &timeout);
 	if (TAILQ_EMPTY(&server->all))

@@ -299,6 +299,22 @@ stop_does_not_wait_longer_than_told(void **state)
 }
 
 static void
+stop_does_not_wait_for_half_a_head(void **state)
+{
+	struct edge *edge = *state;
+	int fd;
+
+	edge_start(edge);
+	fd = edge_connect(edge);
+	edge_send(fd, "GET /v1/sys");
+	edge_run(edge, 50);
+	edge_stop(edge, 5000);
+	assert_true(edge_read_end(edge, fd, 500));
+	assert_int_equal(edge->done, 1);
+	(void)close(fd);
+}
+
+static void
 stop_with_nobody_there_is_done_at_once(void **state)
 {
 	struct edge *edge = *state;
@@ -414,6 +430,7 @@ main(void)
 	    EDGE_TEST(bodies_of_all_together_are_bounded),
 	    EDGE_TEST(stop_lets_requests_end_and_closes_the_idle),
 	    EDGE_TEST(stop_does_not_wait_longer_than_told),
+	    EDGE_TEST(stop_does_not_wait_for_half_a_head),
 	    EDGE_TEST(stop_with_nobody_there_is_done_at_once),
 	    EDGE_TEST(stop_waits_for_the_verdict_on_a_lease),
 	    EDGE_TEST(running_out_of_descriptors_is_survived),
