@@ -12,7 +12,8 @@
 #include "base/log.h"
 #include "seal/seal_private.h"
 
-static const char *const common_purposes[SEAL_PURPOSES] = {"token", "accessor", "index"};
+static const char *const common_purposes[SEAL_PURPOSES] = {
+    "token", "accessor", "index", "audit", "audit-chain"};
 
 int
 seal_derive(const struct leased_secret *secret, const char *info, size_t len,

@@ -208,8 +208,8 @@ changed_meanwhile(int64_t id, struct leased_err *err)
 	    "document %lld has changed or gone meanwhile: read it again", (long long)id));
 }
 
-int
-store_doc_put(struct store_txn *txn, struct store_doc *doc, struct leased_err *err)
+static int
+doc_put(struct store_txn *txn, struct store_doc *doc, struct leased_err *err)
 {
 	struct seal_place place = {doc_table, doc->id, doc->version + 1};
 	uint8_t *sealed = NULL;
@@ -236,10 +236,23 @@ store_doc_put(struct store_txn *txn, struct store_doc *doc, struct leased_err *e
 }
 
 int
+store_doc_put(struct store_txn *txn, struct store_doc *doc, struct leased_err *err)
+{
+	int r = doc_put(txn, doc, err);
+
+	if (r != 0)
+		return (r);
+	return (store_watch_tell(
+	    txn, &(struct store_change){.kind = STORE_CHANGE_DOC, .doc = doc}, err));
+}
+
+int
 store_doc_delete(struct store_txn *txn, int64_t id, int64_t version, struct leased_err *err)
 {
 	int changes = 0, r;
 
+	if ((r = store_watch_doc_gone(txn, id, err)) != 0)
+		return (r);
 	r = store_sql_run(txn->db, "DELETE FROM doc WHERE id = ?1 AND version = ?2",
 	    SQL_ARGS(store_sql_int(id), store_sql_int(version)), &changes, err);
 	if (r == 0 && changes == 0)

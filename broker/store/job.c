@@ -42,6 +42,7 @@ store_job_put(struct store_txn *txn, struct store_job *job, struct leased_err *e
 	struct seal_place place = {job_table, job->id, job->id == 0 ? 1 : job->version + 1};
 	uint8_t *sealed = NULL;
 	size_t len = 0;
+	bool fresh;
 	int changes = 0, r;
 
 	if (job->id == 0 && (r = store_record_next_id(txn->db, job_table, &place.key, err)) != 0)
@@ -66,9 +67,13 @@ store_job_put(struct store_txn *txn, struct store_job *job, struct leased_err *e
 		    (long long)job->id);
 	if (r != 0)
 		return (r);
+	fresh = job->id == 0;
 	job->id = place.key;
 	job->version = place.version;
-	return (0);
+	if (!fresh)
+		return (0);
+	return (store_watch_tell(
+	    txn, &(struct store_change){.kind = STORE_CHANGE_JOB_NEW, .job = job}, err));
 }
 
 int

@@ -83,7 +83,8 @@ store_lease_insert(struct store_txn *txn, struct store_lease *lease, struct leas
 	lease->id = id;
 	lease->version = 1;
 	txn->next_lease_id = id + 1;
-	return (0);
+	return (store_watch_tell(
+	    txn, &(struct store_change){.kind = STORE_CHANGE_LEASE_NEW, .lease = lease}, err));
 }
 
 static int
@@ -96,9 +97,12 @@ changed_meanwhile(int64_t id, struct leased_err *err)
 int
 store_lease_update(struct store_txn *txn, struct store_lease *lease, struct leased_err *err)
 {
+	struct store_change change = {.kind = STORE_CHANGE_LEASE, .lease = lease};
 	struct lease_row row = {.sealed = NULL};
 	int changes = 0, r;
 
+	if (store_watched(txn) && (r = store_watch_lease_before(txn, lease->id, &change, err)) != 0)
+		return (r);
 	r = row_make(txn->db->store, lease, lease->id, lease->version + 1, &row, err);
 	if (r != 0)
 		return (r);
@@ -118,9 +122,10 @@ store_lease_update(struct store_txn *txn, struct store_lease *lease, struct leas
 	free(row.sealed);
 	if (r == 0 && changes == 0)
 		r = changed_meanwhile(lease->id, err);
-	if (r == 0)
-		lease->version++;
-	return (r);
+	if (r != 0)
+		return (r);
+	lease->version++;
+	return (store_watch_tell(txn, &change, err));
 }
 
 int
@@ -133,6 +138,11 @@ store_lease_delete(struct store_txn *txn, const struct store_lease *lease, const
 	    SQL_ARGS(store_sql_int(lease->id), store_sql_int(lease->version)), &changes, err);
 	if (r == 0 && changes == 0)
 		r = changed_meanwhile(lease->id, err);
+	if (r == 0)
+		r = store_watch_tell(txn,
+		    &(struct store_change){
+			.kind = STORE_CHANGE_LEASE_GONE, .lease = lease, .tombstone = tombstone},
+		    err);
 	if (r != 0 || (tombstone == NULL && look_again_ms == 0))
 		return (r);
 	return (store_tombstone_insert(txn, lease, tombstone, now_ms, look_again_ms, err));

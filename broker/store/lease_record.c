@@ -31,6 +31,12 @@ store_lease_flags(const struct store_lease *lease)
 	return ((lease->revoke ? FLAG_REVOKE : 0) | (lease->stuck ? FLAG_STUCK : 0));
 }
 
+bool
+store_lease_flags_revoke(int64_t flags)
+{
+	return ((flags & FLAG_REVOKE) != 0);
+}
+
 void
 store_lease_encode(const struct store_lease *lease, struct jenc *record)
 {

@@ -34,6 +34,7 @@ int store_record_next_id(struct store_db *db, const char *table, int64_t *ret_id
 /* ---- lease_record.c ---- */
 void store_lease_encode(const struct store_lease *lease, struct jenc *record);
 int64_t store_lease_flags(const struct store_lease *lease); /* the column flags */
+bool store_lease_flags_revoke(int64_t flags);
 /* LEASED_ECORRUPT for what store_lease_encode() cannot have made. id and version are not in it. */
 int store_lease_decode(
     const json_t *record, struct store_lease **ret_lease, struct leased_err *err) LEASED_MUST_CHECK;
@@ -81,6 +82,15 @@ int store_quarantine_account_or_absent(
 /* The indexes of leases do not agree with the rows: makes them anew, once an hour at most. */
 void store_quarantine_reindex(struct store *store);
 int store_quarantine_load(struct store *store, struct leased_err *err) LEASED_MUST_CHECK;
+
+/* ---- outbox.c: who watches is told, inside the transaction ---- */
+bool store_watched(const struct store_txn *txn);
+int store_watch_tell(struct store_txn *txn, const struct store_change *change,
+    struct leased_err *err) LEASED_MUST_CHECK;
+int store_watch_lease_before(struct store_txn *txn, int64_t id, struct store_change *change,
+    struct leased_err *err) LEASED_MUST_CHECK;
+int store_watch_doc_gone(
+    struct store_txn *txn, int64_t id, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- scrub.c ---- */
 struct store_scrub {

@@ -83,8 +83,14 @@ static const char migration_4[] =
     "CREATE INDEX tombstone_look_again ON tombstone (connection, look_again)"
     " WHERE look_again > 0;";
 
+/* Records of the audit, until they are on their device. */
+static const char migration_5[] =
+    "CREATE TABLE audit_outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, sealed BLOB NOT NULL)"
+    " STRICT;";
+
 /* The n-th takes a store of version n - 1 to n. What has been released is never edited. */
-static const char *const migrations[] = {migration_1, migration_2, migration_3, migration_4};
+static const char *const migrations[] = {
+    migration_1, migration_2, migration_3, migration_4, migration_5};
 #define VERSION_NEWEST ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int

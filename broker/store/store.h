@@ -409,4 +409,47 @@ void store_server_list_free(struct store_server *servers, size_t count);
 int store_servers_complete(
     struct store_db *db, bool *ret_complete, struct leased_err *err) LEASED_MUST_CHECK;
 
+/* ---- who watches changes, and its outbox: audit/ ---- */
+enum store_change_kind {
+	STORE_CHANGE_LEASE_NEW,
+	STORE_CHANGE_LEASE,
+	STORE_CHANGE_LEASE_GONE,
+	STORE_CHANGE_DOC,
+	STORE_CHANGE_DOC_GONE, /* doc has no data */
+	STORE_CHANGE_JOB_NEW,
+};
+struct store_change { /* borrowed for the call; what the kind does not speak of is NULL */
+	enum store_change_kind kind;
+	const struct store_lease *lease; /* as it is now; GONE: as it was */
+	struct {
+		enum store_lease_state state;
+		bool revoke;
+		int64_t next_at_ms;
+	} before;                /* LEASE */
+	const json_t *tombstone; /* LEASE_GONE; may be NULL */
+	const struct store_doc *doc;
+	const struct store_job *job;
+};
+/* Called on the writer thread, inside the transaction of the change; an error undoes the change. */
+typedef int (*store_watch)(
+    void *arg, struct store_txn *txn, const struct store_change *change, struct leased_err *err);
+/* NULL: nobody watches any more. Before anything is submitted, and after store_stop(). */
+void store_watch_set(struct store *store, store_watch watch, void *arg);
+
+/* Texts in the order of commits; a number is never used again. */
+struct store_outbox_row {
+	int64_t id;
+	char *text; /* NULL: the row is damaged */
+};
+int store_outbox_put(
+    struct store_txn *txn, const char *text, struct leased_err *err) LEASED_MUST_CHECK;
+int store_outbox_page(struct store_db *db, int64_t after, unsigned limit,
+    struct store_outbox_row **ret_rows, size_t *ret_count,
+    struct leased_err *err) LEASED_MUST_CHECK;
+void store_outbox_page_free(struct store_outbox_row *rows, size_t count);
+int store_outbox_delete(
+    struct store_txn *txn, int64_t up_to, struct leased_err *err) LEASED_MUST_CHECK;
+int store_outbox_count(
+    struct store_db *db, int64_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+
 #endif

@@ -54,11 +54,9 @@ struct store {
 	struct store_op_queue queue, done;
 	size_t wanted; /* operations queued at which the writer wants to be woken */
 	struct store_read_queue reads, reads_done;
-	bool stopping;
-	bool checkpoint_wanted;
+	bool stopping, checkpoint_wanted;
 	struct store_health health;
 	struct store_reports reports;
-
 	pthread_t writer, reader;
 	bool has_writer, has_reader;
 	struct event *completed; /* completed_fd is readable when there is something to call back */
@@ -66,6 +64,8 @@ struct store {
 	_Atomic int wal_pages;
 	_Atomic int64_t reindexed_ms; /* boot time; 0: not yet */
 	struct store_changes changes;
+	_Atomic(store_watch) watch; /* outbox.c */
+	void *watch_arg;
 };
 
 struct store_txn {
