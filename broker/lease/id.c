@@ -1,6 +1,6 @@
 /*
  * Lease ids: "<mount path><place>/<8 digits of row number><16 random>". A lookup is one indexed
- * read by row number; every wrong id looks alike from outside.
+ * read by row number (or none: remember.c); every wrong id looks alike from outside.
  */
 #include <inttypes.h>
 #include <openssl/crypto.h>
@@ -66,7 +66,7 @@ lease_find(struct leases *leases, const char *lease_id, struct store_lease **ret
 
 	if (!lease_id_split(lease_id, &parts))
 		goto unknown;
-	r = store_lease_get(store_db(leases->config.store), parts.row, &row, &why);
+	r = lease_row_get(leases, parts.row, &row, &why);
 	if (r == LEASED_ENOENT)
 		goto unknown;
 	if (r != 0) {

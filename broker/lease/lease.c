@@ -165,6 +165,7 @@ leases_free(struct leases *leases)
 	everything_clear(leases); /* what began since */
 	connections_clear(leases);
 	lease_roles_clear(leases);
+	lease_remembered_clear(leases);
 	leases->tag = 0;
 	free(leases);
 }

@@ -7,6 +7,7 @@
 #include "lease/connection.h"
 #include "lease/end.h"
 #include "lease/object.h"
+#include "lease/remember.h"
 #include "lease/request.h"
 
 #define LEASE_FAR_MS (INT64_MAX / 4) /* next_at of what has no end, or is a job's */
@@ -98,7 +99,6 @@ struct leases {
 	unsigned jobs_active;                 /* both, but for jobs that are through */
 	int64_t jobs_after;                   /* the store's up to here have been taken up .. */
 	bool jobs_missed;                     /* .. and there are more */
-	int64_t jobs_load_ms, tokens_pause_ms;
 	TAILQ_HEAD(, lease_batch) batches;
 	struct lease_counts counts; /* as of the last count */
 	struct lease_count *counting;
@@ -106,7 +106,8 @@ struct leases {
 		int64_t at_ms, begun_ms; /* the next page; the pass */
 		bool running, busy;
 	} recount;
-	int64_t look_ms, purge_ms, quarantine_ms, count_ms;
+	struct lease_remembered remembered[LEASE_REMEMBERED_MAX]; /* by row number */
+	int64_t look_ms, purge_ms, quarantine_ms, count_ms, jobs_load_ms, tokens_pause_ms;
 	bool purging, opened, freeing;
 };
 struct leases *leases_from(void *arg);
