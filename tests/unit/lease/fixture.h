@@ -55,6 +55,9 @@ void fix_open(struct fix *f);
 /* kill -9: what is queued in the store is lost (or, with written, was just committed). */
 void fix_crash(struct fix *f, bool written);
 
+/* A role version with this content; its id. */
+int64_t rolever_make(struct fix *f, const char *name, const char *json);
+
 unsigned turn(struct fix *f); /* one tick, one pump of store and port; what was done */
 void settle(struct fix *f);
 void later(struct fix *f, int64_t ms); /* in steps of at most 500 ms, settling */
@@ -86,5 +89,7 @@ bool token_is_there(struct fix *f, int64_t id);
 /* The oracle of the crash matrix, at rest: accounts on the backend are LIVE leases, caps are exact.
  */
 void check_at_rest(struct fix *f);
+/* Nothing is on its way out, and nothing is counted as if it were. */
+void check_counts(struct fix *f);
 
 #endif

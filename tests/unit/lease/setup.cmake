@@ -1,3 +1,3 @@
 # Every lease test has the fixture, and the fake port of tests/support.
-target_sources(${target} PRIVATE ${module_dir}/fixture.c ${module_dir}/fixture_token.c)
+target_sources(${target} PRIVATE ${module_dir}/fixture.c ${module_dir}/fixture_check.c ${module_dir}/fixture_token.c)
 target_link_libraries(${target} PRIVATE leased_test_support)
