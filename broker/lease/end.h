@@ -31,6 +31,8 @@ void lease_look_over(struct lease *lease);
 void lease_looks(struct leases *leases, int64_t now_ms);
 /* In a transaction: gives back what the lease holds of its caps; all, or all but the ceiling. */
 int lease_caps_give(struct lease *lease, struct store_txn *txn, bool all, struct leased_err *err);
+/* What is left to do of a disarmed lease whose record is damaged. */
+void lease_damaged_why(const char *account, struct leased_err *ret_why);
 /* The mint's outcome is in the row from now on (mint.c). */
 void lease_mint_start(struct lease *lease);
 int lease_revoked_run(struct lease *lease, enum lease_end end, const char *cause,

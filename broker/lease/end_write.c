@@ -102,6 +102,14 @@ on_gone(struct lease *lease, int result, const struct leased_err *err)
 	int64_t id = lease->id;
 
 	FAILPOINT(lease_expire_after_gone);
+	if (result == LEASED_ECORRUPT || result == LEASED_ENOENT) {
+		log_warn("an account was removed, and the record of its lease cannot be changed",
+		    LOG_I("row", id), LOG_S("account", lease->row->account), LOG_ERR(err));
+		lease_release(lease); /* in quarantine, or deleted: there is nothing to repeat */
+		lease_fence_drop(leases, id);
+		lease_wait_gone(leases, id, err);
+		return;
+	}
 	if (result != 0) {
 		park(lease, err);
 		return;
@@ -162,18 +170,39 @@ disarmed_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 	return (lease_store(lease, txn, err));
 }
 
+/* Without its record nothing is removed, see look.c: who waits is told that a person has to. */
+static void
+on_quarantined(struct lease *lease)
+{
+	struct leases *leases = lease->task.leases;
+	struct leased_err why = LEASED_ERR_INIT;
+	int64_t id = lease->id;
+
+	log_warn("a lease was disarmed, and its record is damaged; a person must remove the "
+		 "account",
+	    LOG_I("row", id), LOG_S("account", lease->row->account),
+	    LOG_I("connection", lease->connection));
+	lease_damaged_why(lease->row->account, &why);
+	lease_release(lease);
+	lease_wait_refused(leases, id, true, &why);
+}
+
 static void
 on_disarmed(struct lease *lease, int result, const struct leased_err *err)
 {
 	struct leases *leases = lease->task.leases;
 
 	FAILPOINT(lease_expire_after_disarmed);
+	lease_enter(lease, LEASE_DISARMED);
+	if (result == LEASED_ECORRUPT) {
+		on_quarantined(lease);
+		return;
+	}
 	if (result != 0) {
 		log_warn("a lease was disarmed, and it could not be written down; it goes on",
 		    LOG_I("row", lease->id), LOG_ERR(err));
 		lease->unrecorded = true;
 	}
-	lease_enter(lease, LEASE_DISARMED);
 	lease_wait_disarmed(leases, lease->id, result == 0);
 	lease->single = false;
 	lease_end_queue(lease);

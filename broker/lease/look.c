@@ -24,6 +24,15 @@ looked_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 	return (store_tombstone_looked(txn, lease->id, again_ms, err));
 }
 
+void
+lease_damaged_why(const char *account, struct leased_err *ret_why)
+{
+	(void)leased_err_set(ret_why, LEASED_ECORRUPT,
+	    "the lease's record is damaged, so that account %s stays, without access: drop it "
+	    "there, then let the lease be forgotten by sys/leases/revoke-force and its id",
+	    account);
+}
+
 /* For who waits for its end: no more than this can be done without a person. */
 static void
 quarantine_tell(struct lease *lease)
@@ -32,11 +41,7 @@ quarantine_tell(struct lease *lease)
 	struct leased_err why = lease->failure;
 
 	if (why.code == 0)
-		(void)leased_err_set(&why, LEASED_ECORRUPT,
-		    "the lease's record is damaged, so that account %s stays, without access: drop "
-		    "it there, then let the lease be forgotten by sys/leases/revoke-force and its "
-		    "id",
-		    lease->row->account);
+		lease_damaged_why(lease->row->account, &why);
 	lease_wait_refused(leases, lease->id, lease->failure.code == 0, &why);
 }
 

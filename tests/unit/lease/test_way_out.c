@@ -1,0 +1,117 @@
+/*
+ * What a lease on its way out holds in memory and tells of itself: counts, waiters, reasons.
+ */
+#include "store/store_private.h"
+#include "unit/lease/fixture.h"
+
+static void
+sql(struct fix *f, const char *text)
+{
+	char *why = NULL;
+
+	if (sqlite3_exec(f->store->writer_db->sqlite, text, NULL, NULL, &why) != SQLITE_OK)
+		fail_msg("%s: %s", text, why);
+}
+
+static void
+damage(struct fix *f)
+{
+	sql(f, "UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || x'00' || substr(sealed, 32)"
+	       " AS BLOB)");
+}
+
+/* Until a call of op is on its way, and not answered. */
+static void
+until_called(struct fix *f, enum plugin_op op)
+{
+	for (unsigned i = 0; fake_port_pending(f->fake, (int)op) == 0; i++) {
+		assert_true(i < 100);
+		(void)fake_port_pump(f->fake);
+		(void)store_pump(f->store);
+		(void)leases_tick(f->leases);
+	}
+}
+
+static void
+record_that_is_damaged_during_its_removal_holds_nothing_in_memory(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600), r = {0};
+
+	lease_revoke_start(f->leases, a.row, 10000, "req-3", on_revoked, &r);
+	until_called(f, PLUGIN_OP_REMOVE);
+	damage(f); /* between DISARMED and GONE */
+	settle(f);
+	assert_int_equal(r.count, 1);
+	assert_int_equal(r.state, LEASE_REVOKE_FAILED);
+	assert_memory_equal(r.err.text, "access ended, not recorded", 26);
+	assert_null(account_of(f, &a));
+	assert_null(lease_busy(f->leases, a.row));
+	assert_true(TAILQ_EMPTY(&f->leases->parked));
+	check_counts(f);
+}
+
+static void
+record_that_is_damaged_during_its_disarm_keeps_the_account_without_access(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600), r = {0};
+
+	lease_revoke_start(f->leases, a.row, 10000, "req-3", on_revoked, &r);
+	until_called(f, PLUGIN_OP_DISARM);
+	damage(f);
+	settle(f);
+	assert_int_equal(r.count, 1);
+	assert_int_equal(r.state, LEASE_REVOKE_DISARMED);
+	assert_non_null(strstr(r.err.text, a.account)); /* a person is to drop it */
+	later(f, 3000);
+	assert_non_null(account_of(f, &a));
+	assert_false(account_of(f, &a)->armed);
+	assert_null(lease_busy(f->leases, a.row));
+	check_counts(f);
+}
+
+static void
+every_way_out_gives_its_count_back(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 10), b = make(f, 10), c = make(f, 10), d = make(f, 30);
+
+	account_of(f, &a)->stubborn = true;
+	snprintf(account_of(f, &b)->blocked, 128, "owns table t");
+	later(f, 11000); /* refused: disarm and remove; gone */
+	assert_null(row_of(f, c.row));
+	check_counts(f);
+	fake_port_fault(f->fake, PLUGIN_OP_DISARM, FAKE_FAULT_BEFORE, LEASED_EUNAVAIL, "away");
+	later(f, 20000);
+	fake_port_set_down(f->fake, true); /* released */
+	later(f, 5000);
+	check_counts(f);
+	account_of(f, &a)->stubborn = false;
+	account_of(f, &b)->blocked[0] = '\0';
+	sql(f, "PRAGMA query_only = 1");
+	fake_port_set_down(f->fake, false);
+	later(f, 70000); /* parked */
+	assert_int_equal(fake_port_account_count(f->fake), 0);
+	assert_false(TAILQ_EMPTY(&f->leases->parked));
+	check_counts(f);
+	sql(f, "PRAGMA query_only = 0");
+	later(f, 5000);
+	assert_null(row_of(f, d.row));
+	assert_int_equal(row_count(f), 0);
+	check_at_rest(f);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(record_that_is_damaged_during_its_removal_holds_nothing_in_memory),
+	    TEST(record_that_is_damaged_during_its_disarm_keeps_the_account_without_access),
+	    TEST(every_way_out_gives_its_count_back),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
