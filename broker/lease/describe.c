@@ -50,6 +50,7 @@ static int
 put_error(json_t *object, struct leases *leases, const struct lease_data *data,
     const struct store_lease *row, bool ends)
 {
+	const struct lease *busy = lease_busy(leases, row->id);
 	struct plugin_port *port;
 	struct leased_err why = LEASED_ERR_INIT;
 
@@ -65,6 +66,11 @@ put_error(json_t *object, struct leases *leases, const struct lease_data *data,
 			    "the connection is not open yet; its backend may be down");
 		else if (plugin_port_ready(port, &why) == 0)
 			why.code = 0;
+		if (why.code == 0 && busy != NULL && busy->late)
+			(void)leased_err_set(&why, LEASED_ETIMEDOUT,
+			    row->state == STORE_LEASE_DISARMED
+				? "access has ended; the backend is still removing the account"
+				: "the backend is still ending access");
 	}
 	if (why.code == 0)
 		return (json_object_set_new(object, "revoke_error", json_null()));

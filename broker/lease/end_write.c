@@ -255,16 +255,20 @@ on_refused(struct lease *lease, int result, const struct leased_err *err)
 {
 	struct leases *leases = lease->task.leases;
 	struct lease_connection *connection = lease_connection_get(leases, lease->connection);
-	int64_t retry_ms = lease->retry_ms;
+	int64_t retry_ms = lease->retry_ms, id = lease->id;
+	struct leased_err why = lease->failure;
+	bool disarmed = lease->state == LEASE_DISARMED;
 
 	FAILPOINT(lease_expire_after_refused);
 	if (result != 0)
-		log_warn(
-		    "a refusal could not be written down", LOG_I("row", lease->id), LOG_ERR(err));
+		log_warn("a refusal could not be written down", LOG_I("row", id), LOG_ERR(err));
 	lease_release(lease);
+	/* Now, since whoever is told of it may look for the reason in the record. */
+	lease_wait_refused(leases, id, disarmed, &why);
 	if (connection == NULL)
 		return;
-	if (result != 0) /* it stands first in the next sweep: not at once */
+	if (result != 0 && result != LEASED_ECORRUPT && result != LEASED_ENOENT)
+		/* it stands first in the next sweep: not at once */
 		connection->pause_ms = leases_now_ms(leases) + PARK_MS;
 	lease_connection_due(connection, retry_ms);
 }
@@ -288,9 +292,11 @@ lease_end_refused(struct lease *lease, const struct leased_err *why)
 		lease_look_over(lease);
 		return;
 	}
-	if (disarmed)
+	if (disarmed) {
 		lease_enter(lease, LEASE_DISARMED);
-	lease_wait_refused(leases, lease->id, disarmed, why);
+		lease_wait_disarmed(leases, lease->id, true);
+	}
+	lease_wait_noted(leases, lease->id, why);
 	lease->failure = *why;
 	lease->retry_ms = leases_now_ms(leases) + lease_back_off_ms(leases, lease->data.fails + 1);
 	lease_write(lease, refused_run, on_refused);

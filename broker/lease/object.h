@@ -76,6 +76,7 @@ struct lease {
 	unsigned tries, *counted; /* counted: in its connection's `ending` or `removals`, or NULL */
 	bool out, parked;         /* on its way out; in leases->parked */
 	bool unrecorded;          /* its DISARMED could not be written */
+	bool late;                /* who waited for its end was told that it takes longer */
 	int64_t retry_ms;         /* parked: the write of GONE is tried again */
 	int64_t now_ms, wall_ms;  /* of the transaction */
 	lease_run run;

@@ -173,7 +173,10 @@ static void
 finish_late(struct lease_waiter *waiter)
 {
 	struct leased_err why = waiter->last;
+	struct lease *busy = lease_busy(waiter->leases, waiter->id);
 
+	if (busy != NULL)
+		busy->late = true;
 	if (why.code == 0)
 		reason_of(waiter, &why);
 	finish(waiter, waiter->disarmed ? LEASE_REVOKE_DISARMED : LEASE_REVOKE_RECORDED, &why);

@@ -102,6 +102,48 @@ every_way_out_gives_its_count_back(void **state)
 	check_at_rest(f);
 }
 
+struct asked {
+	struct fix *f;
+	int64_t row;
+	unsigned count;
+	enum lease_revoke_state state;
+	char revoke_error[256];
+};
+
+static void
+on_revoked_look(void *arg, enum lease_revoke_state state, const struct leased_err *err)
+{
+	struct asked *asked = arg;
+	json_t *shown = lease_describe(asked->f->leases, row_of(asked->f, asked->row));
+	const char *text = json_string_value(json_object_get(shown, "revoke_error"));
+
+	(void)err;
+	asked->count++;
+	asked->state = state;
+	snprintf(asked->revoke_error, sizeof(asked->revoke_error), "%s", text ? text : "null");
+	json_decref(shown);
+}
+
+static void
+reason_is_in_the_record_when_the_answer_tells_it(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600), b = make(f, 3600);
+	struct asked refused = {.f = f, .row = a.row}, slow = {.f = f, .row = b.row};
+
+	snprintf(account_of(f, &a)->blocked, 128, "owns table t in database shop");
+	lease_revoke_start(f->leases, a.row, 10000, "req-3", on_revoked_look, &refused);
+	settle(f);
+	assert_int_equal(refused.count, 1);
+	assert_int_equal(refused.state, LEASE_REVOKE_DISARMED);
+	assert_string_equal(refused.revoke_error, "owns table t in database shop");
+	fake_port_fault(f->fake, PLUGIN_OP_REMOVE, FAKE_FAULT_HANG, 0, NULL);
+	lease_revoke_start(f->leases, b.row, 10000, "req-3", on_revoked_look, &slow);
+	later(f, 10500);
+	assert_int_equal(slow.state, LEASE_REVOKE_DISARMED);
+	assert_non_null(strstr(slow.revoke_error, "still removing the account"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int
@@ -111,6 +153,7 @@ main(void)
 	    TEST(record_that_is_damaged_during_its_removal_holds_nothing_in_memory),
 	    TEST(record_that_is_damaged_during_its_disarm_keeps_the_account_without_access),
 	    TEST(every_way_out_gives_its_count_back),
+	    TEST(reason_is_in_the_record_when_the_answer_tells_it),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
