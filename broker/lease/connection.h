@@ -54,7 +54,10 @@ int64_t lease_back_off_ms(struct leases *leases, int64_t fails);
 /* ---- fences against zombies (session.c) ---- */
 /* A call on the lease's account was cut: its worker's sessions are reaped before it is disarmed. */
 void lease_fence(struct lease *lease, const struct plugin_outcome *outcome);
-bool lease_fenced(struct leases *leases, const struct store_lease *row, const char *run);
+bool lease_fenced(
+    struct leases *leases, const struct store_lease *row, const struct lease_data *data);
+/* By a call of this run: while its worker's sessions are not reaped. */
+bool lease_fence_holds(struct lease_connection *connection, int64_t id);
 void lease_fence_drop(struct leases *leases, int64_t id);
 void lease_fences_clear(struct leases *leases);
 /* Those of earlier runs are read once for each connection; false: not known yet, nobody may pass.

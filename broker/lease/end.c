@@ -68,7 +68,7 @@ lease_end_take(struct lease *lease)
 	struct leases *leases = lease->task.leases;
 	int64_t id = lease->id;
 
-	if (lease_fenced(leases, lease->row, lease->data.run)) {
+	if (lease_fenced(leases, lease->row, &lease->data)) {
 		struct lease_connection *connection =
 		    lease_connection_get(leases, lease->connection);
 

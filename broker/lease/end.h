@@ -15,6 +15,8 @@
 
 /* True when there is more to do at once. */
 bool lease_sweep(struct lease_connection *connection, int64_t now_ms);
+/* From the front, at once: what was passed over may go on now. */
+void lease_sweep_anew(struct lease_connection *connection);
 /* The row ends now, ahead of the others, unless something is under way on it (then after that). */
 void lease_end_kick(struct leases *leases, int64_t id);
 /* The operation in hand becomes its lease's end; it waits for a fence by the timer. */
@@ -29,10 +31,10 @@ void lease_end_clear(struct leases *leases);
 /* Its disarm or remove came to an end; failure says how. */
 void lease_look_over(struct lease *lease);
 void lease_looks(struct leases *leases, int64_t now_ms);
-/* In a transaction: gives back what the lease holds of its caps; all, or all but the ceiling. */
-int lease_caps_give(struct lease *lease, struct store_txn *txn, bool all, struct leased_err *err);
 /* What is left to do of a disarmed lease whose record is damaged. */
 void lease_damaged_why(const char *account, struct leased_err *ret_why);
+/* In a transaction: gives back what the lease holds of its caps; all, or all but the ceiling. */
+int lease_caps_give(struct lease *lease, struct store_txn *txn, bool all, struct leased_err *err);
 /* The mint's outcome is in the row from now on (mint.c). */
 void lease_mint_start(struct lease *lease);
 int lease_revoked_run(struct lease *lease, enum lease_end end, const char *cause,

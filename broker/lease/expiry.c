@@ -59,7 +59,7 @@ row_end(struct leases *leases, struct store_lease *row, bool urgent)
 	if (lease_data_decode(row->data, &data, &err) != 0)
 		memset(&data, 0, sizeof(data)); /* its account is ended all the same */
 	if (may_be_minted_yet(leases, row, &data, leases_now_ms(leases)) ||
-	    lease_fenced(leases, row, data.run))
+	    lease_fenced(leases, row, &data))
 		goto no;
 	if ((lease = lease_from_row(leases, row, LEASE_ENDING, &err)) == NULL)
 		return (false);
@@ -105,6 +105,15 @@ lease_end_kick(struct leases *leases, int64_t id)
 }
 
 /* ---- the sweep ---- */
+
+void
+lease_sweep_anew(struct lease_connection *connection)
+{
+	connection->sweeping = false;
+	connection->from_ms = connection->after = 0;
+	lease_connection_due(connection, 0);
+	lease_wake(connection->leases);
+}
 
 static void
 sweep_over(struct lease_connection *connection, int64_t now_ms)

@@ -1,13 +1,16 @@
 /*
  * Fences: which accounts wait for the sessions of a dead worker to be reaped (session.c) before
  * they are disarmed. Within a run they are kept by lease; for what an earlier run left, every
- * INTENT waits for every session of that run.
+ * INTENT waits for every session of that run, and for some seconds a LIVE lease does whose renewal
+ * may give access.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "lease/private.h"
+
+#define EARLIER_RENEWAL_MS 12000 /* a call of 10 s, and how long a server may take to notice */
 
 /* An account that had a call on a worker that is no more. */
 struct lease_fence {
@@ -24,13 +27,14 @@ outcome_is_unknown(int code)
 		code == LEASED_ECANCELED || code == LEASED_EUNAVAIL);
 }
 
+/* worker NULL: any. */
 static struct lease_fence *
-fence_find(struct leases *leases, int64_t id)
+fence_find(struct leases *leases, int64_t id, const char *worker)
 {
 	struct lease_fence *fence;
 
 	TAILQ_FOREACH (fence, &leases->fences, entry)
-		if (fence->id == id)
+		if (fence->id == id && (worker == NULL || strcmp(fence->worker, worker) == 0))
 			return (fence);
 	return (NULL);
 }
@@ -51,54 +55,98 @@ lease_fence(struct lease *lease, const struct plugin_outcome *outcome)
 	lease_sessions_die(connection, outcome->worker);
 	connection->reap_ms = 0;
 	lease_wake(leases);
-	if ((fence = fence_find(leases, lease->id)) == NULL) {
-		if ((fence = calloc(1, sizeof(*fence))) == NULL) {
-			connection->fence_all = true;
-			return;
-		}
-		fence->id = lease->id;
-		fence->connection = lease->connection;
-		TAILQ_INSERT_TAIL(&leases->fences, fence, entry);
+	if (fence_find(leases, lease->id, outcome->worker) != NULL)
+		return;
+	if ((fence = calloc(1, sizeof(*fence))) == NULL) {
+		connection->fence_all = true;
+		return;
 	}
+	fence->id = lease->id;
+	fence->connection = lease->connection;
 	lease_text_copy(fence->worker, sizeof(fence->worker), outcome->worker);
+	TAILQ_INSERT_TAIL(&leases->fences, fence, entry);
 }
 
 void
 lease_fence_drop(struct leases *leases, int64_t id)
 {
-	struct lease_fence *fence = fence_find(leases, id);
+	struct lease_fence *fence;
 
-	if (fence != NULL) {
+	while ((fence = fence_find(leases, id, NULL)) != NULL) {
 		TAILQ_REMOVE(&leases->fences, fence, entry);
 		free(fence);
 	}
 }
 
 bool
-lease_fenced(struct leases *leases, const struct store_lease *row, const char *run)
+lease_fence_holds(struct lease_connection *connection, int64_t id)
 {
-	struct lease_connection *connection = lease_connection_get(leases, row->connection);
-	struct lease_fence *fence = fence_find(leases, row->id);
-	bool foreign = row->state == STORE_LEASE_INTENT && strcmp(run, leases->run) != 0;
+	struct leases *leases = connection->leases;
 	struct lease_session *session;
 	bool dead = false;
 
-	if (connection == NULL || !lease_sessions_known(connection))
-		return (true);
 	TAILQ_FOREACH (session, &connection->sessions, entry) {
-		if (session->dead && fence != NULL && strcmp(session->worker, fence->worker) == 0)
-			return (true);
-		if (session->inherited && foreign)
+		if (session->dead && fence_find(leases, id, session->worker) != NULL)
 			return (true);
 		dead = dead || session->dead;
 	}
 	if (connection->fence_all && dead)
 		return (true);
 	connection->fence_all = false;
-	if (fence != NULL)
-		lease_fence_drop(leases, row->id);
+	lease_fence_drop(leases, id);
 	return (false);
 }
+
+/* Statements of its own may say anything, LOGIN too; a plugin's own move the expiry and no more. */
+static bool
+renewal_gives_access(struct leases *leases, const struct lease_data *data)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	const json_t *statements;
+	json_t *version = NULL;
+	bool gives;
+
+	if (data->role_version == 0 ||
+	    lease_role_find(leases, data->role_version, &version, &err) != 0)
+		return (false);
+	statements = json_object_get(json_object_get(version, "role"), "renew_statements");
+	gives = json_array_size(statements) > 0;
+	json_decref(version);
+	return (gives);
+}
+
+/*
+ * Of an earlier run: an INTENT was being minted, and stays until its session is gone. A LIVE lease
+ * may have been in a renewal, of which no row tells; nothing of one lasts longer than its call may.
+ */
+static bool
+is_of_earlier_call(
+    struct leases *leases, const struct store_lease *row, const struct lease_data *data)
+{
+	if (strcmp(data->run, leases->run) == 0)
+		return (false);
+	if (row->state == STORE_LEASE_INTENT)
+		return (true);
+	return (row->state == STORE_LEASE_LIVE &&
+		leases_now_ms(leases) < leases->opened_ms + EARLIER_RENEWAL_MS &&
+		renewal_gives_access(leases, data));
+}
+
+bool
+lease_fenced(struct leases *leases, const struct store_lease *row, const struct lease_data *data)
+{
+	struct lease_connection *connection = lease_connection_get(leases, row->connection);
+	bool earlier = is_of_earlier_call(leases, row, data);
+	struct lease_session *session;
+
+	if (connection == NULL || !lease_sessions_known(connection))
+		return (true);
+	TAILQ_FOREACH (session, &connection->sessions, entry)
+		if (session->inherited && earlier)
+			return (true);
+	return (lease_fence_holds(connection, row->id));
+}
+
 void
 lease_fences_clear(struct leases *leases)
 {

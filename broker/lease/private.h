@@ -107,7 +107,8 @@ struct leases {
 		bool running, busy;
 	} recount;
 	struct lease_remembered remembered[LEASE_REMEMBERED_MAX]; /* by row number */
-	int64_t look_ms, purge_ms, quarantine_ms, count_ms, jobs_load_ms, tokens_pause_ms;
+	int64_t opened_ms, look_ms, purge_ms, quarantine_ms, count_ms, jobs_load_ms,
+	    tokens_pause_ms;
 	bool purging, opened, freeing;
 };
 struct leases *leases_from(void *arg);

@@ -156,6 +156,8 @@ static int
 row_check(struct leases *leases, const struct lease_renew *renew, const struct store_lease *row,
     struct leased_err *err)
 {
+	struct lease_connection *connection = lease_connection_get(leases, row->connection);
+
 	if (row->kind == STORE_LEASE_TOKEN)
 		return (leased_err_set(
 		    err, LEASED_EINVAL, "tokens cannot be renewed through this endpoint"));
@@ -170,6 +172,10 @@ row_check(struct leases *leases, const struct lease_renew *renew, const struct s
 	if (lease_busy(leases, row->id) != NULL)
 		return (leased_err_set(err, LEASED_EUNAVAIL,
 		    "another operation on this lease is under way; ask again"));
+	if (connection != NULL && lease_fence_holds(connection, row->id))
+		return (leased_err_set(err, LEASED_EUNAVAIL,
+		    "an earlier renewal of this lease was cut off and may still be under way on "
+		    "the backend; ask again in a moment"));
 	return (0);
 }
 

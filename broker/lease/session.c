@@ -326,8 +326,7 @@ on_reaped(void *arg, const struct plugin_outcome *outcome)
 	} else {
 		connection->reap_fails = 0;
 	}
-	lease_connection_due(connection, 0);
-	lease_wake(leases);
+	lease_sweep_anew(connection); /* those that waited stand in front */
 }
 
 static json_t *

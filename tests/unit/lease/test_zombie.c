@@ -149,6 +149,89 @@ session_of_a_worker_that_answers_is_not_reaped(void **state)
 }
 
 static void
+renewal_behind_a_fence_is_refused_until_it_is_gone(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600), n = {0};
+	struct lease_renew request = {.row = a.row, .ttl = issue_of(f, 3600).ttl};
+
+	fake_port_fault(f->fake, PLUGIN_OP_REAP, FAKE_FAULT_BEFORE, LEASED_EREFUSED, "no right");
+	fake_port_fault(f->fake, PLUGIN_OP_RENEW, FAKE_FAULT_LATE, LEASED_ECRASHED, "died");
+	lease_renew_start(f->leases, &request, on_renewed, &n);
+	settle(f);
+	assert_int_equal(n.code, LEASED_ECRASHED);
+	n = renew(f, a.row, 60);
+	assert_int_equal(n.code, LEASED_EUNAVAIL);
+	assert_non_null(strstr(n.err.text, "cut off"));
+	later(f, 5000);
+	assert_int_equal(renew(f, a.row, 60).code, 0);
+	assert_true(TAILQ_EMPTY(&f->leases->fences));
+	check_at_rest(f);
+}
+
+/* Whose role renews by statements of its own. */
+static struct answer
+make_renewed_by_statements(struct fix *f, int64_t ttl_s)
+{
+	f->role_version = rolever_make(f, "2",
+	    "{\"role\":{\"renew_statements\":[\"ALTER ROLE {{name}} LOGIN\"]},\"role_id\":1,"
+	    "\"name_max\":63}");
+	return (make(f, ttl_s));
+}
+
+static void
+renewal_that_a_dead_daemon_left_is_reaped_before_the_disarm(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make_renewed_by_statements(f, 10), n = {0};
+	struct lease_renew request = {.row = a.row, .ttl = issue_of(f, 3600).ttl};
+
+	lease_renew_start(f->leases, &request, on_renewed, &n);
+	wclock_fake_advance(&f->clock, 10 * 1000000);
+	fix_crash(f, false);
+	fake_port_fault(f->fake, PLUGIN_OP_REAP, FAKE_FAULT_BEFORE, LEASED_EREFUSED, "no right");
+	settle(f);
+	assert_int_equal(fake_port_counts(f->fake).calls[PLUGIN_OP_REAP], 1);
+	assert_int_equal(fake_port_counts(f->fake).calls[PLUGIN_OP_DISARM], 0);
+	later(f, 3000);
+	assert_null(row_of(f, a.row));
+	check_at_rest(f);
+}
+
+static void
+session_that_cannot_be_reaped_delays_no_lease_for_long(void **state)
+{
+	struct fix *f = *state;
+	struct answer plain = make(f, 10), a = make_renewed_by_statements(f, 10);
+
+	fix_crash(f, false);
+	for (unsigned i = 0; i < 30; i++)
+		fake_port_fault(
+		    f->fake, PLUGIN_OP_REAP, FAKE_FAULT_BEFORE, LEASED_EREFUSED, "no right");
+	later(f, 10000);
+	assert_null(account_of(f, &plain)); /* no renewal of it can have given access */
+	assert_true(account_of(f, &a)->armed);
+	later(f, 3000);
+	assert_null(account_of(f, &a));
+	check_at_rest(f);
+}
+
+static void
+many_that_wait_for_a_reap_end_as_soon_as_it_is_done(void **state)
+{
+	struct fix *f = *state;
+
+	(void)make_renewed_by_statements(f, 10);
+	for (unsigned i = 0; i < 200; i++) /* several pages of a sweep */
+		(void)make(f, 10);
+	wclock_fake_advance(&f->clock, 10 * 1000000);
+	fix_crash(f, false);
+	settle(f); /* the clock stands */
+	assert_int_equal(row_count(f), 0);
+	check_at_rest(f);
+}
+
+static void
 account_of_a_cut_call_is_looked_for_once_more(void **state)
 {
 	struct fix *f = *state;
@@ -213,6 +296,10 @@ main(void)
 	    TEST(zombie_of_a_dead_daemon_is_reaped_at_the_next_start),
 	    TEST(intents_of_a_dead_daemon_do_not_wait_for_their_deadline),
 	    TEST(session_of_a_worker_that_answers_is_not_reaped),
+	    TEST(renewal_behind_a_fence_is_refused_until_it_is_gone),
+	    TEST(renewal_that_a_dead_daemon_left_is_reaped_before_the_disarm),
+	    TEST(session_that_cannot_be_reaped_delays_no_lease_for_long),
+	    TEST(many_that_wait_for_a_reap_end_as_soon_as_it_is_done),
 	    TEST(account_of_a_cut_call_is_looked_for_once_more),
 	    TEST(second_look_counts_only_on_the_accounts_server),
 	};
