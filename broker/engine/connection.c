@@ -124,6 +124,16 @@ engine_connection_close(struct engine_connection *connection)
 	free(connection);
 }
 
+/* Closed because its document is gone: lease/ forgets it, too. */
+void
+engine_connection_gone(struct engines *engines, struct engine_connection *connection)
+{
+	int64_t id = connection->id;
+
+	engine_connection_close(connection);
+	leases_connection_gone(engines->leases, id);
+}
+
 static int
 port_open(struct engines *engines, const struct store_doc *doc, struct plugin_port **ret_port,
     struct leased_err *err)
@@ -222,7 +232,7 @@ on_swept(void *arg, int code, const struct leased_err *err)
 	if (connection != NULL) {
 		connection->closing = false;
 		if (code == 0 || code == LEASED_ENOENT)
-			engine_connection_close(connection);
+			engine_connection_gone(sweep->engines, connection);
 	}
 	free(sweep);
 }
@@ -269,7 +279,7 @@ sweep_candidate(struct engines *engines, struct engine_connection *connection)
 
 	r = store_doc_get_id(store_db(engines->config.store), connection->id, &doc, NULL);
 	if (r == LEASED_ENOENT)
-		engine_connection_close(connection); /* it went with its mount */
+		engine_connection_gone(engines, connection); /* it went with its mount */
 	if (r != 0)
 		return;
 	connection->closing = candidate_delete(engines, doc);

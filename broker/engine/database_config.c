@@ -146,7 +146,7 @@ on_deleted(void *arg, int code, const struct leased_err *err)
 	if (connection != NULL) {
 		connection->closing = false;
 		if (code == 0)
-			engine_connection_close(connection);
+			engine_connection_gone(request->engines, connection);
 	}
 	if (code != 0 && code != LEASED_ENOENT)
 		engine_fail_err(request, err);

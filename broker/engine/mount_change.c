@@ -279,7 +279,7 @@ close_connections(struct engines *engines, int64_t mount)
 			if (connection->mount == mount)
 				break;
 		if (connection != NULL)
-			engine_connection_close(connection);
+			engine_connection_gone(engines, connection);
 	} while (connection != NULL);
 }
 

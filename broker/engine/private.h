@@ -98,6 +98,7 @@ struct engine_connection *engine_connection_find(struct engines *engines, int64_
 int engine_connection_open(struct engines *engines, const struct store_doc *doc,
     struct engine_connection **ret_connection, struct leased_err *err) LEASED_MUST_CHECK;
 void engine_connection_close(struct engine_connection *connection);
+void engine_connection_gone(struct engines *engines, struct engine_connection *connection);
 /* LEASED_EMOVED, with what to do, while another server answers than the recorded one. */
 int engine_connection_stays(const struct engine_connection *connection, struct leased_err *err);
 int engine_connections_load(struct engines *engines, struct leased_err *err) LEASED_MUST_CHECK;

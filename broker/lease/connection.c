@@ -1,7 +1,7 @@
 /*
  * What lease/ keeps of a configured connection: when something of it is due, its queues on the way
- * out, its pause after a failure of the whole connection. Entries live as long as struct leases.
- * The port itself is engine/'s and asked for each time.
+ * out, its pause after a failure of the whole connection. Entries live until engine/ says that the
+ * connection is gone and nothing is under way on it. The port is engine/'s and asked for each time.
  */
 #include <stdlib.h>
 
@@ -12,11 +12,19 @@
 #define BACK_OFF_MAX_MS 60000
 
 struct lease_connection *
-lease_connection_get(struct leases *leases, int64_t id)
+lease_connection_find(struct leases *leases, int64_t id)
 {
 	struct lease_connection *connection = NULL;
 
 	HASH_FIND(hh, leases->connections, &id, sizeof(id), connection);
+	return (connection);
+}
+
+struct lease_connection *
+lease_connection_get(struct leases *leases, int64_t id)
+{
+	struct lease_connection *connection = lease_connection_find(leases, id);
+
 	if (connection != NULL)
 		return (connection);
 	if ((connection = calloc(1, sizeof(*connection))) == NULL)
@@ -39,8 +47,31 @@ lease_connection_get(struct leases *leases, int64_t id)
 void
 lease_connection_free(struct lease_connection *connection)
 {
+	HASH_DEL(connection->leases->connections, connection);
+	lease_sessions_forget(connection);
 	connection->tag = 0;
 	free(connection);
+}
+
+/* ---- a connection that is gone ---- */
+
+void
+leases_connection_gone(struct leases *leases, int64_t id)
+{
+	struct lease_connection *connection = lease_connection_find(leases, id);
+
+	if (connection == NULL)
+		return;
+	connection->gone = true;
+	lease_wake(leases);
+}
+
+/* What is under way finds its counts here when it comes back. */
+bool
+lease_connection_is_over(const struct lease_connection *connection)
+{
+	return (connection->gone && connection->ending == 0 && connection->removals == 0 &&
+		connection->calls == 0 && connection->mints == 0 && connection->reap_call == NULL);
 }
 
 struct plugin_port *

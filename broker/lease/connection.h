@@ -38,15 +38,20 @@ struct lease_connection {
 	struct plugin_call *reap_call;
 	unsigned reap_fails;
 	int64_t reap_ms, record_ms;
+	bool gone; /* there is no such connection any more, and no lease of it */
 	UT_hash_handle hh;
 };
+/* Makes it when there is none; NULL: out of memory. */
 struct lease_connection *lease_connection_get(struct leases *leases, int64_t id);
+struct lease_connection *lease_connection_find(struct leases *leases, int64_t id);
 struct plugin_port *lease_connection_port(struct lease_connection *connection);
 bool lease_connection_ready(struct lease_connection *connection); /* its port takes calls */
 void lease_connection_due(struct lease_connection *connection, int64_t at_ms);
 void lease_connections_due(struct leases *leases);
 /* In *counter from now on and in no other; NULL: in none. */
 void lease_count_in(struct lease *lease, unsigned *counter);
+/* It can be freed, which only the tick does: elsewhere callers may still hold it. */
+bool lease_connection_is_over(const struct lease_connection *connection);
 void lease_connection_free(struct lease_connection *connection);
 /* 1 s, 2 s, .. 60 s by the count of failures, with jitter. */
 int64_t lease_back_off_ms(struct leases *leases, int64_t fails);
@@ -59,7 +64,7 @@ bool lease_fenced(
 /* By a call of this run: while its worker's sessions are not reaped. */
 bool lease_fence_holds(struct lease_connection *connection, int64_t id);
 void lease_fence_drop(struct leases *leases, int64_t id);
-void lease_fences_clear(struct leases *leases);
+void lease_fences_forget(struct lease_connection *connection);
 /* Those of earlier runs are read once for each connection; false: not known yet, nobody may pass.
  */
 bool lease_sessions_known(struct lease_connection *connection);
@@ -69,5 +74,7 @@ void lease_sessions_die(struct lease_connection *connection, const char *worker)
 bool lease_sessions_recorded(const struct lease_connection *connection);
 void lease_sessions_step(struct lease_connection *connection, int64_t now_ms);
 void lease_sessions_clear(struct leases *leases);
+/* Those in memory, with the fences that wait for them. */
+void lease_sessions_forget(struct lease_connection *connection);
 
 #endif

@@ -70,7 +70,7 @@ lease_end_take(struct lease *lease)
 
 	if (lease_fenced(leases, lease->row, &lease->data)) {
 		struct lease_connection *connection =
-		    lease_connection_get(leases, lease->connection);
+		    lease_connection_find(leases, lease->connection);
 
 		lease_release(lease);
 		if (connection != NULL)

@@ -254,7 +254,7 @@ static void
 on_refused(struct lease *lease, int result, const struct leased_err *err)
 {
 	struct leases *leases = lease->task.leases;
-	struct lease_connection *connection = lease_connection_get(leases, lease->connection);
+	struct lease_connection *connection = lease_connection_find(leases, lease->connection);
 	int64_t retry_ms = lease->retry_ms, id = lease->id;
 	struct leased_err why = lease->failure;
 	bool disarmed = lease->state == LEASE_DISARMED;

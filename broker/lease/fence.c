@@ -43,7 +43,7 @@ void
 lease_fence(struct lease *lease, const struct plugin_outcome *outcome)
 {
 	struct leases *leases = lease->task.leases;
-	struct lease_connection *connection = lease_connection_get(leases, lease->connection);
+	struct lease_connection *connection = lease_connection_find(leases, lease->connection);
 	struct lease_fence *fence;
 
 	if (outcome->not_sent || !outcome_is_unknown(outcome->code))
@@ -148,11 +148,15 @@ lease_fenced(struct leases *leases, const struct store_lease *row, const struct 
 }
 
 void
-lease_fences_clear(struct leases *leases)
+lease_fences_forget(struct lease_connection *connection)
 {
-	struct lease_fence *fence;
+	struct leases *leases = connection->leases;
+	struct lease_fence *fence, *next;
 
-	while ((fence = TAILQ_FIRST(&leases->fences)) != NULL) {
+	for (fence = TAILQ_FIRST(&leases->fences); fence != NULL; fence = next) {
+		next = TAILQ_NEXT(fence, entry);
+		if (fence->connection != connection->id)
+			continue;
 		TAILQ_REMOVE(&leases->fences, fence, entry);
 		free(fence);
 	}

@@ -248,7 +248,7 @@ static int
 ready(struct leases *leases, int64_t connection, struct leased_err *err)
 {
 	struct plugin_port *port = leases->config.port_for(leases->config.arg, connection);
-	struct lease_connection *known = lease_connection_get(leases, connection);
+	struct lease_connection *known = lease_connection_find(leases, connection);
 	struct store_health health = {0};
 
 	if (leases->freeing)

@@ -91,7 +91,6 @@ connections_clear(struct leases *leases)
 
 	HASH_ITER(hh, leases->connections, connection, next)
 	{
-		HASH_DEL(leases->connections, connection);
 		lease_connection_free(connection);
 	}
 }
@@ -269,7 +268,9 @@ leases_tick(struct leases *leases)
 		next_ms = at_ms;
 	HASH_ITER(hh, leases->connections, connection, next)
 	{
-		if ((at_ms = connection_step(connection, now_ms)) < next_ms)
+		if (lease_connection_is_over(connection))
+			lease_connection_free(connection);
+		else if ((at_ms = connection_step(connection, now_ms)) < next_ms)
 			next_ms = at_ms;
 	}
 	if ((at_ms = lease_waits_step(leases, now_ms)) < next_ms)

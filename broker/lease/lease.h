@@ -62,6 +62,9 @@ int64_t leases_wall_ms(
  * opened (its overdue leases drain). */
 struct plugin_port_events leases_port_events(struct leases *leases);
 void leases_port_opened(struct leases *leases, struct plugin_port *port);
+/* Its port is closed, and it has no lease, nor will it have one: what is kept of it is freed once
+ * nothing is under way. */
+void leases_connection_gone(struct leases *leases, int64_t id);
 
 /* ---- TTL (contract 4.2): one function for all ---- */
 

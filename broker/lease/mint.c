@@ -232,7 +232,7 @@ check_start(struct lease *lease)
 					 : json_pack("{s:o,s:s}", "account", account, "password",
 					       leased_secret_reveal(lease->request->password));
 	struct lease_connection *connection =
-	    lease_connection_get(lease->task.leases, lease->connection);
+	    lease_connection_find(lease->task.leases, lease->connection);
 	struct plugin_port *port = connection != NULL ? lease_connection_port(connection) : NULL;
 
 	FAILPOINT(lease_preflight_before_check);
@@ -254,7 +254,7 @@ on_mint(void *arg, const struct plugin_outcome *outcome)
 {
 	struct lease *lease = lease_from(arg);
 	struct lease_connection *connection =
-	    lease_connection_get(lease->task.leases, lease->connection);
+	    lease_connection_find(lease->task.leases, lease->connection);
 	int r = lease->doing == LEASE_ISSUING ? lease_request_code(outcome->code) : outcome->code;
 
 	lease->call = NULL;

@@ -215,11 +215,11 @@ lease_release(struct lease *lease)
 	TAILQ_REMOVE(&leases->all, lease, all);
 	lease_count_in(lease, NULL);
 	if (lease->out) {
-		connection = lease_connection_get(leases, lease->connection);
+		connection = lease_connection_find(leases, lease->connection);
 		/* What left memory before its end is still due in the index. */
-		if (lease->state != LEASE_GONE)
+		if (connection != NULL && lease->state != LEASE_GONE)
 			lease_connection_due(connection, leases_now_ms(leases) + LEASE_POLL_MS);
-		if (connection->sweeping)
+		if (connection != NULL && connection->sweeping)
 			lease_wake(leases);
 	}
 	lease->task.leases = NULL;

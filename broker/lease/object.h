@@ -75,8 +75,7 @@ struct lease {
 	bool urgent;              /* ahead of the others */
 	unsigned tries, *counted; /* counted: in its connection's `ending` or `removals`, or NULL */
 	bool out, parked;         /* on its way out; in leases->parked */
-	bool unrecorded;          /* its DISARMED could not be written */
-	bool late;                /* who waited for its end was told that it takes longer */
+	bool unrecorded, late;    /* DISARMED is not on disk; who waited was told */
 	int64_t retry_ms;         /* parked: the write of GONE is tried again */
 	int64_t now_ms, wall_ms;  /* of the transaction */
 	lease_run run;

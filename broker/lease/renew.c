@@ -156,7 +156,7 @@ static int
 row_check(struct leases *leases, const struct lease_renew *renew, const struct store_lease *row,
     struct leased_err *err)
 {
-	struct lease_connection *connection = lease_connection_get(leases, row->connection);
+	struct lease_connection *connection = lease_connection_find(leases, row->connection);
 
 	if (row->kind == STORE_LEASE_TOKEN)
 		return (leased_err_set(

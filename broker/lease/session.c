@@ -58,9 +58,11 @@ on_sessions_drop(struct lease_task *task)
 static void
 recorded(struct leases *leases, const struct session_task *own, bool is_recorded)
 {
-	struct lease_connection *connection = lease_connection_get(leases, own->connection);
+	struct lease_connection *connection = lease_connection_find(leases, own->connection);
 	struct lease_session *session;
 
+	if (connection == NULL)
+		return;
 	TAILQ_FOREACH (session, &connection->sessions, entry)
 		for (unsigned i = 0; i < own->count; i++)
 			if (strcmp(session->session, own->sessions[i].session) == 0 &&
@@ -197,7 +199,7 @@ static void
 on_session_end(void *arg, struct plugin_port *port, const char *worker, const char *session)
 {
 	struct leases *leases = leases_from(arg);
-	struct lease_connection *connection = lease_connection_get(leases, port->connection);
+	struct lease_connection *connection = lease_connection_find(leases, port->connection);
 	struct lease_session *found;
 	struct session_task *own;
 
@@ -230,7 +232,7 @@ static void
 on_worker_gone(void *arg, struct plugin_port *port, const char *worker)
 {
 	struct leases *leases = leases_from(arg);
-	struct lease_connection *connection = lease_connection_get(leases, port->connection);
+	struct lease_connection *connection = lease_connection_find(leases, port->connection);
 
 	if (connection == NULL || leases->freeing)
 		return;
@@ -262,6 +264,7 @@ leases_port_opened(struct leases *leases, struct plugin_port *port)
 
 	if (connection == NULL)
 		return;
+	connection->gone = false;
 	connection->fails = 0;
 	connection->pause_ms = connection->reap_ms = 0;
 	lease_connection_due(connection, 0);
@@ -421,20 +424,27 @@ lease_sessions_step(struct lease_connection *connection, int64_t now_ms)
 }
 
 void
+lease_sessions_forget(struct lease_connection *connection)
+{
+	struct lease_session *session;
+
+	while ((session = TAILQ_FIRST(&connection->sessions)) != NULL) {
+		TAILQ_REMOVE(&connection->sessions, session, entry);
+		free(session);
+	}
+	lease_fences_forget(connection);
+}
+
+void
 lease_sessions_clear(struct leases *leases)
 {
 	struct lease_connection *connection, *next;
-	struct lease_session *session;
 
 	HASH_ITER(hh, leases->connections, connection, next)
 	{
 		if (connection->reap_call != NULL)
 			plugin_call_cancel(connection->reap_call);
 		connection->reap_call = NULL;
-		while ((session = TAILQ_FIRST(&connection->sessions)) != NULL) {
-			TAILQ_REMOVE(&connection->sessions, session, entry);
-			free(session);
-		}
+		lease_sessions_forget(connection);
 	}
-	lease_fences_clear(leases);
 }

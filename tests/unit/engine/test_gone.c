@@ -1,5 +1,6 @@
 /* What is kept beside a connection (sessions of its workers, servers, second looks at accounts)
  * goes with it: nobody could do anything about it any more. */
+#include "lease/private.h"
 #include "store/store_private.h"
 #include "unit/engine/fixture.h"
 
@@ -82,6 +83,38 @@ what_is_kept_of_a_connection_goes_with_its_mount(void **state)
 	settle(f);
 }
 
+/* But for that of the tokens, which is there from the start. */
+static unsigned
+entries_of_leases(struct fix *f)
+{
+	leases_tick(f->leases);
+	return (HASH_COUNT(f->leases->connections) - 1);
+}
+
+static void
+what_leases_keep_of_a_connection_goes_with_it_or_its_mount(void **state)
+{
+	struct fix *f = *state;
+	struct answer answer = {0};
+
+	leave_traces(f);
+	for (unsigned i = 0; i < 5; i++) /* each by a candidate, which is a connection for a time */
+		must(f, ENGINE_WRITE, "config/main", CONFIG);
+	settle(f);
+	assert_int_equal(entries_of_leases(f), 1);
+	must(f, ENGINE_DELETE, "config/main", NULL);
+	assert_int_equal(entries_of_leases(f), 0);
+	leave_traces(f);
+	settle(f);
+	assert_int_equal(entries_of_leases(f), 1);
+	unmount_ask(f, "database/", &answer);
+	settle(f);
+	assert_int_equal(answer.code, 0);
+	assert_int_equal(entries_of_leases(f), 0);
+	mount_ask(f, "database/", "{\"type\":\"database\"}", &answer);
+	settle(f);
+}
+
 static void
 a_start_forgets_what_is_kept_of_connections_that_are_gone(void **state)
 {
@@ -112,6 +145,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(what_is_kept_of_a_connection_goes_with_it),
 	    TEST(what_is_kept_of_a_connection_goes_with_its_mount),
+	    TEST(what_leases_keep_of_a_connection_goes_with_it_or_its_mount),
 	    TEST(a_start_forgets_what_is_kept_of_connections_that_are_gone),
 	};
 

@@ -144,6 +144,36 @@ reason_is_in_the_record_when_the_answer_tells_it(void **state)
 	assert_non_null(strstr(slow.revoke_error, "still removing the account"));
 }
 
+static void
+connection_that_is_gone_is_forgotten_once_nothing_is_under_way(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600), r = {0};
+	struct plugin_port_events events = leases_port_events(f->leases);
+
+	lease_revoke_start(f->leases, a.row, 10000, "req-3", on_revoked, &r);
+	until_called(f, PLUGIN_OP_DISARM);
+	leases_connection_gone(f->leases, f->connection);
+	(void)leases_tick(f->leases);
+	assert_non_null(lease_connection_find(f->leases, f->connection));
+	settle(f);
+	assert_int_equal(r.state, LEASE_REVOKE_GONE);
+	assert_null(lease_connection_find(f->leases, f->connection));
+	/* What its workers still say of themselves makes no new entry. */
+	events.on_worker_gone(events.arg, fake_port_port(f->fake), "fake-1");
+	events.on_session_end(events.arg, fake_port_port(f->fake), "fake-1", "session-1");
+	leases_connection_gone(f->leases, f->connection);
+	assert_null(lease_connection_find(f->leases, f->connection));
+	assert_non_null(lease_connection_find(f->leases, 0)); /* tokens */
+
+	leases_port_opened(f->leases, fake_port_port(f->fake));
+	a = make(f, 10);
+	later(f, 11000);
+	assert_null(row_of(f, a.row));
+	assert_non_null(lease_connection_find(f->leases, f->connection));
+	check_at_rest(f);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int
@@ -153,6 +183,7 @@ main(void)
 	    TEST(record_that_is_damaged_during_its_removal_holds_nothing_in_memory),
 	    TEST(record_that_is_damaged_during_its_disarm_keeps_the_account_without_access),
 	    TEST(every_way_out_gives_its_count_back),
+	    TEST(connection_that_is_gone_is_forgotten_once_nothing_is_under_way),
 	    TEST(reason_is_in_the_record_when_the_answer_tells_it),
 	};
 
