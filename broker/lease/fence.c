@@ -128,7 +128,7 @@ is_of_earlier_call(
 	if (row->state == STORE_LEASE_INTENT)
 		return (true);
 	return (row->state == STORE_LEASE_LIVE &&
-		leases_now_ms(leases) < leases->opened_ms + EARLIER_RENEWAL_MS &&
+		leases_now_ms(leases) < leases->time.opened_ms + EARLIER_RENEWAL_MS &&
 		renewal_gives_access(leases, data));
 }
 

@@ -76,7 +76,7 @@ leases_new(const struct leases_config *config, struct leases **ret_leases, struc
 	    (r = lease_jobs_load(leases, err)) != 0)
 		goto out;
 	leases->opened = true;
-	leases->opened_ms = leases_now_ms(leases);
+	leases->time.opened_ms = leases_now_ms(leases);
 	*ret_leases = leases;
 	leases = NULL;
 out:

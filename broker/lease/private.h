@@ -60,7 +60,7 @@ struct lease_time {
 	bool waiting;      /* after a reboot, until the wall clock is confirmed */
 	bool behind;       /* .. and it stands before the anchor: waits without an end */
 	int64_t ref_lease_ms, ref_wall_ms, since_boot_ms;
-	int64_t stored_boot_ms;
+	int64_t stored_boot_ms, opened_ms; /* opened: lease time when this run began */
 	bool storing;
 };
 
@@ -107,8 +107,7 @@ struct leases {
 		bool running, busy;
 	} recount;
 	struct lease_remembered remembered[LEASE_REMEMBERED_MAX]; /* by row number */
-	int64_t opened_ms, look_ms, purge_ms, quarantine_ms, count_ms, jobs_load_ms,
-	    tokens_pause_ms;
+	int64_t look_ms, purge_ms, quarantine_ms, count_ms, jobs_load_ms, tokens_pause_ms;
 	bool purging, opened, freeing;
 };
 struct leases *leases_from(void *arg);
