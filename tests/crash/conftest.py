@@ -9,6 +9,11 @@ from crashsite import SEEN  # noqa: E402
 from pg import Postgres  # noqa: E402
 
 
+def pytest_addoption(parser):
+    parser.addoption("--runs", type=int, default=0, help="how many random kills (test_random.py)")
+    parser.addoption("--only-run", type=int, default=None, help="of the random kills of LEASED_TEST_SEED this one alone")
+
+
 @pytest.fixture(scope="session")
 def server():
     with Postgres(settings={"max_connections": 300, "log_statement": "none", "log_connections": "off"}) as postgres:

@@ -1,79 +1,68 @@
-"""kill -9 of the daemon or of a worker at any moment under load; LEASED_TEST_SEED repeats a run's choices."""
+"""
+kill -9 of the daemon or of a worker at a random system call under load (tests/support/randomkill.py).
 
+    pytest tests/crash/test_random.py --runs 1000              # unattended: every violation is reported at the end
+    LEASED_TEST_SEED=7 pytest tests/crash/test_random.py --only-run 42
+"""
+
+import concurrent.futures
+import contextlib
 import os
-import pathlib
 import random
-import signal
 import threading
 import time
+import traceback
 
-from crashsite import Site, attempt
-from daemon import poll
-from job import Credential
+from crashsite import Site
+from randomkill import Run
 
-ROUNDS = 60 if os.environ.get("LEASED_TEST_ALL") else 6
-CLIENTS = 4
-
-
-def client(site, rng, stop, given, lock):
-    """Mints, and renews or revokes some of what it got, until told to stop."""
-    while not stop.is_set():
-        response = attempt(lambda: site.leased.get(f"database/creds/{rng.choice(('app', 'app', 'brief', 'broken'))}"))
-        if response is None:
-            time.sleep(0.01)
-            continue
-        if response.status != 200:
-            continue
-        credential = Credential(response)
-        with lock:
-            given.append(credential)
-        what = rng.random()
-        if what < 0.4:
-            attempt(lambda: site.revoke(credential))
-        elif what < 0.6 and "/app/" in credential.lease_id:
-            attempt(lambda: site.renew(credential, 7200))
+JOBS = int(os.environ.get("LEASED_TEST_JOBS", "4"))
 
 
-def children(pid):
-    try:
-        words = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return []
-    return [int(word) for word in words]
+class Runs:
+    """Many, each thread with a daemon of its own that lives through many of them."""
+
+    def __init__(self, server, seed):
+        self.server, self.seed = server, seed
+        self.sites, self.failures, self.lock = {}, [], threading.Lock()
+        self.where, self.done = {}, 0
+
+    def one(self, number):
+        thread = threading.get_ident()
+        run = None
+        try:
+            if thread not in self.sites:
+                self.sites[thread] = Site(self.server)
+            run = Run(self.sites[thread], self.seed, number)
+            run.go()
+        except Exception:  # noqa: BLE001: whatever it is, it belongs to this run
+            site = self.sites.pop(thread, None)
+            with self.lock:
+                self.failures.append(f"{run or number}\n{traceback.format_exc()}"
+                                     f"{site.leased.output()[-6000:] if site is not None else ''}")
+            if site is not None:
+                site.close()
+        with self.lock:
+            self.done += 1
+            what = f"{'a worker' if run and run.of_worker else 'the daemon'}: {run and run.where or 'by the clock'}"
+            self.where[what] = self.where.get(what, 0) + 1
+            if self.done % 25 == 0:
+                print(f"{time.strftime('%H:%M:%S')} {self.done} runs, {len(self.failures)} violations", flush=True)
+
+    def close(self):
+        with contextlib.ExitStack() as ends:
+            for site in self.sites.values():
+                ends.callback(site.close)
 
 
-def workers(site):
-    """Children of the spawner, which is the daemon's child."""
-    return [worker for spawner in children(site.leased.pid) for worker in children(spawner)]
-
-
-def test_a_kill_at_any_moment_under_load_leaves_nothing_and_loses_nothing(server):
-    seed = int(os.environ.get("LEASED_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
-    print(f"LEASED_TEST_SEED={seed}")
-    rng = random.Random(seed)
-    with Site(server) as site:
-        for round_number in range(ROUNDS):
-            stop, given, lock = threading.Event(), [], threading.Lock()
-            clients = [threading.Thread(target=client, args=(site, random.Random(rng.random()), stop, given, lock))
-                       for _ in range(CLIENTS)]
-            for one in clients:
-                one.start()
-            time.sleep(rng.uniform(0.05, 1.2))
-            victims = workers(site)
-            if rng.random() < 0.4 and victims:
-                os.kill(rng.choice(victims), signal.SIGKILL)
-                time.sleep(rng.uniform(0, 0.3))
-            else:
-                site.leased.kill()
-            stop.set()
-            for one in clients:
-                one.join()
-            if not site.alive():
-                site.leased.start()
-            try:
-                site.check(given)
-                poll(lambda: all("/brief/" not in lease["id"] for lease in site.leases()), 10, what="the end of the brief")
-                site.check_again()
-                site.clean()
-            except AssertionError as error:
-                raise AssertionError(f"LEASED_TEST_SEED={seed} round {round_number}: {error}") from error
+def test_a_kill_at_any_system_call_under_load_leaves_nothing_and_loses_nothing(server, pytestconfig):
+    seed = os.environ.get("LEASED_TEST_SEED") or str(random.SystemRandom().randrange(1 << 32))
+    only, count = pytestconfig.getoption("--only-run"), pytestconfig.getoption("--runs")
+    count = count or (60 if os.environ.get("LEASED_TEST_ALL") else 12)
+    print(f"LEASED_TEST_SEED={seed}", flush=True)
+    runs = Runs(server, seed)
+    with contextlib.ExitStack() as ends, concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        ends.callback(runs.close)
+        list(pool.map(runs.one, range(count) if only is None else [only]))
+    print(f"{runs.done} runs: " + ", ".join(f"{count} {what}" for what, count in sorted(runs.where.items())), flush=True)
+    assert not runs.failures, f"LEASED_TEST_SEED={seed}: {len(runs.failures)} of {runs.done}:\n" + "\n\n".join(runs.failures)

@@ -14,6 +14,7 @@ import time
 import psycopg2
 
 from daemon import poll
+from history import History, RecordedLeased
 from job import CREATE, Credential, Job
 
 SETTLED_S = 30
@@ -28,6 +29,14 @@ def attempt(action):
         return action()
     except (OSError, http.client.HTTPException):
         return None
+
+
+def children(pid):
+    try:
+        words = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [int(word) for word in words]
 
 
 def lease_end(lease):
@@ -46,7 +55,8 @@ class Site(Job):
         self.prefix = "l-"
         self.session = None
         self.label = os.environ.get("PYTEST_CURRENT_TEST", "").split("::")[-1].split(" ")[0]
-        super().__init__(server, env={"LEASED_FAILPOINT_DIR": str(self.marks)})
+        self.history, self.watcher = History(), None
+        super().__init__(server, leased=RecordedLeased(self.history, env={"LEASED_FAILPOINT_DIR": str(self.marks)}))
         try:
             self.prepare()
         except BaseException:
@@ -64,6 +74,7 @@ class Site(Job):
         assert self.revoke(credential).status == 204
         assert self.accounts() == []
         self.forget_marks()
+        self.history.begin()
 
     def __exit__(self, *_):
         self.close()
@@ -74,8 +85,9 @@ class Site(Job):
         shutil.rmtree(self.marks, ignore_errors=True)
         for name in self.accounts() if self.prefix != "l-" else []:
             self.server.sql(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
-        if self.session is not None:
-            self.session.close()
+        for session in (self.session, self.watcher):
+            if session is not None:
+                session.close()
 
     def watch(self, statement, *arguments):
         """Rows, over a session that stays: a poll of a new login each time would be most of what a case costs."""
@@ -93,6 +105,26 @@ class Site(Job):
         rows = self.watch("SELECT rolname FROM pg_catalog.pg_roles WHERE starts_with(rolname, %s) ORDER BY 1",
                           self.prefix)
         return [row[0] for row in rows]
+
+    def look(self):
+        """accounts() for another thread, over a session of its own; None when the server does not answer."""
+        try:
+            self.watcher = self.watcher or self.server.connect()
+            with self.watcher.cursor() as cursor:
+                cursor.execute("SELECT rolname FROM pg_catalog.pg_roles WHERE starts_with(rolname, %s)", (self.prefix,))
+                return [row[0] for row in cursor.fetchall()]
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            self.watcher = None
+            return None
+
+    def watching(self):
+        return self.history.watching(self.look)
+
+    # ---- processes ----
+
+    def workers(self):
+        """Children of the spawner, which is the daemon's child."""
+        return [worker for spawner in children(self.leased.pid) for worker in children(spawner)]
 
     # ---- failpoints ----
 
@@ -137,7 +169,7 @@ class Site(Job):
             assert lease_end(lease) > now - datetime.timedelta(seconds=2), f"past its end: {lease}"
 
     def check(self, credentials=()):
-        """(a), (b), (c) of the oracle. credentials: those that a client was given."""
+        """(a), (b), (c) of the oracle, and what history.py judges. credentials: those that a client was given."""
         started = time.monotonic()
         self.wait_settled(SETTLED_S)
         poll(lambda: self.sessions_of_the_dead() == [], 5, what="the end of the sessions of dead runs")
@@ -145,6 +177,7 @@ class Site(Job):
                     f"{len(self.leases())} live leases; a client was given {len(credentials)}")
         self.nothing_past_its_end()
         live = {lease["account"]: lease["id"] for lease in self.leases()}
+        self.history.judge(live)
         for credential in credentials:
             if credential.user in live:
                 assert live[credential.user] == credential.lease_id
@@ -154,6 +187,11 @@ class Site(Job):
                      what=f"a login of {credential.user}, whose lease lives")
             else:
                 assert not self.server.can_login(credential.user, credential.password), "it lives without a lease"
+
+    def unanswered_end(self):
+        """What was made for somebody who hung up ends by itself."""
+        given = self.history.given()
+        poll(lambda: all(lease["account"] in given for lease in self.leases()), 10, what="the end of what nobody was given")
 
     def check_again(self):
         """(e): one more start changes nothing."""
@@ -172,6 +210,7 @@ class Site(Job):
         response = self.leased.put("sys/leases/revoke-prefix/database", {"sync": True})
         assert response.status in (200, 204), response
         poll(lambda: self.accounts() == [], 10, what="the end of all leases of a case")
+        self.history.begin()
 
     def ready(self):
         """It mints: after a start its connection may still be on its way."""
