@@ -31,6 +31,11 @@ CLEAN = {
     "plugins/example/example.c": HEAD + '#include "base/frame.h"\n#include <leased/error.h>\n',
     "scripts/run": "#!/usr/bin/env bash\necho strcpy\n",
     "tests/tool.py": "print('fine')\n",
+    "broker/base/failpoint_names.def": "FAILPOINT_NAME(base_test)\n",
+    "tests/support/operations.py": "class Mint:\n    pass\n",
+    "tests/crash/test_x.py": "def test_one():\n    pass\n",
+    "tests/unit/base/test_y.c": HEAD + "static void\none_holds(void **state)\n{\n\t(void)state;\n}\n",
+    "docs/explanation/crash-windows.md": "`base_test`: `tests/crash/test_x.py::test_one`, `tests/unit/base/test_y.c::one_holds`; matrix: Mint\n",
     "README.md": "A page; sprintf( is only a word here.\n",
 }
 
@@ -82,6 +87,12 @@ FAULTS = {
     "whitespace": [("README.md", "no newline"), ("README.md", "blank \n")],
     "python-compiles": [("tests/tool.py", "def broken(:\n")],
     "shell-parses": [("scripts/run", "#!/bin/sh\nif true; then\n")],
+    "crash-windows": [
+        ("docs/explanation/crash-windows.md", "no failpoint\n"),
+        ("docs/explanation/crash-windows.md", "`base_test` `tests/crash/test_x.py::test_two`\n"),
+        ("docs/explanation/crash-windows.md", "`base_test` `tests/unit/base/test_y.c::two_holds`\n"),
+        ("docs/explanation/crash-windows.md", "`base_test` matrix: Mint, Other\n"),
+    ],
     "executable-bit": [("tests/tool.py", "#!/usr/bin/python3\nprint()\n")],
 }
 

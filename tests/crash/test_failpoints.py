@@ -170,7 +170,7 @@ class Matrix:
         self.lock = threading.Lock()
         self.sites = {}
         self.cases, self.reached, self.failures, self.cost_s = [], set(), {}, {}
-        self.pairs = self.void = 0
+        self.pairs = self.void = self.done = 0
 
     def site(self):
         """This thread's."""
@@ -216,9 +216,16 @@ class Matrix:
         except Exception:  # noqa: BLE001: whatever it is, it belongs to this case
             site = self.sites.get(threading.get_ident())
             output = site.leased.output()[-2500:] if site is not None else ""
+            text = f"{case}\n{traceback.format_exc()}"
+            print(f"VIOLATION {text}", flush=True)
             with self.lock:
-                self.failures.setdefault(case.operation, []).append(f"{case}\n{traceback.format_exc()}{output}")
+                self.failures.setdefault(case.operation, []).append(f"{text}{output}")
             self.drop_site()
+        with self.lock:
+            self.done += 1
+            if self.done % 50 == 0:
+                print(f"{time.strftime('%H:%M:%S')} {self.done} of {len(self.cases)} cases, "
+                      f"{sum(map(len, self.failures.values()))} violations", flush=True)
 
     def run(self):
         with contextlib.ExitStack() as ends, concurrent.futures.ThreadPoolExecutor(JOBS) as pool:

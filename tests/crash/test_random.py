@@ -37,9 +37,10 @@ class Runs:
             run.go()
         except Exception:  # noqa: BLE001: whatever it is, it belongs to this run
             site = self.sites.pop(thread, None)
+            text = f"{run or number}\n{traceback.format_exc()}"
+            print(f"VIOLATION {text}", flush=True)
             with self.lock:
-                self.failures.append(f"{run or number}\n{traceback.format_exc()}"
-                                     f"{site.leased.output()[-6000:] if site is not None else ''}")
+                self.failures.append(f"{text}{site.leased.output()[-6000:] if site is not None else ''}")
             if site is not None:
                 site.close()
         with self.lock:
