@@ -147,6 +147,18 @@ lease_end_removed(struct lease *lease)
 
 /* ---- DISARMED ---- */
 
+/*
+ * An INTENT whose end was tried: its mint is over, though a crash or a failed write left that out
+ * of the row. It must be in there, or the timer would wait for the mint's deadline (expiry.c).
+ */
+static void
+mint_is_over(struct lease *lease)
+{
+	lease->data.cut = lease->data.cut || lease->cut;
+	if (lease->row->state == STORE_LEASE_INTENT && !lease->data.mint_over)
+		lease->data.failed_mint = lease->data.mint_over = true;
+}
+
 static int
 disarmed_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 {
@@ -156,10 +168,7 @@ disarmed_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 	    (r = lease_caps_give(lease, txn, false, err)) != 0)
 		return (r);
 	lease_put_identity(lease);
-	lease->data.cut = lease->data.cut || lease->cut;
-	/* An INTENT that a crash left: its mint never came to an end that anybody saw. */
-	if (lease->row->state == STORE_LEASE_INTENT && !lease->data.mint_over)
-		lease->data.failed_mint = true;
+	mint_is_over(lease);
 	lease->row->state = STORE_LEASE_DISARMED;
 	lease->row->next_at_ms = lease->now_ms;
 	lease->row->stuck = false;
@@ -240,7 +249,7 @@ refused_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 	if ((r = lease_reload(lease, txn, err)) != 0)
 		return (r);
 	lease_put_identity(lease);
-	lease->data.cut = lease->data.cut || lease->cut;
+	mint_is_over(lease);
 	lease->data.fails++;
 	lease->data.error_code = lease->failure.code;
 	lease->data.error_wall_ms = lease->wall_ms;

@@ -2,6 +2,7 @@
  * Issue and preflight, step by step, and each failure at each step (design: the life of a
  * credential).
  */
+#include "base/failpoint.h"
 #include "unit/lease/fixture.h"
 
 static void
@@ -141,6 +142,25 @@ mint_that_failed_after_it_was_sent_is_taken_back_at_once(void **state)
 		assert_int_equal(row_count(f), 0);
 		check_at_rest(f);
 	}
+}
+
+static void
+mint_that_cannot_be_written_down_is_taken_back_though_the_first_try_is_refused(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = {0};
+	struct lease_issue issue = issue_of(f, 3600);
+
+	setenv("LEASED_FAILPOINT", "lease_issue_live=error:no_space", 1);
+	failpoint_setup();
+	unsetenv("LEASED_FAILPOINT");
+	fake_port_fault(f->fake, PLUGIN_OP_DISARM, FAKE_FAULT_BEFORE, LEASED_ECRASHED, "died");
+	lease_issue_start(f->leases, &issue, on_issued, &a);
+	settle(f);
+	assert_int_equal(a.code, LEASED_ENOSPC);
+	later(f, 3000);
+	assert_int_equal(row_count(f), 0);
+	check_at_rest(f);
 }
 
 static void
@@ -307,6 +327,7 @@ main(void)
 	    TEST(mint_that_was_not_sent_leaves_nothing),
 	    TEST(what_the_backend_refuses_us_is_never_the_clients_denial),
 	    TEST(mint_that_failed_after_it_was_sent_is_taken_back_at_once),
+	    TEST(mint_that_cannot_be_written_down_is_taken_back_though_the_first_try_is_refused),
 	    TEST(failed_mint_says_so_to_remove),
 	    TEST(connection_in_back_off_answers_without_an_intent),
 	    TEST(lost_answer_is_revoked_at_once),
