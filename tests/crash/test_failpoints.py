@@ -125,6 +125,8 @@ class Case:
             site.arm(self.point, fault.action)
             fault.start()
             reached = self.act(site, operation, fault)
+            if not fault.kills_daemon:
+                site.wait_still()
             if self.fault is ReplyLost and fault.waiting:
                 site.unanswered_end()
             site.check(operation.credentials)

@@ -18,6 +18,8 @@ from history import History, RecordedLeased
 from job import CREATE, Credential, Job
 
 SETTLED_S = 30
+# Longer than the longest statement of a role here.
+STILL_S = 1.5
 
 # What every check saw, a line each: printed at the end of the run (tests/crash/conftest.py).
 SEEN = []
@@ -139,6 +141,19 @@ class Site(Job):
     def passes(self):
         """How often each point was passed."""
         return {path.stem: len(path.read_text().splitlines()) for path in self.marks.glob("*.passed")}
+
+    def wait_still(self):
+        """Until the daemon and its workers pass no failpoint any more: what a client asked for that has gone is done."""
+        before, since = None, 0
+        deadline = time.monotonic() + SETTLED_S
+        while time.monotonic() < deadline:
+            now = sum(self.passes().values())
+            if now != before:
+                before, since = now, time.monotonic()
+            elif time.monotonic() - since > STILL_S:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"the daemon does not come to rest within {SETTLED_S} s: {self.passes()}")
 
     def forget_marks(self):
         for path in self.marks.iterdir():

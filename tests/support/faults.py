@@ -40,7 +40,7 @@ class Fault:
 
     def wait(self):
         while not self.site.acted(self.point):
-            if self.given_up.wait(0.004):
+            if self.given_up.wait(0.004) and not self.site.acted(self.point):
                 return
         self.strike()
 

@@ -182,12 +182,12 @@ class TokenDeath(Operation):
 class TokenExpiry(Operation):
     def act(self):
         leased = self.site.leased
-        made = attempt(lambda: leased.post("auth/token/create", {"policies": ["root"], "ttl": "1s"}))
+        made = attempt(lambda: leased.post("auth/token/create", {"policies": ["root"], "ttl": "2s"}))
         if made is None:
             return
         minted = attempt(lambda: leased.get("database/creds/app", token=made.auth["client_token"]))
         self.credentials += self.site.credential(minted)
-        time.sleep(1)
+        time.sleep(2)
         poll(lambda: not self.site.alive() or self.site.accounts() == [], WAIT_S, what="the end of its lease")
 
     def check(self):
