@@ -96,7 +96,7 @@ class Run:
         vanished = "No such process" in complaint  # a thread or worker that ended as strace came
         if strace.returncode not in (0, -signal.SIGTERM, -signal.SIGKILL) and not vanished:
             raise RuntimeError(f"strace ended with status {strace.returncode}: {complaint}")
-        if self.reached:
+        if self.reached and not vanished:
             self.where = self.last_call(text)
 
     @staticmethod
