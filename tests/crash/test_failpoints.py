@@ -34,7 +34,7 @@ SEED = os.environ.get("LEASED_TEST_SEED") or datetime.date.today().isoformat()
 # Most of a case is waiting: for a start, for a time to live, for a login, for the end of a fault.
 JOBS = int(os.environ.get("LEASED_TEST_JOBS", "16" if ALL else "10"))
 PASSES = 6 if ALL else 2
-CASES = 150
+CASES = 220
 COMMITS = (operations.Mint, operations.Renew, operations.Revoke)
 
 OPERATIONS = [operations.Mint, operations.MintFails, operations.MintUnanswered, operations.Renew, operations.Revoke,
