@@ -193,6 +193,21 @@ on_role_version_stored(void *arg, int code, const struct leased_err *err)
 	lease_preflight_start(write->request->engines->leases, &issue, on_role_tried, write);
 }
 
+/* What is null was not given (contract 1.8): it leaves what is there. */
+static int
+update_with(json_t *object, json_t *body)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(body, key, value)
+	{
+		if (!json_is_null(value) && json_object_set(object, key, value) != 0)
+			return (-1);
+	}
+	return (0);
+}
+
 /* The body over what is stored: fields that the body leaves out keep their value. */
 static int
 role_decode(
@@ -202,7 +217,7 @@ role_decode(
 	json_t *unknown = NULL;
 	int r;
 
-	if (merged == NULL || json_object_update(merged, write->request->body) != 0) {
+	if (merged == NULL || update_with(merged, write->request->body) != 0) {
 		json_decref(merged);
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	}

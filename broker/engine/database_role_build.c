@@ -93,11 +93,12 @@ engine_role_check(struct engine_role_write *write, struct leased_err *err)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "grant_roles belongs to the statements that leased makes by itself; beside "
 		    "creation_statements nothing would be granted: write GRANT .. TO "
-		    "\"{{name}}\" among them, and leave grant_roles out"));
+		    "\"{{name}}\" among them, and leave grant_roles out (where it is stored, "
+		    "send it empty)"));
 	if (body->username_template != NULL && body->username_template[0] != '\0' &&
 	    (r = lease_template_check(body->username_template,
 		 name_max > 0 ? (unsigned)name_max : NAME_MAX_UNKNOWN, err)) != 0)
-		return (leased_err_prefix(err, "username_template"));
+		return (r);
 	if ((r = owned_objects_check(body, err)) != 0)
 		return (r);
 	return (role_check_ttls(write, err));

@@ -401,7 +401,11 @@ engine_handle(struct engines *engines, const struct engine_mount *mount,
 	const char *name = "";
 
 	if ((path = database_path_find(from->path, &name)) == NULL) {
-		reply_error(done, arg, LEASED_ENOENT, 404, "unsupported path");
+		reply_error(done, arg, LEASED_ENOENT, 404,
+		    "unsupported path: `lease read sys/mounts` shows what there is; a database has "
+		    "config, roles, creds and reset, each with a name of letters, digits and _, "
+		    "with - "
+		    "and . inside");
 		return;
 	}
 	if ((name[0] == '\0') != (from->operation == ENGINE_LIST)) {

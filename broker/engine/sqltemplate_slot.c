@@ -155,6 +155,9 @@ fail_unknown_slot(struct engine_sqltemplate_lexer *lexer, size_t at, const char 
 	for (i = 0; i < SLOT_NAME_COUNT; i++)
 		known[i] = slot_names[i].text;
 	nearest = jdec_nearest(name, known, SLOT_NAME_COUNT);
+	if (nearest != NULL && strcmp(nearest, name) == 0)
+		return (engine_sqltemplate_fail_at(
+		    lexer, at, "a slot has no blanks in it: write {{%s}}", name));
 	if (nearest != NULL)
 		return (engine_sqltemplate_fail_at(
 		    lexer, at, "unknown slot {{%s}}, did you mean {{%s}}?", name, nearest));

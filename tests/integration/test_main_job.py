@@ -345,6 +345,13 @@ def test_an_unknown_field_is_a_warning_that_names_the_nearest(job):
     assert "defualt_ttl" in response.warnings[0] and "default_ttl" in response.warnings[0]
 
 
+def test_null_in_a_role_leaves_what_is_stored(job):
+    assert job.role("kept", default_ttl="30m").status == 204
+    assert job.role("kept", default_ttl=None, max_ttl="2h").status == 204
+    kept = job.leased.get("database/roles/kept").data
+    assert (kept["default_ttl"], kept["max_ttl"]) == (1800, 7200)
+
+
 def test_custom_creation_statements_work(job, server):
     response = job.role("custom", grant_roles=[], creation_statements=[CREATE, 'GRANT app TO "{{name}}"'])
     assert response.status in (200, 204), response

@@ -206,7 +206,7 @@ an_unknown_slot_is_refused_and_the_nearest_named(void **state)
 {
 	(void)state;
 	assert_refused(PG, "a {{pasword}}", "did you mean {{password}}?");
-	assert_refused(PG, "a '{{ name }}'", "did you mean {{name}}?");
+	assert_refused(PG, "a '{{ name }}'", "no blanks in it: write {{name}}");
 	assert_refused(PG, "a {{Name}}", "did you mean {{name}}?");
 	assert_refused(PG, "a {{zzzzzzzzzz}}", "there are {{name}}");
 	assert_refused(PG, "a '{{1,2},{3,4}}'", "unknown slot");
