@@ -43,25 +43,47 @@ health_status(struct api_request *request, const char *parameter, int status)
 	return (wanted);
 }
 
+/* Fields of our own: what keeps credentials from being made or from being ended. They change no
+ * status: a client that asks for health wants to know whether to go on asking here. */
+static int
+health_put_work(const struct api_config *config, json_t *body)
+{
+	struct store_health store;
+	struct lease_counts leases;
+
+	store_health_get(config->store, &store);
+	leases_counts(config->leases, &leases);
+	return (json_object_update_new(body,
+	    json_pack("{s:s, s:I, s:I, s:I, s:I}", "store", leased_code_name(store.code),
+		"quarantined", (json_int_t)store.quarantined, "overdue", (json_int_t)leases.overdue,
+		"oldest_overdue_s", (json_int_t)(leases.oldest_overdue_ms / 1000),
+		"connections_down", (json_int_t)engines_connections_down(config->engines))));
+}
+
 void
 api_sys_health(struct api_request *request)
 {
 	struct api *api = request->api;
 	int64_t now_s = wclock_wall_ms(api->config.clock) / 1000;
 	bool healthy = !log_bug_seen();
+	json_t *body;
 	int status;
 
 	status =
 	    health_status(request, healthy ? "activecode" : "haunhealthycode", healthy ? 200 : 474);
 	if (status < 0)
 		return;
-	api_reply_raw(request, status,
-	    json_pack("{s:b, s:b, s:b, s:b, s:s, s:s, s:I, s:s, s:b, s:s, s:s, s:s}", "initialized",
-		1, "sealed", 0, "standby", 0, "performance_standby", 0,
-		"replication_performance_mode", "disabled", "replication_dr_mode", "disabled",
-		"server_time_utc", (json_int_t)now_s, "version", API_VERSION, "enterprise", 0,
-		"cluster_name", CLUSTER_NAME, "cluster_id", store_cluster_id(api->config.store),
-		"leased_version", LEASED_VERSION));
+	body = json_pack("{s:b, s:b, s:b, s:b, s:s, s:s, s:I, s:s, s:b, s:s, s:s, s:s}",
+	    "initialized", 1, "sealed", 0, "standby", 0, "performance_standby", 0,
+	    "replication_performance_mode", "disabled", "replication_dr_mode", "disabled",
+	    "server_time_utc", (json_int_t)now_s, "version", API_VERSION, "enterprise", 0,
+	    "cluster_name", CLUSTER_NAME, "cluster_id", store_cluster_id(api->config.store),
+	    "leased_version", LEASED_VERSION);
+	if (body != NULL && health_put_work(&api->config, body) != 0) {
+		json_decref(body);
+		body = NULL;
+	}
+	api_reply_raw(request, status, body);
 }
 
 void

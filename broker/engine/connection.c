@@ -61,6 +61,19 @@ engines_server_of(void *arg, int64_t id, const char *recorded)
 	return (recorded);
 }
 
+unsigned
+engines_connections_down(struct engines *engines)
+{
+	const struct engine_connection *connection;
+	unsigned down = 0;
+
+	LIST_FOREACH (connection, &engines->connections, link)
+		if (!connection->candidate && (connection->moved || connection->port == NULL ||
+						  plugin_port_ready(connection->port, NULL) != 0))
+			down++;
+	return (down);
+}
+
 /* ---- another server than the one that is recorded ---- */
 
 METRICS_GAUGE(connections_moved, "leased_connections_moved", "",

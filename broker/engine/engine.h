@@ -47,6 +47,8 @@ void engines_free(struct engines *engines); /* NULL is fine */
 struct plugin_port *engines_port_for(void *arg, int64_t connection);
 const char *engines_mount_path(void *arg, int64_t mount);
 const char *engines_server_of(void *arg, int64_t connection, const char *recorded);
+/* Those that nothing is minted on now: in back-off, not open, or moved. */
+unsigned engines_connections_down(struct engines *engines);
 
 /* ---- mounts ---- */
 
@@ -61,7 +63,6 @@ int64_t engine_mount_id(const struct engine_mount *mount);
 json_t *engine_mount_info(const struct engine_mount *mount);
 /* {"database/": info, ..}: a new reference. */
 json_t *engines_mounts(struct engines *engines);
-
 typedef void (*engine_done)(void *arg, int code, const struct leased_err *err);
 void engines_mount_add(
     struct engines *engines, const char *path, const json_t *body, engine_done done, void *arg);
@@ -109,8 +110,7 @@ typedef void (*engine_reply_done)(void *arg, const struct engine_reply *reply);
 void engine_handle(struct engines *engines, const struct engine_mount *mount,
     const struct engine_request *request, engine_reply_done done, void *arg);
 
-/* Does the thing at path exist? Decides create or update (contract 3.4): 1 yes, 0 no, -1: this path
- * has no existence check (update). */
+/* Is it there? Decides create or update (contract 3.4): 1 yes, 0 no, -1: it cannot tell (update) */
 int engine_exists(struct engines *engines, const struct engine_mount *mount, const char *path);
 
 /* The TTL inputs of a lease's role as it is now, for a renewal; false when the role is gone. */

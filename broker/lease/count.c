@@ -1,7 +1,8 @@
 /*
  * How many leases have ended and are not gone, and since when: counted on the store's reader thread
- * every 15 s, for health and metrics. A refused lease waits at most 60 s for its next try, so that
- * what is overdue is due within 75 s; what is merely about to end is told apart by its record.
+ * every 15 s, for sys/health. The number comes from the index and the plain columns, so that it
+ * costs little however large it is; what is about to be ended in time is in it for a moment, and
+ * nothing that is overdue is left out. The age is the oldest of up to LOOKED_MAX that are opened.
  */
 #include <stdlib.h>
 
@@ -9,80 +10,130 @@
 #include "lease/private.h"
 
 #define EVERY_MS 15000
-#define AHEAD_MS 75000
-#define PAGE 512
-#define ROWS_MAX 200000 /* beyond it the number is no news */
+#define AHEAD_MS 75000 /* a refused end is tried again within 60 s */
+#define PAGE 1024
+#define LOOKED_MAX 64 /* of a connection: of those that are due, and of those that wait */
 
 struct lease_count {
 	struct store_read read; /* first */
 	struct leases *leases;  /* NULL: leases_free() let go of it */
 	int64_t now_ms, oldest_ms;
-	uint64_t overdue, rows;
+	uint64_t overdue;
+	int64_t *connections;
+	size_t connection_count, at;
+	struct store_late late; /* of the connection at `at`; limit 0: not begun */
+	size_t looked;
 };
 
 static void
-row_count(struct lease_count *count, const struct store_lease *row)
+row_look(struct lease_count *count, const struct store_lease *row)
 {
 	struct lease_data data;
 	int64_t since_ms = row->next_at_ms;
 
-	count->rows++;
-	if (row->kind == STORE_LEASE_TOKEN || lease_data_decode(row->data, &data, NULL) != 0)
-		return;
-	if (row->state == STORE_LEASE_LIVE && !row->revoke && data.expires_ms > count->now_ms)
-		return;
-	if (row->state == STORE_LEASE_INTENT && !row->revoke && since_ms > count->now_ms)
-		return;
-	if (data.expires_ms < since_ms)
-		since_ms = data.expires_ms;
-	if (since_ms > count->now_ms)
-		since_ms = count->now_ms;
-	count->overdue++;
+	if (lease_data_decode(row->data, &data, NULL) == 0 && data.due_ms != 0 &&
+	    data.due_ms < since_ms)
+		since_ms = data.due_ms;
 	if (count->now_ms - since_ms > count->oldest_ms)
 		count->oldest_ms = count->now_ms - since_ms;
 }
 
+/* The due ones: the number, and the ages of the first. */
 static int
-connection_count(
+due_count(
     struct lease_count *count, struct store_db *db, int64_t connection, struct leased_err *err)
 {
 	struct store_lease_query query = {.by = STORE_BY_DUE,
 	    .number = connection,
-	    .until_ms = count->now_ms + AHEAD_MS,
-	    .limit = PAGE};
-	struct store_lease **rows;
-	size_t found = PAGE;
-	int r = 0;
+	    .until_ms = count->now_ms,
+	    .limit = LOOKED_MAX};
+	struct store_lease **rows = NULL;
+	int64_t due = 0;
+	size_t found = 0;
+	int r;
 
-	while (r == 0 && found == PAGE && count->rows < ROWS_MAX) {
-		rows = NULL;
-		found = 0;
-		if ((r = store_lease_page(db, &query, &rows, &found, err)) != 0)
-			break;
-		for (size_t i = 0; i < found; i++)
-			row_count(count, rows[i]);
-		if (found > 0) {
-			query.from_ms = rows[found - 1]->next_at_ms;
-			query.after = rows[found - 1]->id;
-		}
-		store_lease_page_free(rows, found);
+	if ((r = store_lease_due_count(db, connection, count->now_ms, &due, err)) != 0 || due == 0)
+		return (r);
+	count->overdue += (uint64_t)due;
+	if ((r = store_lease_page(db, &query, &rows, &found, err)) != 0)
+		return (r);
+	for (size_t i = 0; i < found; i++)
+		row_look(count, rows[i]);
+	store_lease_page_free(rows, found);
+	return (0);
+}
+
+/* Those that wait for their next try. */
+static int
+late_page(struct lease_count *count, struct store_db *db, bool *ret_more, struct leased_err *err)
+{
+	struct store_late *late = &count->late;
+	struct store_lease *row = NULL;
+	int r;
+
+	if ((r = store_lease_late_page(db, late, ret_more, err)) != 0)
+		return (r);
+	for (size_t i = 0; i < late->ids_count && count->looked < LOOKED_MAX; i++) {
+		row = NULL;
+		r = store_lease_get(db, late->ids[i], &row, err);
+		if (r == LEASED_ENOENT || r == LEASED_ECORRUPT)
+			continue; /* gone, or quarantined, since the page was read */
+		if (r != 0)
+			return (r);
+		row_look(count, row);
+		store_lease_free(row);
+		count->looked++;
 	}
-	return (r);
+	return (0);
+}
+
+/* 0, an error, or STORE_READ_AGAIN: this connection is not through. */
+static int
+connection_count(
+    struct lease_count *count, struct store_db *db, int64_t connection, struct leased_err *err)
+{
+	bool more = true;
+	int r;
+
+	if (count->late.limit == 0) {
+		if ((r = due_count(count, db, connection, err)) != 0)
+			return (r);
+		count->looked = 0;
+		count->late = (struct store_late){.connection = connection,
+		    .until_ms = count->now_ms + AHEAD_MS,
+		    .from_ms = count->now_ms,
+		    .after = INT64_MAX,
+		    .limit = PAGE};
+	}
+	while (more) {
+		if ((r = late_page(count, db, &more, err)) != 0)
+			return (r);
+		if (more && store_read_is_long(db))
+			return (STORE_READ_AGAIN);
+	}
+	count->overdue += (uint64_t)count->late.count;
+	count->late.limit = 0;
+	return (0);
 }
 
 static int
 on_count_run(struct store_read *read, struct store_db *db, struct leased_err *err)
 {
 	struct lease_count *count = (struct lease_count *)read;
-	int64_t *connections = NULL;
-	size_t found = 0;
-	int r;
+	int r = 0;
 
-	r = store_lease_connections(db, &connections, &found, err);
-	for (size_t i = 0; i < found && r == 0; i++)
-		if (connections[i] != 0)
-			r = connection_count(count, db, connections[i], err);
-	free(connections);
+	if (count->connections == NULL)
+		r = store_lease_connections(db, &count->connections, &count->connection_count, err);
+	while (r == 0 && count->at < count->connection_count) {
+		/* Connection 0 is the timer of tokens. */
+		if (count->connections[count->at] != 0)
+			r = connection_count(count, db, count->connections[count->at], err);
+		if (r != 0)
+			break;
+		count->at++;
+		if (count->at < count->connection_count && store_read_is_long(db))
+			r = STORE_READ_AGAIN;
+	}
 	return (r);
 }
 
@@ -101,6 +152,7 @@ on_count_done(struct store_read *read, int result, const struct leased_err *err)
 			log_warn("overdue leases cannot be counted", LOG_ERR(err));
 		}
 	}
+	free(count->connections);
 	free(count);
 }
 

@@ -159,6 +159,15 @@ mint_is_over(struct lease *lease)
 		lease->data.failed_mint = lease->data.mint_over = true;
 }
 
+/* next_at is about to say something else. */
+static void
+due_keep(struct lease *lease)
+{
+	if (lease->data.due_ms == 0)
+		lease->data.due_ms =
+		    lease->row->next_at_ms < lease->now_ms ? lease->row->next_at_ms : lease->now_ms;
+}
+
 static int
 disarmed_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 {
@@ -169,6 +178,7 @@ disarmed_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 		return (r);
 	lease_put_identity(lease);
 	mint_is_over(lease);
+	due_keep(lease);
 	lease->row->state = STORE_LEASE_DISARMED;
 	lease->row->next_at_ms = lease->now_ms;
 	lease->row->stuck = false;
@@ -255,6 +265,8 @@ refused_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 	lease->data.error_wall_ms = lease->wall_ms;
 	lease_text_copy(lease->data.error, sizeof(lease->data.error), lease->failure.text);
 	lease->row->stuck = lease->failure.code == LEASED_EMOVED;
+	due_keep(lease);
+	lease->row->late = true;
 	lease->row->next_at_ms = lease->retry_ms;
 	return (lease_store(lease, txn, err));
 }

@@ -19,6 +19,7 @@ static const struct lease_field fields[] = {
     FIELD(ttl_s, FIELD_INT),
     FIELD(max_s, FIELD_INT),
     FIELD(mint_deadline_ms, FIELD_INT),
+    FIELD(due_ms, FIELD_INT),
     FIELD(role_version, FIELD_INT),
     FIELD(owner_token, FIELD_INT),
     FIELD(fails, FIELD_INT),

@@ -19,6 +19,7 @@ struct lease_data {
 	int64_t ttl_s;
 	int64_t max_s; /* from issue on, never more than this: the snapshot's; 0: none */
 	int64_t mint_deadline_ms;
+	int64_t due_ms; /* when its end was due, once it has been tried */
 	int64_t role_version, owner_token;
 	int64_t fails; /* of the present step, in a row */
 	int64_t error_code, error_wall_ms;

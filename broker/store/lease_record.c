@@ -11,6 +11,8 @@
 #define LEASE_FIELDS 12
 #define FLAG_REVOKE 1
 #define FLAG_STUCK 2
+#define FLAG_LATE 4
+#define FLAGS ((int64_t)(FLAG_REVOKE | FLAG_STUCK | FLAG_LATE))
 
 void
 store_lease_free(struct store_lease *lease)
@@ -28,7 +30,8 @@ store_lease_free(struct store_lease *lease)
 int64_t
 store_lease_flags(const struct store_lease *lease)
 {
-	return ((lease->revoke ? FLAG_REVOKE : 0) | (lease->stuck ? FLAG_STUCK : 0));
+	return ((lease->revoke ? FLAG_REVOKE : 0) | (lease->stuck ? FLAG_STUCK : 0) |
+		(lease->late ? FLAG_LATE : 0));
 }
 
 bool
@@ -66,13 +69,13 @@ numbers_decode(const json_t *record, struct store_lease *lease)
 	    !store_record_int(record, 3, &lease->connection) ||
 	    !store_record_int(record, 4, &lease->mount) ||
 	    !store_record_int(record, 5, &lease->next_at_ms) ||
-	    !store_record_int(record, 6, &flags) ||
-	    (flags & ~(int64_t)(FLAG_REVOKE | FLAG_STUCK)) != 0)
+	    !store_record_int(record, 6, &flags) || (flags & ~FLAGS) != 0)
 		return (false);
 	lease->state = (enum store_lease_state)state;
 	lease->kind = (enum store_lease_kind)kind;
 	lease->revoke = (flags & FLAG_REVOKE) != 0;
 	lease->stuck = (flags & FLAG_STUCK) != 0;
+	lease->late = (flags & FLAG_LATE) != 0;
 	return (true);
 }
 

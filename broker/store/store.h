@@ -155,6 +155,7 @@ struct store_lease {
 	int64_t next_at_ms; /* lease time: when something is due */
 	bool revoke;        /* marked to be revoked */
 	bool stuck;         /* needs a person */
+	bool late;          /* its end was refused: next_at is when that is tried again */
 	char random[STORE_LEASE_RANDOM_LEN + 1]; /* the unguessable part of the lease id */
 	char *place;   /* what follows the mount in the lease's path: "creds/app" */
 	char *account; /* the backend's name for it; "" for none */
@@ -213,6 +214,22 @@ int store_lease_place_next(struct store_db *db, int64_t mount, const char *prefi
 int store_lease_next_at(struct store_db *db, int64_t connection, int64_t *ret_ms,
     struct leased_err *err) LEASED_MUST_CHECK;
 int store_lease_connections(struct store_db *db, int64_t **ret_connections, size_t *ret_count,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* How many of a connection are due by now_ms: from the index, in one step. And the others that are
+ * on their way out (disarmed, marked or late), which are tried again within a minute: a walk over
+ * at most limit rows behind the last one, of which none is opened. */
+int store_lease_due_count(struct store_db *db, int64_t connection, int64_t now_ms,
+    int64_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+#define STORE_LATE_IDS 64
+struct store_late {
+	int64_t connection, until_ms;
+	unsigned limit;
+	int64_t from_ms, after; /* the last row seen; at first from_ms is now and after INT64_MAX */
+	int64_t count;          /* grows */
+	int64_t ids[STORE_LATE_IDS]; /* the first ones of this page */
+	size_t ids_count;
+};
+int store_lease_late_page(struct store_db *db, struct store_late *late, bool *ret_more,
     struct leased_err *err) LEASED_MUST_CHECK;
 /* Does any row of the connection exist? LEASED_ENOENT when not. */
 int store_lease_any(

@@ -237,9 +237,11 @@ def test_list_show_renew_and_revoke_ask_the_right_paths(leased):
 
 
 def test_status_tells_sealed_from_gone(leased):
-    health = {"initialized": True, "sealed": False, "version": "1"}
+    health = {"initialized": True, "sealed": False, "version": "1", "store": "no_space", "overdue": 17}
     leased.answers["GET /v1/sys/health"] = (200, health)
     assert run(leased, "status", "-f", "version").stdout == b"1"
+    shown = run(leased, "status").stdout
+    assert b"no_space" in shown and b"17" in shown
     leased.answers["GET /v1/sys/health"] = (503, dict(health, sealed=True))
     done = run(leased, "status")
     assert done.returncode == 6 and b"sealed" in done.stderr and b"sealed" in done.stdout

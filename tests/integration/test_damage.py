@@ -29,6 +29,7 @@ def test_a_damaged_lease_is_revoked_listed_and_forgotten(job, server):
     damage(job)
     poll(lambda: job.lookup(credential).status == 200, 5, what="the quarantine")
     assert job.lookup(credential).data["damaged"] is True
+    assert job.leased.get("sys/health").json["quarantined"] == 1
     answer = job.revoke(credential)
     assert answer.status == 200 and credential.user in answer.warnings[0], answer
     assert not server.can_login(credential.user, credential.password)

@@ -56,6 +56,8 @@ def test_a_restart_without_space_or_reserve_ends_what_is_due(server, disk):
         poll(lambda: short.user not in job.accounts(), timeout=15, what="the removal of the overdue account")
         mint = leased.get("database/creds/app")
         assert mint.status == 507 and "128 MiB" in mint.error, mint
+        health = leased.get("sys/health")
+        assert health.status == 200 and health.json["store"] == "no_space", health.json
         refused = job.revoke(kept)
         assert refused.status == 507 and not server.can_login(kept.user, kept.password), refused
         (disk / "fill").unlink()

@@ -110,6 +110,13 @@ engine_mount_info(const struct engine_mount *mount)
 	    "{s:s, s:s, s:{}}", "type", "database", "accessor", "database_12345678", "config"));
 }
 
+unsigned
+engines_connections_down(struct engines *engines)
+{
+	(void)engines;
+	return (3);
+}
+
 json_t *
 engines_mounts(struct engines *engines)
 {

@@ -353,6 +353,19 @@ a_credential_under_way_is_whole_or_gone_when_its_connection_changes(void **state
 	answer_clear(&a);
 }
 
+static void
+a_connection_that_does_not_answer_is_counted_as_down(void **state)
+{
+	struct fix *f = *state;
+
+	must(f, ENGINE_WRITE, "config/main", GOOD);
+	assert_int_equal(engines_connections_down(f->engines), 0);
+	fake_port_set_down(last_port(f), true);
+	assert_int_equal(engines_connections_down(f->engines), 1);
+	fake_port_set_down(last_port(f), false);
+	assert_int_equal(engines_connections_down(f->engines), 0);
+}
+
 int
 main(void)
 {
@@ -373,6 +386,7 @@ main(void)
 	    T(a_candidate_of_a_killed_write_is_not_opened_again),
 	    T(a_candidate_of_a_killed_write_lives_until_its_canary_has_gone),
 	    T(a_connection_with_leases_is_not_deleted),
+	    T(a_connection_that_does_not_answer_is_counted_as_down),
 	    T(a_credential_and_a_delete_at_once_leave_no_lease_without_its_connection),
 	    T(a_role_under_trial_and_a_delete_at_once_leave_no_canary_behind),
 	    T(a_credential_under_way_is_whole_or_gone_when_its_connection_changes),

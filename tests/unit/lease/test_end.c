@@ -153,29 +153,6 @@ outage_writes_nothing_and_drains_at_once_after_it(void **state)
 }
 
 static void
-what_is_overdue_is_counted_and_what_only_ends_soon_is_not(void **state)
-{
-	struct fix *f = *state;
-	struct answer a = make(f, 10), b = make(f, 10), c = make(f, 60);
-	struct lease_counts counts;
-
-	account_of(f, &a)->stubborn = true;
-	snprintf(account_of(f, &b)->blocked, 128, "owns table t");
-	later(f, 40000);
-	leases_counts(f->leases, &counts);
-	assert_int_equal(counts.overdue, 2);
-	assert_in_range(counts.oldest_overdue_ms, 15000, 31000);
-	assert_int_equal(counts.in_flight, 0);
-	assert_true(account_of(f, &c)->armed);
-	account_of(f, &a)->stubborn = false;
-	account_of(f, &b)->blocked[0] = '\0';
-	later(f, 120000);
-	leases_counts(f->leases, &counts);
-	assert_int_equal(counts.overdue, 0);
-	assert_int_equal(counts.oldest_overdue_ms, 0);
-}
-
-static void
 one_account_that_kills_workers_is_found_and_the_rest_goes(void **state)
 {
 	struct fix *f = *state;
@@ -464,7 +441,6 @@ main(void)
 	    TEST(what_waits_for_a_backend_that_is_down_says_so),
 	    TEST(moved_server_keeps_everything_and_needs_a_person),
 	    TEST(outage_writes_nothing_and_drains_at_once_after_it),
-	    TEST(what_is_overdue_is_counted_and_what_only_ends_soon_is_not),
 	    TEST(one_account_that_kills_workers_is_found_and_the_rest_goes),
 	    TEST(round_trips_that_take_long_do_not_keep_batches_small),
 	    TEST(batch_is_short_while_somebody_waits_for_a_mint),

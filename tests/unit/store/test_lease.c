@@ -9,7 +9,7 @@ an_inserted_lease_comes_back_whole(void **state)
 	struct fix *f = *state;
 	struct store_lease *lease = fix_lease(5, 1000, "l-abc-app-1"), *got = NULL;
 
-	lease->revoke = true;
+	lease->revoke = lease->late = true;
 	assert_int_equal(fix_write(f, fix_lease_insert, lease), 0);
 	assert_int_equal(lease->id, 1);
 	assert_int_equal(lease->version, 1);
@@ -23,6 +23,7 @@ an_inserted_lease_comes_back_whole(void **state)
 	assert_int_equal(got->next_at_ms, 1000);
 	assert_true(got->revoke);
 	assert_false(got->stuck);
+	assert_true(got->late);
 	assert_string_equal(got->random, "0123456789abcdef");
 	assert_string_equal(got->place, "creds/app");
 	assert_string_equal(got->account, "l-abc-app-1");
@@ -290,6 +291,36 @@ add_at(struct fix *f, int64_t mount, const char *place)
 }
 
 static void
+what_is_late_is_found_page_by_page_without_opening_it(void **state)
+{
+	struct fix *f = *state;
+	struct store_late late = {
+	    .connection = 5, .until_ms = 75000, .limit = 2, .from_ms = 1000, .after = INT64_MAX};
+	int64_t due = 0, ids[6], seen[6];
+	size_t count = 0;
+	bool more = true;
+
+	for (int i = 0; i < 6; i++)
+		ids[i] = fix_add(f, 5, i < 2 ? 1000 : 60000, "");
+	(void)fix_add(f, 5, 75001, "");
+	(void)fix_add(f, 6, 60000, "");
+	fix_sql(f, "UPDATE lease SET flags = 4 WHERE id IN (3, 6)");
+	fix_sql(f, "UPDATE lease SET state = 3 WHERE id IN (1, 4)");
+	assert_int_equal(store_lease_due_count(f->db, 5, 1000, &due, NULL), 0);
+	assert_int_equal(due, 2);
+	while (more) {
+		assert_int_equal(store_lease_late_page(f->db, &late, &more, NULL), 0);
+		for (size_t i = 0; i < late.ids_count && count < 6; i++)
+			seen[count++] = late.ids[i];
+	}
+	assert_int_equal(late.count, 3);
+	assert_int_equal(count, 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(seen[i], ids[i == 0 ? 2 : i == 1 ? 3 : 5]);
+	assert_int_equal(fix_quarantined(f), 0);
+}
+
+static void
 a_place_holds_itself_and_what_is_below_it_in_order_of_numbers(void **state)
 {
 	struct fix *f = *state;
@@ -390,6 +421,7 @@ main(void)
 	    FIX_TEST(a_lease_number_is_never_used_again),
 	    FIX_TEST(a_tombstone_tells_how_the_lease_ended_and_is_looked_at_once_more),
 	    FIX_TEST(due_rows_come_by_time_and_go_on_behind_a_row),
+	    FIX_TEST(what_is_late_is_found_page_by_page_without_opening_it),
 	    FIX_TEST(a_place_holds_itself_and_what_is_below_it_in_order_of_numbers),
 	    FIX_TEST(pages_by_owner_and_by_number),
 	    FIX_TEST(connections_with_rows_are_listed),

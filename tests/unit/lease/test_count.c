@@ -1,0 +1,85 @@
+/*
+ * The counts that sys/health shows: what has ended and is not gone, how old the oldest is, and that
+ * counting many costs no reading of many.
+ */
+#include "store/store_private.h"
+#include "unit/lease/fixture.h"
+
+static struct lease_counts
+counts_of(struct fix *f)
+{
+	struct lease_counts counts;
+
+	leases_counts(f->leases, &counts);
+	return (counts);
+}
+
+static void
+what_is_overdue_is_counted_and_what_only_ends_soon_is_not(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 10), b = make(f, 10), c = make(f, 60);
+
+	account_of(f, &a)->stubborn = true;
+	snprintf(account_of(f, &b)->blocked, 128, "owns table t");
+	later(f, 40000);
+	assert_int_equal(counts_of(f).overdue, 2);
+	assert_in_range(counts_of(f).oldest_overdue_ms, 15000, 31000);
+	assert_int_equal(counts_of(f).in_flight, 0);
+	assert_true(account_of(f, &c)->armed);
+	account_of(f, &a)->stubborn = false;
+	account_of(f, &b)->blocked[0] = '\0';
+	later(f, 120000);
+	assert_int_equal(counts_of(f).overdue, 0);
+	assert_int_equal(counts_of(f).oldest_overdue_ms, 0);
+}
+
+static void
+a_revocation_that_is_refused_grows_old(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600), r = {0};
+
+	account_of(f, &a)->stubborn = true;
+	lease_revoke_start(f->leases, a.row, 0, "req", on_revoked, &r);
+	later(f, 100000);
+	assert_int_equal(counts_of(f).overdue, 1);
+	assert_in_range(counts_of(f).oldest_overdue_ms, 84000, 101000);
+	account_of(f, &a)->stubborn = false;
+	later(f, 90000);
+	assert_int_equal(counts_of(f).overdue, 0);
+}
+
+static void
+a_thousand_overdue_leases_are_counted_by_opening_a_few(void **state)
+{
+	struct fix *f = *state;
+	struct store_health health;
+
+	for (unsigned i = 0; i < 1000; i++)
+		(void)make(f, 10);
+	fake_port_set_down(f->fake, true);
+	/* Whoever opens one of these puts it in quarantine. */
+	assert_int_equal(sqlite3_exec(f->store->writer_db->sqlite,
+			     "UPDATE lease SET sealed = x'00' WHERE id > 100", NULL, NULL, NULL),
+	    SQLITE_OK);
+	later(f, 45000); /* in the second minute the caps are recounted, by the rows */
+	assert_int_equal(counts_of(f).overdue, 1000);
+	assert_in_range(counts_of(f).oldest_overdue_ms, 15000, 36000);
+	store_health_get(f->store, &health);
+	assert_int_equal(health.quarantined, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(what_is_overdue_is_counted_and_what_only_ends_soon_is_not),
+	    TEST(a_revocation_that_is_refused_grows_old),
+	    TEST(a_thousand_overdue_leases_are_counted_by_opening_a_few),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
