@@ -208,6 +208,35 @@ update_with(json_t *object, json_t *body)
 	return (0);
 }
 
+/*
+ * What would be the version that is there is that version: configuration management writes roles
+ * that have not changed, again and again. It can be named by nobody else meanwhile without a
+ * conflict over the role.
+ */
+static int
+role_version_keep(
+    struct engine_role_write *write, const struct store_doc *current, struct leased_err *err)
+{
+	struct store_db *db = store_db(write->request->engines->config.store);
+	struct store_doc *there = NULL, *mine = write->role_version;
+	int r;
+
+	if (current == NULL)
+		return (0);
+	r = store_doc_get_id(
+	    db, json_integer_value(json_object_get(current->data, "role_version")), &there, err);
+	if (r == LEASED_ENOENT)
+		return (0);
+	if (r != 0)
+		return (r);
+	if (json_equal(there->data, mine->data)) {
+		write->role_version = there;
+		there = mine;
+	}
+	store_doc_free(there);
+	return (0);
+}
+
 /* The body over what is stored: fields that the body leaves out keep their value. */
 static int
 role_decode(
@@ -283,11 +312,16 @@ role_write(struct engine_request_copy *request)
 	if (r == 0 && (r = role_decode(write, current, &err)) == 0 &&
 	    (r = role_find_connection(write, &err)) == 0 &&
 	    (r = engine_role_check(write, &err)) == 0 &&
-	    (r = engine_role_version_build(write, &err)) == 0)
+	    (r = engine_role_version_build(write, &err)) == 0 &&
+	    (r = role_version_keep(write, current, &err)) == 0)
 		r = engine_role_doc_build(write, current, &err);
 	store_doc_free(current);
 	if (r != 0) {
 		engine_fail_err(request, &err);
+		return;
+	}
+	if (write->role_version->id != 0) {
+		on_role_version_stored(write, 0, NULL);
 		return;
 	}
 	write->change.puts[0] = write->role_version;

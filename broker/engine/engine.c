@@ -274,9 +274,11 @@ struct list_read {
 	struct store_read read; /* first */
 	struct engine_request_copy *request;
 	const char *kind;
-	char prefix[ENGINE_DOC_NAME_SIZE];
+	char prefix[ENGINE_DOC_NAME_SIZE], after[ENGINE_DOC_NAME_SIZE]; /* after: the last key's */
 	json_t *keys;
 };
+
+#define LIST_PAGE 256
 
 static int
 list_run(struct store_read *read, struct store_db *db, struct leased_err *err)
@@ -284,16 +286,15 @@ list_run(struct store_read *read, struct store_db *db, struct leased_err *err)
 	struct list_read *list = (struct list_read *)read;
 	struct store_doc **docs = NULL;
 	size_t count = 0, i, skip = strlen(list->prefix);
-	char after[ENGINE_DOC_NAME_SIZE] = "";
 	int r;
 
 	do {
-		r = store_doc_list(db, list->kind, list->prefix, after[0] != '\0' ? after : NULL,
-		    256, &docs, &count, err);
+		r = store_doc_list(db, list->kind, list->prefix,
+		    list->after[0] != '\0' ? list->after : NULL, LIST_PAGE, &docs, &count, err);
 		if (r != 0)
 			return (r);
 		for (i = 0; i < count; i++) {
-			(void)snprintf(after, sizeof(after), "%s", docs[i]->name);
+			(void)snprintf(list->after, sizeof(list->after), "%s", docs[i]->name);
 			if (json_array_append_new(list->keys, json_string(docs[i]->name + skip)) !=
 			    0)
 				r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
@@ -301,7 +302,9 @@ list_run(struct store_read *read, struct store_db *db, struct leased_err *err)
 		}
 		free(docs);
 		docs = NULL;
-	} while (r == 0 && count == 256);
+		if (r == 0 && count == LIST_PAGE && store_read_is_long(db))
+			return (STORE_READ_AGAIN);
+	} while (r == 0 && count == LIST_PAGE);
 	return (r);
 }
 

@@ -5,8 +5,9 @@
  * The rule: a version that no role names and no lease of its role needs, twice in a row, an hour
  * apart, is taken away. A version never comes to be named again: new leases take the role's present
  * one in the very turn of the loop in which they read it, and a role write that has stored its
- * version names it, or has failed, within minutes. Looking is done page by page on the reader
- * thread; the delete is an ordinary change. A restart begins the two looks anew.
+ * version names it, or has failed, within minutes. The leases of a role are walked once for all of
+ * its versions that it does not name, page by page on the reader thread; the delete is an ordinary
+ * change. A restart begins the two looks anew.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,13 +29,23 @@ struct engine_rolevers {
 	int64_t last[FOUND_MAX];
 };
 
+struct version {
+	int64_t id, version;
+};
+
 struct pass {
 	struct store_read read; /* first */
 	struct engines *engines;
+	char after[ENGINE_DOC_NAME_SIZE]; /* the last document that was listed */
+	bool listed;                      /* there are no more */
+	/* The versions of one role that its leases are asked for, in one walk for all of them. */
+	char role[ENGINE_DOC_NAME_SIZE]; /* "<mount>/<role>" */
+	struct version group[FOUND_MAX];
+	size_t group_count;
+	unsigned place; /* of places_walked */
+	int64_t after_lease;
 	size_t count;
-	struct {
-		int64_t id, version;
-	} found[FOUND_MAX];
+	struct version found[FOUND_MAX];
 };
 
 struct rolever_delete {
@@ -43,89 +54,152 @@ struct rolever_delete {
 
 /* ---- looking, on the reader thread ---- */
 
-/* 1: a lease at place needs the version; 0: none does. */
-static int
-place_needs(
-    struct store_db *db, int64_t mount, const char *place, int64_t version, struct leased_err *err)
+/* Of a version's name, "<mount>/<role>~<random>"; false: it is not one of ours. */
+static bool
+role_of(const char *name, char ret_role[ENGINE_DOC_NAME_SIZE])
 {
-	struct store_lease_query query = {
-	    .by = STORE_BY_PLACE, .number = mount, .text = place, .limit = PAGE};
-	struct store_lease **rows = NULL;
-	size_t count = 0, i;
-	bool needs = false;
-	int r;
-
-	do {
-		if ((r = store_lease_page(db, &query, &rows, &count, err)) != 0)
-			return (r);
-		for (i = 0; i < count; i++) {
-			needs = needs || json_integer_value(json_object_get(
-					     rows[i]->data, "role_version")) == version;
-			query.after = rows[i]->id;
-		}
-		store_lease_page_free(rows, count);
-		rows = NULL;
-	} while (!needs && count > 0);
-	return (needs);
-}
-
-/* doc's name is "<mount>/<role>~<random>". */
-static int
-version_needed(struct store_db *db, const struct store_doc *version, struct leased_err *err)
-{
-	char role_name[ENGINE_DOC_NAME_SIZE], place[ENGINE_DOC_NAME_SIZE];
-	const char *slash = strchr(version->name, '/'), *tilde = strrchr(version->name, '~');
-	int64_t mount = strtoll(version->name, NULL, 10);
-	struct store_doc *role = NULL;
-	bool named;
-	int r;
+	const char *slash = strchr(name, '/'), *tilde = strrchr(name, '~');
 
 	if (slash == NULL || tilde == NULL || tilde < slash)
-		return (1); /* not one of ours */
-	(void)snprintf(
-	    role_name, sizeof(role_name), "%.*s", (int)(tilde - version->name), version->name);
-	r = store_doc_get(db, "role", role_name, &role, err);
-	if (r != 0 && r != LEASED_ENOENT)
+		return (false);
+	(void)snprintf(ret_role, ENGINE_DOC_NAME_SIZE, "%.*s", (int)(tilde - name), name);
+	return (true);
+}
+
+/* False: it belongs to the next group, or there is no room. */
+static bool
+group_take(struct pass *pass, const struct store_doc *doc)
+{
+	char role[ENGINE_DOC_NAME_SIZE];
+
+	if (role_of(doc->name, role)) {
+		if (pass->group_count > 0 &&
+		    (pass->group_count == FOUND_MAX || strcmp(role, pass->role) != 0))
+			return (false);
+		memcpy(pass->role, role, sizeof(pass->role));
+		pass->group[pass->group_count++] = (struct version){doc->id, doc->version};
+	}
+	(void)snprintf(pass->after, sizeof(pass->after), "%s", doc->name);
+	return (true);
+}
+
+/* The next role's versions, which stand side by side. */
+static int
+group_list(struct pass *pass, struct store_db *db, struct leased_err *err)
+{
+	struct store_doc **docs;
+	size_t count, i;
+	bool taken = true;
+	int r;
+
+	while (taken && !pass->listed) {
+		docs = NULL;
+		r = store_doc_list(db, "rolever", "", pass->after[0] != '\0' ? pass->after : NULL,
+		    PAGE, &docs, &count, err);
+		if (r != 0)
+			return (r);
+		for (i = 0; i < count; i++) {
+			taken = taken && group_take(pass, docs[i]);
+			store_doc_free(docs[i]);
+		}
+		free(docs);
+		pass->listed = taken && count < PAGE;
+	}
+	return (0);
+}
+
+static void
+group_drop(struct pass *pass, int64_t id)
+{
+	for (size_t i = 0; i < pass->group_count; i++)
+		if (pass->group[i].id == id) {
+			pass->group[i] = pass->group[--pass->group_count];
+			return;
+		}
+}
+
+/* All but the one that the role names. */
+static int
+group_begin(struct pass *pass, struct store_db *db, struct leased_err *err)
+{
+	struct store_doc *role = NULL;
+	int r;
+
+	pass->place = 0;
+	pass->after_lease = 0;
+	if ((r = group_list(pass, db, err)) != 0 || pass->group_count == 0)
 		return (r);
-	named = r == 0 &&
-		json_integer_value(json_object_get(role->data, "role_version")) == version->id;
+	r = store_doc_get(db, "role", pass->role, &role, err);
+	if (r == 0)
+		group_drop(pass, json_integer_value(json_object_get(role->data, "role_version")));
 	store_doc_free(role);
-	if (named)
-		return (1);
-	(void)snprintf(place, sizeof(place), "creds/%.*s", (int)(tilde - slash - 1), slash + 1);
-	if ((r = place_needs(db, mount, place, version->id, err)) != 0 ||
-	    (r = place_needs(db, mount, "roles", version->id, err)) != 0)
+	return (r == LEASED_ENOENT ? 0 : r);
+}
+
+static const char *const places_walked[] = {"creds/", "roles", "config"};
+#define PLACES (sizeof(places_walked) / sizeof(places_walked[0]))
+
+/* A page of the leases that may need one of the group. */
+static int
+group_walk(struct pass *pass, struct store_db *db, struct leased_err *err)
+{
+	char place[ENGINE_DOC_NAME_SIZE + 8];
+	struct store_lease_query query = {.by = STORE_BY_PLACE,
+	    .number = strtoll(pass->role, NULL, 10),
+	    .text = place,
+	    .after = pass->after_lease,
+	    .limit = PAGE};
+	struct store_lease **rows = NULL;
+	size_t count = 0;
+	int r;
+
+	(void)snprintf(place, sizeof(place), "%s%s", places_walked[pass->place],
+	    pass->place == 0 ? strchr(pass->role, '/') + 1 : "");
+	if ((r = store_lease_page(db, &query, &rows, &count, err)) != 0)
 		return (r);
-	return (place_needs(db, mount, "config", version->id, err));
+	for (size_t i = 0; i < count; i++) {
+		group_drop(
+		    pass, json_integer_value(json_object_get(rows[i]->data, "role_version")));
+		pass->after_lease = rows[i]->id;
+	}
+	store_lease_page_free(rows, count);
+	if (count == 0) {
+		pass->place++;
+		pass->after_lease = 0;
+	}
+	return (0);
+}
+
+static void
+group_end(struct pass *pass)
+{
+	while (pass->group_count > 0 && pass->count < FOUND_MAX)
+		pass->found[pass->count++] = pass->group[--pass->group_count];
+	pass->group_count = 0; /* the next pass finds them */
 }
 
 static int
 pass_run(struct store_read *read, struct store_db *db, struct leased_err *err)
 {
 	struct pass *pass = (struct pass *)read;
-	struct store_doc **docs = NULL;
-	size_t count = 0, i;
-	char after[ENGINE_DOC_NAME_SIZE] = "";
 	int r;
 
-	do {
-		r = store_doc_list(
-		    db, "rolever", "", after[0] != '\0' ? after : NULL, PAGE, &docs, &count, err);
+	for (;;) {
+		if (pass->group_count == 0) {
+			if (pass->listed || pass->count == FOUND_MAX)
+				return (0);
+			r = group_begin(pass, db, err);
+		} else if (pass->place < PLACES) {
+			r = group_walk(pass, db, err);
+		} else {
+			group_end(pass);
+			r = 0;
+		}
 		if (r != 0)
 			return (r);
-		for (i = 0; i < count; i++) {
-			(void)snprintf(after, sizeof(after), "%s", docs[i]->name);
-			if (r >= 0 && pass->count < FOUND_MAX &&
-			    (r = version_needed(db, docs[i], err)) == 0) {
-				pass->found[pass->count].id = docs[i]->id;
-				pass->found[pass->count++].version = docs[i]->version;
-			}
-			store_doc_free(docs[i]);
-		}
-		free(docs);
-		docs = NULL;
-	} while (r >= 0 && count == PAGE && pass->count < FOUND_MAX);
-	return (r < 0 ? r : 0);
+		if (store_read_is_long(db))
+			return (STORE_READ_AGAIN);
+	}
 }
 
 /* ---- taking away, on the loop ---- */

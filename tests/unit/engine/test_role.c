@@ -1,5 +1,6 @@
 /* Roles, credentials and mounts: who may have which, what is refused with which reason, and what a
  * removal leaves. */
+#include "store/store_private.h"
 #include "unit/engine/fixture.h"
 
 #define GOOD                                                                                       \
@@ -194,6 +195,143 @@ role_versions_go_when_neither_role_nor_lease_needs_them(void **state)
 }
 
 static void
+an_unchanged_role_makes_no_new_version(void **state)
+{
+	struct fix *f = *state;
+
+	must(f, ENGINE_WRITE, "config/main", GOOD);
+	for (int i = 0; i < 3; i++)
+		must(f, ENGINE_WRITE, "roles/app", ROLE);
+	assert_int_equal(docs(f, "rolever"), 1);
+	/* What only the role itself says belongs to no version. */
+	must(f, ENGINE_WRITE, "roles/app", "{\"max_leases\":5}");
+	assert_int_equal(docs(f, "rolever"), 1);
+	must(f, ENGINE_WRITE, "roles/app", "{\"default_ttl\":120}");
+	assert_int_equal(docs(f, "rolever"), 2);
+	must(f, ENGINE_READ, "creds/app", NULL);
+}
+
+static int
+on_statement(unsigned kind, void *counter, void *stmt, void *text)
+{
+	(void)kind;
+	(void)text;
+	if (strstr(sqlite3_sql(stmt), " FROM lease WHERE id =") != NULL)
+		++*(unsigned *)counter;
+	return (0);
+}
+
+/* How many lease rows a sweep reads. */
+static unsigned
+sweep_reads(struct fix *f)
+{
+	unsigned count = 0;
+
+	sqlite3_trace_v2(f->store->reader_db->sqlite, SQLITE_TRACE_STMT, on_statement, &count);
+	engine_rolevers_sweep(f->engines);
+	settle(f);
+	sqlite3_trace_v2(f->store->reader_db->sqlite, 0, NULL, NULL);
+	return (count);
+}
+
+static void
+a_sweep_walks_the_leases_of_a_role_once_for_all_its_versions(void **state)
+{
+	struct fix *f = *state;
+	char body[64];
+	unsigned reads;
+
+	must(f, ENGINE_WRITE, "config/main", GOOD);
+	must(f, ENGINE_WRITE, "roles/app", ROLE);
+	for (int i = 0; i < 10; i++)
+		must(f, ENGINE_READ, "creds/app", NULL);
+	must(f, ENGINE_WRITE, "roles/app", "{\"default_ttl\":120}");
+	must(f, ENGINE_WRITE, "roles/app", "{\"default_ttl\":130}");
+	assert_int_equal(docs(f, "rolever"), 3);
+	reads = sweep_reads(f);
+	assert_true(reads >= 10);
+	for (int i = 0; i < 20; i++) {
+		(void)snprintf(body, sizeof(body), "{\"default_ttl\":%d}", 200 + i);
+		must(f, ENGINE_WRITE, "roles/app", body);
+	}
+	assert_int_equal(sweep_reads(f), reads);
+	assert_int_equal(sweep_reads(f), reads);
+	assert_int_equal(docs(f, "rolever"), 2); /* the leases' and the role's */
+}
+
+/* Counts the calls of the read that is queued when a write before it is through. */
+static struct {
+	int (*run)(struct store_read *, struct store_db *, struct leased_err *);
+	struct store *store;
+	unsigned calls;
+} counted;
+
+static int
+counted_run(struct store_read *read, struct store_db *db, struct leased_err *err)
+{
+	counted.calls++;
+	return (counted.run(read, db, err));
+}
+
+static void
+on_many_written(struct store_op *op, int result, const struct leased_err *err)
+{
+	struct store_read *read = counted.store->reads.first;
+
+	(void)op;
+	(void)err;
+	assert_int_equal(result, 0);
+	assert_non_null(read);
+	counted.run = read->run;
+	counted.calls = 0;
+	read->run = counted_run;
+}
+
+/* Enough to list that a walk over them is long. */
+static int
+many_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
+{
+	struct store_doc doc = {.kind = (char *)(uintptr_t) "role"}, *app = NULL;
+	struct store_doc **first = NULL;
+	char name[ENGINE_DOC_NAME_SIZE + 8];
+	size_t count = 0;
+	int r;
+
+	(void)op;
+	r = store_doc_list(store_txn_db(txn), "role", "", NULL, 1, &first, &count, err);
+	assert_int_equal(count, 1);
+	app = first[0];
+	free(first);
+	doc.data = app->data;
+	doc.name = name;
+	for (int i = 0; i < 6000 && r == 0; i++) {
+		doc.id = 0;
+		(void)snprintf(name, sizeof(name), "%s-%d", app->name, i);
+		r = store_doc_put(txn, &doc, err);
+	}
+	store_doc_free(app);
+	return (r);
+}
+
+static void
+a_long_list_gives_others_their_turn(void **state)
+{
+	struct fix *f = *state;
+	struct store_op many = {.run = many_run, .done = on_many_written};
+	struct answer list = {0};
+
+	must(f, ENGINE_WRITE, "roles/app", ROLE);
+	counted.store = f->store;
+	store_submit(f->store, &many);
+	start(f, ENGINE_LIST, "roles/", NULL, &list);
+	settle(f);
+	assert_int_equal(list.count, 1);
+	assert_int_equal(json_array_size(json_object_get(list.data, "keys")), 6001);
+	assert_true(counted.calls > 1);
+	answer_clear(&list);
+}
+
+static void
 an_unmount_ends_leases_and_leaves_no_document(void **state)
 {
 	struct fix *f = *state;
@@ -253,6 +391,9 @@ main(void)
 	    T(the_cap_of_a_role_holds),
 	    T(lists_name_what_is_there),
 	    T(role_versions_go_when_neither_role_nor_lease_needs_them),
+	    T(an_unchanged_role_makes_no_new_version),
+	    T(a_sweep_walks_the_leases_of_a_role_once_for_all_its_versions),
+	    T(a_long_list_gives_others_their_turn),
 	    T(two_mounts_at_one_path_are_told_apart),
 	    T(an_unmount_ends_leases_and_leaves_no_document),
 #undef T
