@@ -16,27 +16,27 @@ struct names_read {
 	struct api_request *request;
 	const char *kind; /* a literal */
 	bool with_policies, cut;
+	char *after; /* the last name that was read; NULL: none yet */
 	json_t *names;
 };
 
 static int
-names_page(struct names_read *names, struct store_db *db, char **after, bool *ret_more,
-    struct leased_err *err)
+names_page(struct names_read *names, struct store_db *db, bool *ret_more, struct leased_err *err)
 {
 	struct store_doc **docs = NULL;
 	size_t count = 0;
 	int r;
 
-	r = store_doc_list(db, names->kind, "", *after, NAMES_PAGE, &docs, &count, err);
+	r = store_doc_list(db, names->kind, "", names->after, NAMES_PAGE, &docs, &count, err);
 	if (r != 0)
 		return (r);
 	for (size_t i = 0; i < count; i++) {
 		if (json_array_append_new(names->names, json_string(docs[i]->name)) != 0)
 			r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 		if (i == count - 1) {
-			free(*after);
-			*after = strdup(docs[i]->name);
-			if (*after == NULL)
+			free(names->after);
+			names->after = strdup(docs[i]->name);
+			if (names->after == NULL)
 				r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 		}
 		store_doc_free(docs[i]);
@@ -50,19 +50,19 @@ static int
 names_run(struct store_read *read, struct store_db *db, struct leased_err *err)
 {
 	struct names_read *names = (struct names_read *)read;
-	char *after = NULL;
 	bool more = true;
-	int r = 0;
+	int r;
 
-	while (more && r == 0) {
-		r = names_page(names, db, &after, &more, err);
-		if (more && json_array_size(names->names) >= NAMES_MAX) {
+	for (;;) {
+		if ((r = names_page(names, db, &more, err)) != 0 || !more)
+			return (r);
+		if (json_array_size(names->names) >= NAMES_MAX) {
 			names->cut = true;
-			break;
+			return (0);
 		}
+		if (store_read_is_long(db))
+			return (STORE_READ_AGAIN);
 	}
-	free(after);
-	return (r);
 }
 
 static void
@@ -86,6 +86,7 @@ on_names_read(struct store_read *read, int result, const struct leased_err *err)
 			api_reply_keys(request, keys);
 	}
 	json_decref(names->names);
+	free(names->after);
 	free(names);
 }
 
