@@ -138,7 +138,7 @@ static const struct jdec_field capabilities_fields[] = {
     JDEC_FIELD(struct capabilities_body, path, JDEC_COMMA_LIST),
     JDEC_FIELD(struct capabilities_body, token, JDEC_SECRET), JDEC_END};
 
-#define CAPABILITY_PATHS_MAX 1000
+#define CAPABILITY_PATHS_MAX 100 /* each is compared with all rules of the caller, on the loop */
 
 static json_t *
 capabilities_of(const struct policy_acl *acl, const char *path)
@@ -167,7 +167,8 @@ capabilities_reply(
 	if (paths->count == 0 || paths->count > CAPABILITY_PATHS_MAX) {
 		json_decref(data);
 		api_reply_refuse(request, LEASED_EINVAL,
-		    "paths must name 1 to %d paths to ask about", CAPABILITY_PATHS_MAX);
+		    "paths names %zu paths: 1 to %d can be asked about at once", paths->count,
+		    CAPABILITY_PATHS_MAX);
 		return;
 	}
 	for (size_t i = 0; i < paths->count; i++)

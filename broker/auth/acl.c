@@ -1,7 +1,8 @@
 /*
  * Policies as documents, and compiled sets of them: the identities that hold the same policies
- * share one ACL, a bounded number is kept, and every write of a policy drops them all. What a
- * policy says is policy/'s business.
+ * share one ACL, a bounded number is kept, and a write of a policy drops those that hold it. What a
+ * policy says is policy/'s business; how many rules there may be is said here, since the loop
+ * parses and merges them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,7 +136,16 @@ struct policy_write {
 	struct auth *auth;
 	auth_write_done done;
 	void *arg;
+	char *name;
 };
+
+static void
+policy_write_free(struct policy_write *write)
+{
+	if (write != NULL)
+		free(write->name);
+	free(write);
+}
 
 static void
 on_policy_written(void *arg, int code, const struct leased_err *err)
@@ -143,9 +153,9 @@ on_policy_written(void *arg, int code, const struct leased_err *err)
 	struct policy_write *write = arg;
 
 	if (code == 0)
-		auth_acl_forget_all(write->auth);
+		auth_acl_forget(write->auth, write->name);
 	write->done(write->arg, code, err);
-	free(write);
+	policy_write_free(write);
 }
 
 /* What cannot be changed over the API; 0 or the refusal. */
@@ -162,16 +172,20 @@ policy_check_writable(struct auth *auth, const char *name, const char *verb, str
 }
 
 static struct policy_write *
-policy_write_new(struct auth *auth, auth_write_done done, void *arg, struct leased_err *err)
+policy_write_new(
+    struct auth *auth, const char *name, auth_write_done done, void *arg, struct leased_err *err)
 {
 	struct policy_write *write = calloc(1, sizeof(*write));
 
-	if (write == NULL) {
+	if (write == NULL || (write->name = strdup(name)) == NULL) {
+		policy_write_free(write);
 		(void)leased_err_set(err, LEASED_ENOMEM, "out of memory");
 		done(arg, err->code, err);
 		return (NULL);
 	}
-	*write = (struct policy_write){.auth = auth, .done = done, .arg = arg};
+	write->auth = auth;
+	write->done = done;
+	write->arg = arg;
 	return (write);
 }
 
@@ -193,7 +207,16 @@ auth_policy_put(
 		done(arg, r, &err);
 		return;
 	}
-	if ((write = policy_write_new(auth, done, arg, &err)) != NULL)
+	if (policy_rule_count(policy) > AUTH_RULES_MAX) {
+		(void)leased_err_set(&err, LEASED_EINVAL,
+		    "the policy has %zu rules, and at most %d are taken: let wildcards (* and +) "
+		    "stand for many paths, or write several policies",
+		    policy_rule_count(policy), AUTH_RULES_MAX);
+		policy_free(policy);
+		done(arg, err.code, &err);
+		return;
+	}
+	if ((write = policy_write_new(auth, name, done, arg, &err)) != NULL)
 		auth_document_put(auth, POLICY_KIND, name,
 		    json_pack("{s:s}", "policy", policy_text(policy)), on_policy_written, write);
 	policy_free(policy);
@@ -213,7 +236,7 @@ auth_policy_delete(struct auth *auth, const char *name, auth_write_done done, vo
 		done(arg, r, &err);
 		return;
 	}
-	if ((write = policy_write_new(auth, done, arg, &err)) != NULL)
+	if ((write = policy_write_new(auth, name, done, arg, &err)) != NULL)
 		auth_document_delete(auth, POLICY_KIND, name, on_policy_written, write);
 }
 
@@ -267,6 +290,29 @@ auth_acl_forget_all(struct auth *auth)
 	}
 }
 
+static bool
+key_has(const char *key, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; *key != '\0'; key = strchr(key, '\n') + 1)
+		if (strncmp(key, name, len) == 0 && key[len] == '\n')
+			return (true);
+	return (false);
+}
+
+void
+auth_acl_forget(struct auth *auth, const char *name)
+{
+	auth->policy_writes++;
+	for (size_t i = 0; i < AUTH_ACL_SLOTS; i++) {
+		if (auth->acls[i] == NULL || !key_has(auth->acls[i]->key, name))
+			continue;
+		auth_acl_release(auth->acls[i]);
+		auth->acls[i] = NULL;
+	}
+}
+
 /* The names, a newline behind each: no name holds one. */
 static char *
 acl_key(const json_t *names)
@@ -299,33 +345,47 @@ acl_slot(const char *key)
 	return (hash % AUTH_ACL_SLOTS);
 }
 
+/* One policy of a set, NULL where it does not exist; *rules counts those of all. */
+static int
+acl_parse(struct auth *auth, const char *name, size_t *rules, struct policy **ret_policy,
+    struct leased_err *err)
+{
+	char *text = NULL;
+	int r;
+
+	r = auth_policy_get(auth, name, &text, err);
+	if (r == 0 && text[0] != '\0' &&
+	    (r = policy_parse(text, strlen(text), ret_policy, err)) == 0)
+		*rules += policy_rule_count(*ret_policy);
+	free(text);
+	if (r == LEASED_ENOENT)
+		return (0);
+	if (r != 0)
+		return (leased_err_prefix(err, "policy %s", name));
+	if (*rules > AUTH_SET_RULES_MAX)
+		return (leased_err_set(err, LEASED_EDENIED,
+		    "permission denied: your policies have more than %d rules together, counted up "
+		    "to policy %s; ask for fewer policies, or for fewer rules in them",
+		    AUTH_SET_RULES_MAX, name));
+	return (0);
+}
+
 /* Policies that do not exist grant nothing. One that does not parse any more fails the whole: a
  * deny in it must not get lost. */
 static int
 acl_compile(
     struct auth *auth, const json_t *names, struct policy_acl **ret_acl, struct leased_err *err)
 {
-	size_t count = json_array_size(names);
+	size_t count = json_array_size(names), rules = 0;
 	struct policy **policies = calloc(count + 1, sizeof(*policies));
 	struct policy_acl *acl = NULL;
-	char *text;
 	int r = 0;
 
 	if (policies == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	for (size_t i = 0; i < count && r == 0; i++) {
-		const char *name = json_string_value(json_array_get(names, i));
-
-		text = NULL;
-		r = auth_policy_get(auth, name, &text, err);
-		if (r == 0 && text[0] != '\0')
-			r = policy_parse(text, strlen(text), &policies[i], err);
-		free(text);
-		if (r == LEASED_ENOENT)
-			r = 0;
-		if (r != 0)
-			(void)leased_err_prefix(err, "policy %s", name);
-	}
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = acl_parse(
+		    auth, json_string_value(json_array_get(names, i)), &rules, &policies[i], err);
 	if (r == 0 && (acl = policy_acl_new((const struct policy *const *)policies, count)) == NULL)
 		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 	for (size_t i = 0; i < count; i++)
@@ -336,43 +396,63 @@ acl_compile(
 	return (r);
 }
 
+/* key is taken. A set that nothing but a write can make usable is kept as well. */
+static int
+acl_new(struct auth *auth, const struct auth_identity *identity, char *key,
+    struct auth_acl **ret_acl, struct leased_err *err)
+{
+	struct leased_err why = LEASED_ERR_INIT;
+	struct auth_acl *acl;
+	int r = 0;
+
+	if ((acl = calloc(1, sizeof(*acl))) == NULL) {
+		free(key);
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	}
+	acl->key = key;
+	acl->references = 1;
+	if (!identity->root)
+		r = acl_compile(auth, identity->policies, &acl->acl, &why);
+	else if ((acl->acl = policy_acl_new_root()) == NULL)
+		r = leased_err_set(&why, LEASED_ENOMEM, "out of memory");
+	if (r == LEASED_EINVAL || r == LEASED_EDENIED) {
+		acl->refused = why;
+	} else if (r != 0) {
+		if (err != NULL)
+			*err = why;
+		auth_acl_release(acl);
+		return (r);
+	}
+	*ret_acl = acl;
+	return (0);
+}
+
 int
 auth_acl_attach(struct auth *auth, struct auth_identity *identity, struct leased_err *err)
 {
 	char *key = identity->root ? strdup("\n") : acl_key(identity->policies);
 	struct auth_acl *acl = NULL, **slot;
-	int r = 0;
+	int r;
 
 	if (key == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	slot = &auth->acls[acl_slot(key)];
 	if (*slot != NULL && strcmp((*slot)->key, key) == 0) {
-		acl = *slot;
-		acl->references++;
-		goto out;
+		free(key);
+	} else {
+		if ((r = acl_new(auth, identity, key, &acl, err)) != 0)
+			return (r);
+		auth_acl_release(*slot);
+		*slot = acl;
 	}
-	if ((acl = calloc(1, sizeof(*acl))) == NULL) {
-		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
-		goto out;
+	acl = *slot;
+	if (acl->refused.code != 0) {
+		if (err != NULL)
+			*err = acl->refused;
+		return (acl->refused.code);
 	}
-	if (!identity->root)
-		r = acl_compile(auth, identity->policies, &acl->acl, err);
-	else if ((acl->acl = policy_acl_new_root()) == NULL)
-		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
-	if (r != 0) {
-		free(acl);
-		goto out;
-	}
-	acl->key = key;
-	key = NULL; /* ownership handed over */
-	auth_acl_release(*slot);
-	acl->references = 2; /* the slot's and the identity's */
-	*slot = acl;
-out:
-	free(key);
-	if (r == 0) {
-		identity->shared_acl = acl;
-		identity->acl = acl->acl;
-	}
-	return (r);
+	acl->references++; /* the identity's; the first is the slot's */
+	identity->shared_acl = acl;
+	identity->acl = acl->acl;
+	return (0);
 }

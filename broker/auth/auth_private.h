@@ -17,6 +17,8 @@
 #define AUTH_DEPTH_MAX 32     /* generations of tokens: each request looks at all of them */
 #define AUTH_NAME_MAX 128     /* bytes of a policy's or a role's name */
 #define AUTH_POLICIES_MAX 64  /* policies of a token */
+#define AUTH_RULES_MAX 500    /* rules of a policy, and of all that an identity holds */
+#define AUTH_SET_RULES_MAX 2000
 #define AUTH_TOKEN_DENIED "permission denied: the token is not valid, or it has ended"
 #define AUTH_UID_NOBODY 65534u /* what unmapped users look like: nobody's identity */
 
@@ -25,6 +27,7 @@ struct auth_acl {
 	unsigned references;
 	char *key; /* the names, a newline behind each */
 	struct policy_acl *acl;
+	struct leased_err refused; /* code not 0: why there is no acl; asked once, not each time */
 };
 
 struct auth_entity_slot {
@@ -69,9 +72,9 @@ struct auth {
 int auth_acl_attach(
     struct auth *auth, struct auth_identity *identity, struct leased_err *err) LEASED_MUST_CHECK;
 void auth_acl_release(struct auth_acl *acl);
+void auth_acl_forget(struct auth *auth, const char *name); /* the sets that hold this policy */
 void auth_acl_forget_all(struct auth *auth);
-/* "root" as it is; else the normal form of a name. LEASED_EINVAL for what no policy may be called.
- */
+/* "root" as it is; else a name's normal form. LEASED_EINVAL for what no policy may be called. */
 int auth_policy_normalize(
     const char *name, char ret_name[AUTH_NAME_MAX + 1], struct leased_err *err) LEASED_MUST_CHECK;
 bool auth_names_have(const json_t *names, const char *name);
@@ -97,8 +100,7 @@ void auth_token_take_use(
 /* unix_role.c */
 int auth_unix_roles_load(struct auth *auth, struct leased_err *err) LEASED_MUST_CHECK;
 void auth_unix_roles_free(struct auth *auth);
-/* Adds the policies of the roles that match peer to names; the smallest cap of them into
- * *max_leases. */
+/* Adds the policies of the roles that match peer to names; the smallest cap: *max_leases. */
 int auth_unix_roles_apply(struct auth *auth, const struct http_peer *peer, json_t *names,
     int64_t *max_leases, struct leased_err *err) LEASED_MUST_CHECK;
 

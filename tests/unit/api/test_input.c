@@ -82,6 +82,32 @@ a_caller_who_need_not_say_who_it_is_may_send_64_kib(void **state)
 	free(body);
 }
 
+static void
+a_question_about_more_than_a_hundred_paths_is_refused(void **state)
+{
+	struct edge *edge = *state;
+	struct ask ask = {.method = HTTP_POST, .path = "/v1/sys/capabilities-self"};
+	json_t *paths = json_array(), *body = json_pack("{s:O}", "paths", paths);
+	struct answer answer;
+	char path[16], *text;
+
+	for (int i = 0; i <= 100; i++) {
+		(void)snprintf(path, sizeof(path), "a/%d", i);
+		(void)json_array_append_new(paths, json_string(path));
+		if (i < 99)
+			continue;
+		ask.body = text = json_dumps(body, 0);
+		answer = edge_ask(edge, &ask);
+		assert_int_equal(answer.status, i == 99 ? 200 : 400);
+		if (i == 100)
+			assert_non_null(strstr(answer.text, "names 101 paths: 1 to 100"));
+		answer_clear(&answer);
+		free(text);
+	}
+	json_decref(paths);
+	json_decref(body);
+}
+
 int
 main(void)
 {
@@ -91,6 +117,7 @@ main(void)
 	    T(a_malformed_query_is_a_400_only_for_who_may_send_one),
 	    T(a_row_and_a_method_that_are_not_there_are_told_before_the_body_is_looked_at),
 	    T(a_caller_who_need_not_say_who_it_is_may_send_64_kib),
+	    T(a_question_about_more_than_a_hundred_paths_is_refused),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
