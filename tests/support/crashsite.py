@@ -4,16 +4,18 @@ the crash matrix says whether everything is as it must be afterwards.
 """
 
 import datetime
+import functools
 import http.client
 import os
 import pathlib
 import shutil
+import subprocess
 import tempfile
 import time
 
 import psycopg2
 
-from daemon import poll
+from daemon import BUILD, poll
 from history import History, RecordedLeased
 from job import CREATE, Credential, Job
 
@@ -23,6 +25,12 @@ STILL_S = 1.5
 
 # What every check saw, a line each: printed at the end of the run (tests/crash/conftest.py).
 SEEN = []
+
+
+@functools.cache
+def has_audit():
+    done = subprocess.run([BUILD / "bin" / "leased", "--help"], check=True, capture_output=True, text=True)
+    return "--dev-audit" in done.stdout
 
 
 def attempt(action):
@@ -58,8 +66,11 @@ class Site(Job):
         self.session = None
         self.label = os.environ.get("PYTEST_CURRENT_TEST", "").split("::")[-1].split(" ")[0]
         self.history, self.watcher = History(), None
-        super().__init__(server, leased=RecordedLeased(self.history, env={"LEASED_FAILPOINT_DIR": str(self.marks)}))
+        super().__init__(server, leased=RecordedLeased(self.history, env={"LEASED_FAILPOINT_DIR": str(self.marks)}, start=False))
+        self.audit = self.leased.dir / "audit.log" if has_audit() else None
+        self.leased.args = ["--dev-audit", str(self.audit)] if self.audit is not None else []
         try:
+            self.leased.start()
             self.prepare()
         except BaseException:
             self.close()
@@ -209,7 +220,7 @@ class Site(Job):
         poll(lambda: all(lease["account"] in given for lease in self.leases()), 10, what="the end of what nobody was given")
 
     def check_again(self):
-        """(e): one more start changes nothing."""
+        """(d): the audit's chain holds over the kill; (e): one more start changes nothing."""
         before, accounts, ends = self.state(), self.accounts(), self.ends()
         self.leased.kill()
         self.leased.start()
@@ -219,6 +230,15 @@ class Site(Job):
         for was, now in zip(ends, self.ends()):
             # Shown by the wall clock, in whole seconds.
             assert abs(now - was) <= datetime.timedelta(seconds=1), "a second recovery moved the end of a lease"
+        self.check_audit()
+
+    def check_audit(self):
+        if self.audit is None:
+            return
+        command = [self.leased.binary, "audit", "verify", "--dev", "--dev-dir", self.leased.dir, self.audit]
+        # The daemon writes on: what is half a line now is none a moment later.
+        poll(lambda: subprocess.run(command, capture_output=True, check=False).returncode == 0, 5,
+             what=f"an audit whose chain holds: {subprocess.run(command, capture_output=True, text=True, check=False)}")
 
     def clean(self):
         """Ends all leases; the next case begins with none."""

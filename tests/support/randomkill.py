@@ -78,27 +78,36 @@ class Run:
 
     @contextlib.contextmanager
     def tracing(self, pid):
-        handle, name = tempfile.mkstemp(prefix="leased-strace-", dir="/tmp")
-        os.close(handle)
-        path = pathlib.Path(name)
-        command = ["strace", "-f", "-qq", "-o", str(path), "-e", f"trace={self.calls}", "-e", "signal=none",
-                   "-e", f"inject={self.calls}:signal=KILL:when={self.nth}", "-p", str(pid)]
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as strace:
-            try:
-                yield strace
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    strace.terminate()
-                complaint = strace.stderr.read()
-                strace.wait()
-                text = path.read_text(errors="replace")
-                path.unlink()
+        with tempfile.TemporaryDirectory(prefix="leased-strace-", dir="/tmp") as name:
+            calls, complaints = pathlib.Path(name) / "calls", pathlib.Path(name) / "complaints"
+            command = ["strace", "-f", "-qq", "-o", str(calls), "-e", f"trace={self.calls}", "-e", "signal=none",
+                       "-e", f"inject={self.calls}:signal=KILL:when={self.nth}", "-p", str(pid)]
+            # A file, and a group of its own: at its start strace forks, and what it forks may outlive it.
+            with open(complaints, "wb") as stderr, subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=stderr,
+                                                                    start_new_session=True) as strace:
+                try:
+                    yield strace
+                finally:
+                    self.end(strace)
+            complaint = complaints.read_text(errors="replace")
+            text = calls.read_text(errors="replace") if calls.exists() else ""
         # A thread or worker that ended as strace came; test_random.py asks that this is not always so.
         vanished = "No such process" in complaint or "not permitted" in complaint
         if strace.returncode not in (0, -signal.SIGTERM, -signal.SIGKILL) and not vanished:
             raise RuntimeError(f"strace ended with status {strace.returncode}: {complaint}")
         if self.reached and not vanished:
             self.where = self.last_call(text)
+
+    @staticmethod
+    def end(strace):
+        """It may wait for ever for a thread that is gone, and its end lets the process that it traces go."""
+        with contextlib.suppress(ProcessLookupError):
+            strace.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            strace.wait(3)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(strace.pid, signal.SIGKILL)
+        strace.wait()
 
     @staticmethod
     def last_call(text):
