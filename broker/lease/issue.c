@@ -71,6 +71,9 @@ intent_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 		return (r);
 	if ((r = caps_take(lease, txn, err)) != 0 || (r = intent_name(lease, txn, err)) != 0)
 		return (r);
+	if (lease->data.server[0] != '\0' &&
+	    (r = store_server_put(txn, lease->connection, lease->data.server, err)) != 0)
+		return (r);
 	if ((lease->row->data = lease_data_encode(&lease->data)) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	return (store_lease_insert(txn, lease->row, err));
@@ -219,10 +222,15 @@ static int
 data_put(struct lease *lease, const struct lease_issue *issue, struct leased_err *err)
 {
 	struct leases *leases = lease->task.leases;
+	const struct plugin_port *port =
+	    leases->config.port_for(leases->config.arg, issue->connection);
 	struct lease_request *request = lease->request;
 	struct lease_data *data = &lease->data;
 	int r;
 
+	/* Where the mint goes: if its reply is lost, another server that knows no such account must
+	 * not be taken for its end. The reply says it again. */
+	lease_text_copy(data->server, sizeof(data->server), port != NULL ? port->server : "");
 	data->role_version = issue->role_version;
 	data->owner_token = issue->owner_token;
 	memcpy(data->run, leases->run, sizeof(data->run));

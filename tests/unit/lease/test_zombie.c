@@ -283,12 +283,37 @@ second_look_counts_only_on_the_accounts_server(void **state)
 	store_tombstone_free(tombstone);
 }
 
+/* Another server knows no such account, and that must not count as its end. */
+static void
+lost_mint_is_ended_on_the_server_that_it_was_made_on(void **state)
+{
+	struct fix *f = *state;
+	struct lease_issue issue = issue_of(f, 3600);
+	struct answer first = make(f, 3600), a = {0};
+
+	fake_port_fault(f->fake, PLUGIN_OP_MINT, FAKE_FAULT_AFTER, LEASED_ECRASHED, "died");
+	lease_issue_start(f->leases, &issue, on_issued, &a);
+	while (fake_port_account_count(f->fake) < 2)
+		(void)turn(f);
+	fix_crash(f, false);
+	fake_port_set_server(f->fake, "another");
+	later(f, 120000);
+	assert_int_equal(fake_port_account_count(f->fake), 2);
+	assert_int_equal(row_count(f), 2);
+	fake_port_set_server(f->fake, "fake-server-1");
+	later(f, 120000);
+	assert_int_equal(fake_port_account_count(f->fake), 1);
+	assert_true(account_of(f, &first)->armed);
+	check_at_rest(f);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    TEST(lost_mint_is_ended_on_the_server_that_it_was_made_on),
 	    TEST(create_that_lands_after_its_worker_died_leaves_nothing),
 	    TEST(no_disarm_before_the_dead_workers_session_is_reaped),
 	    TEST(revocation_behind_a_fence_ends_once_the_fence_is_gone),
