@@ -12,6 +12,9 @@
 
 #define BACKOFF_MIN_US 1000000
 #define BACKOFF_MAX_US 60000000
+/* A backend that is not there is asked so often at least: leases end while it is away, and they
+ * are to end as soon as it is back, however long that was. Asking costs it nothing. */
+#define BACKOFF_AWAY_MAX_US 3000000
 /* A connection that was up for so long starts its back-off from the shortest again. */
 #define STABLE_US 60000000
 
@@ -32,18 +35,21 @@ plugin_pool_events(const struct pool *pool)
 	return (pool->host->muted ? &none : &pool->port.events);
 }
 
-/* 1, 2, 4 .. 60 s, and up to a quarter more, so that connections of one dead server spread. */
+/* 1, 2, 4 .. s, and up to a quarter more, so that connections of one dead server spread. What a
+ * backend says no to (a login: accounts get locked) or dies of is asked more and more seldom. */
 static int64_t
-delay_us(struct pool *pool)
+delay_us(struct pool *pool, const struct leased_err *why)
 {
-	int64_t delay = BACKOFF_MIN_US;
+	bool away = why->code == LEASED_EUNAVAIL || why->code == LEASED_ETIMEDOUT;
+	int64_t most = away ? BACKOFF_AWAY_MAX_US : BACKOFF_MAX_US, delay = BACKOFF_MIN_US;
 	uint32_t random = 0;
 
-	for (unsigned i = 1; i < pool->failures && delay < BACKOFF_MAX_US; i++)
+	for (unsigned i = 1; i < pool->failures && delay < most; i++)
 		delay *= 2;
+	if (delay > most)
+		delay = most;
 	pool->host->ids->fill(pool->host->ids, &random, sizeof(random));
-	delay += (int64_t)(random % (uint32_t)(delay / 4));
-	return (delay < BACKOFF_MAX_US ? delay : BACKOFF_MAX_US);
+	return (delay + (int64_t)(random % (uint32_t)(delay / 4)));
 }
 
 void
@@ -125,7 +131,7 @@ plugin_pool_failed(struct pool *pool, const struct worker *worker, const struct 
 	}
 	pool->failures++;
 	metrics_add(&backoffs, 1);
-	pool->start_not_before_us = now_us(pool) + delay_us(pool);
+	pool->start_not_before_us = now_us(pool) + delay_us(pool, why);
 	pool->why = *why;
 	log_warn("a backend does not answer", LOG_I("connection", pool->port.connection),
 	    LOG_S("plugin", pool->row->program), LOG_ERR(why), LOG_I("failures", pool->failures),

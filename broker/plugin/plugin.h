@@ -157,7 +157,7 @@ const char *plugin_catalog_nearest(const char *api_name); /* for "did you mean",
 
 /*
  * A port with a pool of workers; each gets `open` with config (taken; holds secrets) and reopens
- * with it after a death, with back-off 1 s to 60 s. tag names this store to the backend. Workers
+ * with it after a death, with back-off (backoff.c). tag names this store to the backend. Workers
  * start on demand, the first at once. pool 0: the catalog's size. config NULL: its workers are not
  * opened and touch no backend; they can be asked to describe themselves.
  */

@@ -1,9 +1,9 @@
 /*
  * Fills the store of a leased that is not running with live leases, as many mints would have, for
- * benchmarks and start-up tests. fill DATA_DIR ROOT_KEY_FILE ROLE COUNT [--overdue] [--accounts
- * FILE]: leases of database/creds/ROLE, whose role and connection were configured before. They end
- * in 30 days, or are overdue. FILE holds "ACCOUNT HANDLE" lines; without it the accounts exist
- * nowhere.
+ * benchmarks and start-up tests. fill DATA_DIR ROOT_KEY_FILE ROLE COUNT [--overdue | --ends FROM
+ * TO] [--accounts FILE]: leases of database/creds/ROLE, whose role and connection were configured
+ * before. They end in 30 days, or are overdue, or end evenly between two moments (milliseconds of
+ * the wall clock). FILE holds "ACCOUNT HANDLE" lines; without it the accounts exist nowhere.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ struct fill {
 	struct store *store;
 	int64_t mount, connection, role_version;
 	const char *role;
-	int64_t issued_ms, ends_ms;
+	int64_t issued_ms, ends_ms, spread_ms;
 	long done, count;
 	FILE *accounts;
 	bool failed;
@@ -30,9 +30,10 @@ struct fill {
 static int
 row_make(struct fill *fill, struct store_lease **ret_row)
 {
+	int64_t ends_ms = fill->ends_ms + fill->spread_ms * fill->done / fill->count;
 	struct lease_data data = {.issued_ms = fill->issued_ms,
 	    .issued_wall_ms = fill->issued_ms,
-	    .expires_ms = fill->ends_ms,
+	    .expires_ms = ends_ms,
 	    .ttl_s = MONTH_MS / 1000,
 	    .role_version = fill->role_version,
 	    .mint_over = true,
@@ -57,7 +58,7 @@ row_make(struct fill *fill, struct store_lease **ret_row)
 	row->kind = STORE_LEASE_CREDENTIAL;
 	row->connection = fill->connection;
 	row->mount = fill->mount;
-	row->next_at_ms = fill->ends_ms;
+	row->next_at_ms = ends_ms;
 	id_base62(id_source_system(), STORE_LEASE_RANDOM_LEN, row->random);
 	row->place = strdup(place);
 	row->account = strdup(account);
@@ -131,8 +132,11 @@ fill_prepare(struct fill *fill, int argc, char **argv)
 	for (i = 5; i < argc; i++) {
 		if (strcmp(argv[i], "--overdue") == 0)
 			fill->ends_ms = fill->issued_ms - 1000;
-		else if (strcmp(argv[i], "--accounts") != 0 || i + 1 == argc ||
-			 (fill->accounts = fopen(argv[++i], "re")) == NULL)
+		else if (strcmp(argv[i], "--ends") == 0 && i + 2 < argc) {
+			fill->ends_ms = strtoll(argv[++i], NULL, 10);
+			fill->spread_ms = strtoll(argv[++i], NULL, 10) - fill->ends_ms;
+		} else if (strcmp(argv[i], "--accounts") != 0 || i + 1 == argc ||
+			   (fill->accounts = fopen(argv[++i], "re")) == NULL)
 			return (-1);
 	}
 	fill->mount = doc_find(fill->store, "mount", "database/", NULL);
