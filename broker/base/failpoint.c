@@ -45,6 +45,7 @@ static const char *const names[FAILPOINT_COUNT + 1] = {
 /* Written by failpoint_setup() before any thread, read-only afterwards. */
 static struct arm arms[ARM_MAX];
 static unsigned arm_count;
+static struct arm fail_next; /* argument 0: none */
 static char *mark_dir;
 static atomic_ullong passes[FAILPOINT_COUNT + 1];
 
@@ -281,6 +282,12 @@ arm_act(const struct arm *arm, struct leased_err *err)
 	return (0);
 }
 
+void
+failpoint_fail_next(enum failpoint_id id, int code)
+{
+	fail_next = (struct arm){.id = id, .action = ACTION_ERROR, .argument = code};
+}
+
 int
 failpoint_hit(enum failpoint_id id, struct leased_err *err)
 {
@@ -288,6 +295,11 @@ failpoint_hit(enum failpoint_id id, struct leased_err *err)
 	unsigned long long pass;
 	unsigned i;
 
+	if (fail_next.argument != 0 && fail_next.id == id) {
+		by_file = fail_next;
+		fail_next.argument = 0;
+		return (arm_act(&by_file, err));
+	}
 	if (arm_count == 0 && mark_dir == NULL)
 		return (0);
 	pass = atomic_fetch_add(&passes[id], 1) + 1;

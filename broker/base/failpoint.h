@@ -32,6 +32,9 @@ enum failpoint_id {
 void failpoint_setup(void);
 int failpoint_hit(enum failpoint_id id, struct leased_err *err);
 const char *failpoint_name(enum failpoint_id id);
+/* For unit tests: the next pass of id, of FAILPOINT_ERROR, fails with code; 0: it does not. One at
+ * a time, from one thread. */
+void failpoint_fail_next(enum failpoint_id id, int code);
 #define FAILPOINT(name) ((void)failpoint_hit(FAILPOINT_##name, NULL))
 /* 0, or the armed error with err filled: `if ((r = FAILPOINT_ERROR(store_commit, err)) != 0) goto
  * out;` */

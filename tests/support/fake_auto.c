@@ -185,6 +185,10 @@ serve(struct fake_port *fake, struct fake_call *call)
 		    fake, call, LEASED_EUNAVAIL, NULL, true, "the fake backend is down");
 		return (true);
 	}
+	if (fake->port.moved && call->op == PLUGIN_OP_MINT) {
+		fake_call_finish(fake, call, LEASED_EMOVED, NULL, true, "another server answers");
+		return (true);
+	}
 	fake_worker_start(fake);
 	call->taken = true;
 	if (call->op != PLUGIN_OP_DESCRIBE && !session_ready(fake)) {
@@ -229,6 +233,17 @@ fake_port_fault(
 	row->code = code;
 	snprintf(row->text, sizeof(row->text), "%s", text != NULL ? text : "");
 	TAILQ_INSERT_TAIL(&fake->faults, row, entry);
+}
+
+unsigned
+fake_port_faults(const struct fake_port *fake)
+{
+	const struct fake_fault_row *row;
+	unsigned count = 0;
+
+	TAILQ_FOREACH (row, &fake->faults, entry)
+		count++;
+	return (count);
 }
 
 unsigned

@@ -25,6 +25,15 @@ fake_backend_account(struct fake_backend *backend, const char *name)
 	return (NULL);
 }
 
+/* As the server knows it that answers now. */
+static struct fake_account *
+account_here(struct fake_backend *backend, const char *name)
+{
+	struct fake_account *account = fake_backend_account(backend, name);
+
+	return (account != NULL && strcmp(account->server, backend->server) == 0 ? account : NULL);
+}
+
 /* Kept sorted by name, as inventory lists them. */
 struct fake_account *
 fake_backend_add(struct fake_backend *backend, const char *name)
@@ -41,6 +50,7 @@ fake_backend_add(struct fake_backend *backend, const char *name)
 	memset(&accounts[at], 0, sizeof(accounts[at]));
 	snprintf(accounts[at].name, sizeof(accounts[at].name), "%s", name);
 	snprintf(accounts[at].handle, sizeof(accounts[at].handle), "%u", backend->next_handle++);
+	snprintf(accounts[at].server, sizeof(accounts[at].server), "%s", backend->server);
 	accounts[at].armed = true;
 	return (&accounts[at]);
 }
@@ -89,12 +99,12 @@ do_one(
 {
 	const char *name = first_account_name(params);
 	const char *text;
-	struct fake_account *account = name != NULL ? fake_backend_account(backend, name) : NULL;
+	struct fake_account *account = name != NULL ? account_here(backend, name) : NULL;
 
-	if (account == NULL)
-		return (leased_err_set(err, LEASED_ENOENT, "no such account"));
 	if (moved(backend, json_object_get(params, "account")))
 		return (leased_err_set(err, LEASED_EMOVED, "another server"));
+	if (account == NULL)
+		return (leased_err_set(err, LEASED_ENOENT, "no such account"));
 	if (op == PLUGIN_OP_RENEW) {
 		if ((text = json_string_value(json_object_get(params, "expires"))) == NULL)
 			return (leased_err_set(err, LEASED_EINVAL, "renew lacks expires"));
@@ -122,7 +132,7 @@ end_account(struct fake_backend *backend, enum plugin_op op, const json_t *objec
 		return (leased_err_set(err, LEASED_EINVAL, "an account lacks its name or role"));
 	if (moved(backend, object))
 		return (leased_err_set(err, LEASED_EMOVED, "another server"));
-	if ((account = fake_backend_account(backend, name)) == NULL)
+	if ((account = account_here(backend, name)) == NULL)
 		return (0);
 	if (op == PLUGIN_OP_DISARM) {
 		account->armed = false;
@@ -188,6 +198,7 @@ do_inventory(struct fake_backend *backend, const json_t *params, json_t *result)
 		const struct fake_account *account = &backend->accounts[i];
 
 		if (strncmp(account->name, prefix, strlen(prefix)) != 0 ||
+		    strcmp(account->server, backend->server) != 0 ||
 		    (after != NULL && strcmp(account->name, after) <= 0))
 			continue;
 		if (json_array_size(accounts) == 256)

@@ -18,6 +18,7 @@ struct fake_account {
 	char handle[32];
 	char password[128];
 	char expires[64];
+	char server[128];  /* where it is: another server does not know it */
 	char blocked[128]; /* not "": remove is refused with this text */
 	bool armed;
 	bool stubborn;     /* disarm is refused: sessions do not end */
@@ -63,6 +64,7 @@ enum fake_fault {
  * ETIMEDOUT and ECRASHED the worker ends. */
 void fake_port_fault(
     struct fake_port *fake, enum plugin_op op, enum fake_fault fault, int code, const char *text);
+unsigned fake_port_faults(const struct fake_port *fake); /* that have not struck yet */
 /* Applies what FAKE_FAULT_LATE held back; the number of effects. */
 unsigned fake_port_land(struct fake_port *fake);
 /* Down: ready() and calls say EUNAVAIL. Up again: on_recovered. */
@@ -75,7 +77,8 @@ struct fake_account *fake_port_account(struct fake_port *fake, const char *name)
 unsigned fake_port_account_count(const struct fake_port *fake);
 /* An account that no mint made; for reconcile. */
 struct fake_account *fake_port_add_account(struct fake_port *fake, const char *name);
-/* As if a worker were opened and met this server. */
+/* As if a worker were opened and met this server. Accounts stay where they were made. While the
+ * port's `moved` is set, mints are refused, as a pool does. */
 void fake_port_set_server(struct fake_port *fake, const char *server);
 /* What a last open at boot_us would have said: where the backend is, and its clock. */
 void fake_port_set_opened(
