@@ -264,6 +264,10 @@ ready(struct leases *leases, int64_t connection, struct leased_err *err)
 	if (port == NULL)
 		return (leased_err_set(err, LEASED_EUNAVAIL,
 		    "the connection is not open yet; its backend may be down"));
+	if (port->moved) /* and an INTENT would name the wrong one */
+		return (leased_err_set(err, LEASED_EMOVED,
+		    "another server answers than the one that this connection is configured for: "
+		    "nothing is made there"));
 	store_health_get(leases->config.store, &health);
 	if (health.code == LEASED_ENOSPC || (known != NULL && !lease_sessions_recorded(known)))
 		return (leased_err_set(err, LEASED_ENOSPC,
