@@ -12,6 +12,7 @@
 #include <leased/error.h>
 
 #include "api/api.h"
+#include "audit/audit.h"
 #include "auth/auth.h"
 #include "config/config.h"
 #include "engine/engine.h"
@@ -28,12 +29,15 @@
 
 /* What was asked for on the command line. */
 struct main_options {
-	bool dev, check;
+	bool dev, check, audit_verify;
 	const char *dev_dir;     /* NULL: a fresh one */
 	const char *dev_token;   /* NULL: random */
 	const char *dev_address; /* of plain HTTP */
 	const char *config;      /* a file */
 	const char *plugin_dir;  /* NULL: beside the binary */
+	const char *dev_audit;   /* NULL: no audit */
+	char *const *files;      /* to be verified */
+	int file_count;
 };
 
 struct main_daemon {
@@ -43,6 +47,7 @@ struct main_daemon {
 	int spawner_fd;
 	struct seal_root *root;
 	struct store *store;
+	struct audit *audit; /* NULL: none is wanted */
 	struct plugin_host *host;
 	struct engines *engines;
 	struct leases *leases;
@@ -65,6 +70,7 @@ struct main_place {
 	bool dev;
 	int64_t default_ttl_s, max_ttl_s;
 	const struct http_limits *limits;
+	const char *audit_path; /* NULL: no audit */
 };
 /* The spawner, before there is anything that it could inherit. */
 int main_start_spawner(
@@ -79,6 +85,9 @@ void main_stop(struct main_daemon *daemon); /* in any state */
 /* dev.c: leased --dev. */
 int main_dev_start(struct main_daemon *daemon, const struct main_options *options,
     struct leased_err *err) LEASED_MUST_CHECK;
+
+/* audit_verify.c: leased audit verify; the exit status. */
+int main_audit_verify(const struct main_options *options);
 
 /* serve.c: leased -config FILE. Both say on stderr what is wrong with the file, all of it. */
 int main_serve_load(

@@ -328,6 +328,7 @@ main_dev_start(
 	(void)snprintf(root_key, sizeof(root_key), "%s/root.key", dev.dir);
 	place.data_dir = dev.dir;
 	place.root_key = root_key;
+	place.audit_path = options->dev_audit;
 	if ((r = main_start_broker(daemon, &place, err)) != 0)
 		return (r);
 	if ((r = dev_root_token(&dev, options->dev_token, err)) != 0)

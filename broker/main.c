@@ -64,6 +64,8 @@ main(int argc, char **argv)
 		log_fatal("%s", err.text);
 	if (options.check)
 		return (main_serve_check(options.config));
+	if (options.audit_verify)
+		return (main_audit_verify(&options));
 	failpoint_setup();
 	notify_setup();
 	r = start(&daemon, &options, &err);

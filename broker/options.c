@@ -19,6 +19,10 @@ static const char usage_text[] =
     "\n"
     "  leased -config FILE            serve as FILE says\n"
     "  leased check -config FILE      say everything that is wrong with FILE, and serve nothing\n"
+    "  leased audit verify -config FILE [LOG...]\n"
+    "                                 find every record of the audit that was changed, cut or "
+    "taken out;\n"
+    "                                 LOGs of several rotations: the oldest first\n"
     "  leased --dev                   try it out: everything in one directory, on this machine "
     "only\n"
     "\n"
@@ -27,6 +31,7 @@ static const char usage_text[] =
     "  --dev-listen-address HOST:PORT plain HTTP there (default: " MAIN_TCP_DEFAULT
     "; port 0: any)\n"
     "  --dev-root-token-id TOKEN      the root token (default: a random one, in DIR/root-token)\n"
+    "  --dev-audit FILE               record every request and change in FILE (default: nowhere)\n"
     "\n"
     "  -plugin-dir DIR                the programs that reach the back ends\n"
     "                                 (default: ../libexec/leased/plugins beside the binary)\n"
@@ -41,6 +46,7 @@ enum option_id {
 	OPTION_DEV_DIR,
 	OPTION_DEV_ADDRESS,
 	OPTION_DEV_TOKEN,
+	OPTION_DEV_AUDIT,
 	OPTION_CONFIG,
 	OPTION_PLUGIN_DIR,
 	OPTION_FAILPOINTS,
@@ -50,6 +56,7 @@ enum option_id {
 
 static const struct option option_rows[] = {
     {"dev", no_argument, NULL, OPTION_DEV},
+    {"dev-audit", required_argument, NULL, OPTION_DEV_AUDIT},
     {"dev-dir", required_argument, NULL, OPTION_DEV_DIR},
     {"dev-listen-address", required_argument, NULL, OPTION_DEV_ADDRESS},
     {"dev-root-token-id", required_argument, NULL, OPTION_DEV_TOKEN},
@@ -96,6 +103,9 @@ take_option(struct main_options *options, int id)
 	case OPTION_DEV_TOKEN:
 		options->dev_token = optarg;
 		break;
+	case OPTION_DEV_AUDIT:
+		options->dev_audit = optarg;
+		break;
 	case OPTION_CONFIG:
 		options->config = optarg;
 		break;
@@ -120,8 +130,8 @@ _Noreturn static void
 usage_exit_word(const char *word)
 {
 	char why[160];
-	static const char *const words[] = {"check"};
-	const char *nearest = jdec_nearest(word, words, 1);
+	static const char *const words[] = {"audit", "check"};
+	const char *nearest = jdec_nearest(word, words, 2);
 
 	if (nearest != NULL)
 		(void)snprintf(why, sizeof(why),
@@ -129,6 +139,29 @@ usage_exit_word(const char *word)
 	else
 		(void)snprintf(why, sizeof(why), "\"%.64s\" is an argument too many", word);
 	usage_exit(why);
+}
+
+static void
+take_command(struct main_options *options, int count, char **words)
+{
+	if (count > 0 && strcmp(words[0], "check") == 0) {
+		options->check = true;
+		count--;
+		words++;
+	} else if (count > 0 && strcmp(words[0], "audit") == 0) {
+		if (count < 2 || strcmp(words[1], "verify") != 0)
+			usage_exit("it is `leased audit verify -config FILE [LOG...]`");
+		options->audit_verify = true;
+		options->files = words + 2;
+		options->file_count = count - 2;
+		count = 0;
+	}
+	if (count > 0)
+		usage_exit_word(words[0]);
+	if (options->check && options->config == NULL)
+		usage_exit("check needs -config FILE");
+	if (options->audit_verify && options->dev && options->dev_dir == NULL)
+		usage_exit("audit verify needs --dev-dir DIR beside --dev");
 }
 
 /* Found before anything is made. A token goes through headers and files, a line each. */
@@ -159,19 +192,12 @@ main_options_parse(int argc, char **argv, struct main_options *ret_options)
 
 	while ((id = getopt_long_only(argc, argv, "", option_rows, NULL)) != -1)
 		take_option(&options, id);
-	if (optind < argc && strcmp(argv[optind], "check") == 0) {
-		options.check = true;
-		optind++;
-	}
-	if (optind < argc)
-		usage_exit_word(argv[optind]);
-	if (options.check && options.config == NULL)
-		usage_exit("check needs -config FILE");
+	take_command(&options, argc - optind, argv + optind);
 	if (options.dev == (options.config != NULL))
 		usage_exit(options.dev ? "--dev and -config exclude each other"
 				       : "either --dev or -config FILE must be given");
-	if (!options.dev &&
-	    (options.dev_dir != NULL || options.dev_address != NULL || options.dev_token != NULL))
+	if (!options.dev && (options.dev_dir != NULL || options.dev_address != NULL ||
+				options.dev_token != NULL || options.dev_audit != NULL))
 		usage_exit("the options --dev-.. need --dev");
 	check_dev(&options);
 	*ret_options = options;

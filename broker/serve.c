@@ -188,7 +188,8 @@ main_serve_start(struct main_daemon *daemon, const struct config *config, struct
 	    .root_key = config->seal_path,
 	    .default_ttl_s = config->default_lease_ttl_s,
 	    .max_ttl_s = config->max_lease_ttl_s,
-	    .limits = &limits};
+	    .limits = &limits,
+	    .audit_path = config->audit_path};
 	int r;
 
 	if ((r = main_start_broker(daemon, &place, err)) != 0 ||

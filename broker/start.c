@@ -175,6 +175,17 @@ start_store(struct main_daemon *daemon, const struct main_place *place, struct l
 }
 
 static int
+start_audit(struct main_daemon *daemon, const struct main_place *place, struct leased_err *err)
+{
+	struct audit_config config = {.path = place->audit_path,
+	    .loop = daemon->loop,
+	    .store = daemon->store,
+	    .clock = daemon->clock};
+
+	return (place->audit_path != NULL ? audit_new(&config, &daemon->audit, err) : 0);
+}
+
+static int
 start_leases(struct main_daemon *daemon, const struct main_place *place, struct leased_err *err)
 {
 	struct engines_config engines = {.loop = daemon->loop,
@@ -220,6 +231,7 @@ start_api(struct main_daemon *daemon, const struct main_place *place, struct lea
 	    .store = daemon->store,
 	    .leases = daemon->leases,
 	    .engines = daemon->engines,
+	    .audit = daemon->audit,
 	    .clock = daemon->clock,
 	    .ids = daemon->ids,
 	    .default_ttl_s = place->default_ttl_s,
@@ -250,7 +262,8 @@ main_start_broker(
 	daemon->ids = id_source_system();
 	if ((daemon->loop = event_base_new()) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "the event loop cannot be made"));
-	if ((r = start_store(daemon, place, err)) != 0)
+	if ((r = start_store(daemon, place, err)) != 0 ||
+	    (r = start_audit(daemon, place, err)) != 0)
 		return (r);
 	daemon->host =
 	    plugin_host_new(daemon->loop, daemon->spawner_fd, daemon->clock, daemon->ids);
@@ -282,8 +295,11 @@ on_terminate(evutil_socket_t signal_number, short what, void *arg)
 static void
 on_ignored(evutil_socket_t signal_number, short what, void *arg)
 {
+	struct main_daemon *daemon = arg;
+
 	(void)what;
-	(void)arg;
+	if (signal_number == SIGHUP)
+		audit_reopen(daemon->audit);
 	log_info("a signal is ignored: the configuration is read at the start only, and the log "
 		 "goes to stderr",
 	    LOG_S("signal", strsignal((int)signal_number)));
@@ -402,12 +418,14 @@ main_stop(struct main_daemon *daemon)
 	plugin_host_mute(daemon->host); /* workers end after lease/ has */
 	/* Calls in flight end with LEASED_ECANCELED; their requests are answered into the void. */
 	leases_stop(daemon->leases);
+	audit_stop(daemon->audit);
 	/* Whoever still waits for the store hears from it while all whom that concerns are there:
 	 * nothing is freed before. */
 	store_stop(daemon->store);
 	engines_free(daemon->engines);
 	plugin_host_free(daemon->host);
 	leases_free(daemon->leases);
+	audit_free(daemon->audit);
 	store_close(daemon->store);
 	api_free(daemon->api);
 	auth_free(daemon->auth);

@@ -27,6 +27,7 @@ struct api_config {
 	struct leases *leases;
 	struct engines *engines;
 	struct auth *auth;
+	struct audit *audit; /* NULL: none is wanted */
 	struct wclock *clock;
 	struct id_source *ids;
 	int64_t default_ttl_s, max_ttl_s; /* the system's */

@@ -6,6 +6,7 @@
 #define API_API_PRIVATE_H
 
 #include "api/api.h"
+#include "api/audited.h"
 #include "auth/token.h"
 #include "base/jdec.h"
 
@@ -70,6 +71,7 @@ struct api_request {
 	struct auth_identity *identity; /* NULL on an open path */
 	json_t *warnings;               /* array, or NULL while there are none */
 	const char *token;              /* as presented; borrowed from http */
+	struct api_audited audited;
 };
 
 /* ---- request.c ---- */

@@ -15,6 +15,9 @@ void api_sys_seal_status(struct api_request *request);
 void api_sys_leader(struct api_request *request);
 void api_sys_init(struct api_request *request);
 
+void api_sys_audit(struct api_request *request);
+void api_sys_audit_hash(struct api_request *request);
+
 void api_sys_mounts(struct api_request *request);
 void api_sys_mount(struct api_request *request);
 void api_sys_mount_tune(struct api_request *request);

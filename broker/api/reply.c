@@ -96,6 +96,13 @@ reply_plainly(struct http_reply *reply)
 		reply->body_len = sizeof(text) - 1;
 }
 
+static void
+reply_leave(struct api_request *request, struct http_reply *reply)
+{
+	http_reply_send(request->http, reply);
+	request_free(request);
+}
+
 /* Sends body (borrowed; NULL: none) and ends request. */
 static void
 reply_send(struct api_request *request, struct http_reply *reply, const json_t *body)
@@ -117,8 +124,7 @@ reply_send(struct api_request *request, struct http_reply *reply, const json_t *
 	http_reply_header(reply, "X-Request-Id", request->id);
 	if (space != NULL)
 		http_reply_header(reply, "X-Vault-Namespace", space);
-	http_reply_send(request->http, reply);
-	request_free(request);
+	api_audit_reply(request, reply, body, reply_leave);
 }
 
 /* ---- errors ---- */

@@ -152,6 +152,20 @@ request_input(struct api_request *request)
 	return (false);
 }
 
+/* It may be done, and is on record. While that was written, a mount may have gone. */
+static void
+request_act(struct api_request *request)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+
+	if (request->route != NULL)
+		request->route->handler(request);
+	else if (request->audited.recorded && api_route_find(request, &err) != 0)
+		api_reply_error(request, 0, &err);
+	else
+		api_mounted(request);
+}
+
 /* Who asks is known, or need not be. */
 static void
 request_run(struct api_request *request)
@@ -171,12 +185,8 @@ request_run(struct api_request *request)
 		api_reply_error(request, 405, &route_err);
 	else if (route_code != 0)
 		api_reply_error(request, 0, &route_err);
-	else if (!request_input(request))
-		return;
-	else if (request->route != NULL)
-		request->route->handler(request);
-	else
-		api_mounted(request);
+	else if (request_input(request))
+		api_audit_request(request, request_act);
 }
 
 static void

@@ -33,6 +33,10 @@ const struct api_route api_routes[] = {
     ROUTE("sys/internal/ui/mounts", API_READ, API_OPEN | API_CALLER, api_sys_ui_mounts),
     ROUTE("sys/internal/ui/mounts/*", API_READ, API_OPEN | API_CALLER, api_sys_ui_mount),
 
+    /* audit */
+    ROUTE("sys/audit", API_READ, API_INJECT | API_SUDO, api_sys_audit),
+    ROUTE("sys/audit-hash/:path", API_WRITE, API_INJECT | API_SUDO, api_sys_audit_hash),
+
     /* policies */
     ROUTE("sys/policies/acl", API_LIST, 0, api_sys_policies),
     ROUTE("sys/policies/acl/:name", API_READ | API_WRITE | API_DELETE, 0, api_sys_policy),

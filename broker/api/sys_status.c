@@ -9,6 +9,7 @@
 #include "api/api_private.h"
 #include "api/handlers.h"
 #include "api/reply.h"
+#include "audit/audit.h"
 #include "base/log.h"
 #include "base/path.h"
 
@@ -65,7 +66,8 @@ api_sys_health(struct api_request *request)
 {
 	struct api *api = request->api;
 	int64_t now_s = wclock_wall_ms(api->config.clock) / 1000;
-	bool healthy = !log_bug_seen();
+	bool audited = api->config.audit == NULL || audit_healthy(api->config.audit);
+	bool healthy = !log_bug_seen() && audited;
 	json_t *body;
 	int status;
 
@@ -83,6 +85,9 @@ api_sys_health(struct api_request *request)
 		json_decref(body);
 		body = NULL;
 	}
+	if (body != NULL && api->config.audit != NULL)
+		(void)json_object_set_new(
+		    body, "audit", json_string(audited ? "recording" : "failing"));
 	api_reply_raw(request, status, body);
 }
 

@@ -18,6 +18,14 @@ static const struct config_setting seal_file[] = {
     {.name = NULL},
 };
 
+static const struct config_setting audit_file[] = {
+    {.name = "path",
+	.kind = CONFIG_PATH,
+	.required = true,
+	.offset = offsetof(struct config, audit_path)},
+    {.name = NULL},
+};
+
 static const struct config_setting listener_unix[] = {
     {.name = "group", .kind = CONFIG_STRING, .offset = offsetof(struct config_listener, group)},
     {.name = "mode", .kind = CONFIG_MODE, .offset = offsetof(struct config_listener, mode)},
@@ -116,6 +124,25 @@ on_seal(void *arg, const char *label, const json_t *body, struct leased_err *err
 	return (0);
 }
 
+static int
+on_audit(void *arg, const char *label, const json_t *body, struct leased_err *err)
+{
+	struct config_reader *reader = arg;
+
+	(void)err;
+	if (strcmp(label, "socket") == 0 || strcmp(label, "syslog") == 0)
+		config_refuse(reader, body, NULL,
+		    "audit \"%s\" is not available in this version; use audit \"file\"", label);
+	else if (strcmp(label, "file") != 0)
+		config_refuse(
+		    reader, body, NULL, "unknown audit \"%.64s\"; use audit \"file\"", label);
+	else if (reader->config->audit_path != NULL)
+		config_refuse(reader, body, NULL, "a second block \"audit\"; there may be one");
+	else
+		config_read_settings(reader, body, audit_file, reader->config, "audit \"file\"");
+	return (0);
+}
+
 /* A door that stands twice fails only when the daemon opens it: say it here. */
 static void
 check_doors(
@@ -190,6 +217,7 @@ config_read_blocks(struct config_reader *reader, const json_t *root)
 
 	config_each_block(reader, root, "seal", on_seal);
 	config_each_block(reader, root, "listener", on_listener);
+	config_each_block(reader, root, "audit", on_audit);
 	if ((body = only_block(reader, root, "log")) != NULL)
 		config_read_settings(reader, body, log_settings, reader->config, "log");
 	if ((body = only_block(reader, root, "limits")) != NULL)

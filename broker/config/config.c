@@ -19,7 +19,7 @@
 #define TTL_S_MAX (INT64_C(10) * 366 * 86400)
 
 static const struct config_setting settings[] = {
-    {.name = "audit", .kind = CONFIG_LATER},
+    {.name = "audit", .kind = CONFIG_BLOCK},
     {.name = "auth", .kind = CONFIG_BLOCK},
     {.name = "data_dir",
 	.kind = CONFIG_PATH,
@@ -284,6 +284,7 @@ config_free(struct config *config)
 	free(config->data_dir);
 	free(config->seal_path);
 	free(config->plugin_dir);
+	free(config->audit_path);
 	free(config);
 }
 

@@ -56,6 +56,7 @@ struct config {
 	char *data_dir;
 	char *seal_path; /* of seal "file" */
 	char *plugin_dir;
+	char *audit_path; /* of audit "file"; NULL: none is declared */
 	int64_t default_lease_ttl_s, max_lease_ttl_s;
 	int64_t log_level, log_format; /* enum config_log_level, enum config_log_format */
 	struct config_listener *listeners;

@@ -4,7 +4,8 @@
  *
  * Durable are INTENT, LIVE, DISARMED and GONE: lease_enter() is called for them once their commit
  * is on disk (or, with a full disk, once the backend did it and the disk would not have it).
- * DISARMING and REMOVING live in memory only.
+ * DISARMING and REMOVING live in memory only. The audit's record of a durable transition is made in
+ * its transaction, where the store tells audit/ of the change (store_watch_set()).
  */
 #include "base/log.h"
 #include "lease/private.h"
@@ -28,22 +29,6 @@ lease_state_name(enum lease_state state)
 	return (state < LEASE_STATE_COUNT ? names[state] : "unknown");
 }
 
-/* The hook of the audit: durable transitions only. Empty until there is an audit. */
-static void
-audit_record(const struct lease *lease, enum lease_state from, enum lease_state to)
-{
-	(void)lease;
-	(void)from;
-	(void)to;
-}
-
-static bool
-is_durable(enum lease_state state)
-{
-	return (state == LEASE_INTENT || state == LEASE_LIVE || state == LEASE_DISARMED ||
-		state == LEASE_GONE);
-}
-
 void
 lease_enter(struct lease *lease, enum lease_state to)
 {
@@ -55,8 +40,6 @@ lease_enter(struct lease *lease, enum lease_state to)
 	if (!edges[from][to])
 		(void)bug(&err, "lease %lld may not go from %s to %s", (long long)lease->id,
 		    lease_state_name(from), lease_state_name(to));
-	if (is_durable(to) && lease->doing != LEASE_LOOKING && lease->doing != LEASE_QUARANTINED)
-		audit_record(lease, from, to);
 	lease->state = to;
 	if (!log_enabled(level) || lease->row == NULL)
 		return;

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "store/row.h"
 
@@ -108,7 +109,7 @@ store_outbox_put(struct store_txn *txn, const char *text, struct leased_err *err
 	r = store_sql_run(txn->db, "INSERT INTO audit_outbox (id, sealed) VALUES (?1, ?2)",
 	    SQL_ARGS(store_sql_int(place.key), store_sql_blob(sealed, len)), NULL, err);
 	free(sealed);
-	return (r);
+	return (r == 0 ? FAILPOINT_ERROR(audit_outbox_put, err) : r);
 }
 
 static int

@@ -55,8 +55,11 @@ void store_stop(struct store *store);
 void store_close(struct store *store); /* stops first; NULL is fine */
 
 struct seal *store_seal(struct store *store); /* borrowed */
-const char *store_tag(struct store *store);   /* this store's 6 characters of [0-9a-z], in account
-						 names; fixed at the store's birth */
+/* The keyring of the store in dir, whoever serves from it; the caller frees it. */
+int store_keyring_read(const char *dir, struct seal_root *root, struct seal **ret_seal,
+    struct leased_err *err) LEASED_MUST_CHECK;
+const char *store_tag(struct store *store); /* this store's 6 characters of [0-9a-z], in account
+					       names; fixed at the store's birth */
 const char *store_cluster_id(struct store *store); /* a UUID, fixed at birth */
 struct store_db *store_db(struct store *store);    /* the loop's handle, borrowed */
 struct store_db *store_txn_db(struct store_txn *txn);

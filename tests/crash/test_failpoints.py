@@ -52,6 +52,7 @@ NOT_OF_AN_OPERATION = {
     "lease_anchor_after": "every 30 s: a test of its own, below",
     "lease_recount_before": "a minute after the start: tests/unit/lease has a clock of its own",
     "lease_recount_after": "the same",
+    "audit_device_open": "at the start and when the file is renamed: tests/unit/audit",
     "lease_look_before": "10 minutes after the end of a lease: tests/unit/lease has a clock of its own",
 }
 # Points of the timer, and of one worker more: only some operations need them, in others they come by chance.
@@ -61,6 +62,10 @@ BY_CHANCE = {
     "store_read_before": [operations.Bulk, operations.TokenDeath, operations.ConfigWrite, operations.Recover],
     "lease_expire_before_disarm": [operations.Expire, operations.TokenExpiry, operations.Recover],
 }
+# Each write passes them, a moment later.
+BY_CHANCE |= {name: [operations.Mint] for name in (
+    "audit_outbox_put", "audit_outbox_before_delete", "audit_outbox_after_delete", "audit_device_before_write",
+    "audit_device_in_line", "audit_device_after_write", "audit_device_sync")}
 BY_CHANCE |= {name: [operations.ConfigWrite, operations.Recover] for name in (
     "lease_session_before_record", "lease_session_after_record", "worker_open_begin", "worker_open_end",
     "worker_session_begin", "worker_session_acked")}

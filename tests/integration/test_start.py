@@ -133,7 +133,7 @@ def test_check_says_that_bound_units_never_match(directory):
 
 
 def test_a_block_of_a_later_version_is_refused(directory):
-    result = check(directory, CONFIG + 'audit "file" { path = "/tmp/x" }\n')
+    result = check(directory, CONFIG + 'audit "socket" { path = "/tmp/x" }\n')
     assert result.returncode == 1 and "not available in this version" in result.stderr
 
 

@@ -151,7 +151,10 @@ static const struct {
 } mistakes[] = {
     {"data_dri = \"/x\"", "f:4:1: unknown key \"data_dri\"; did you mean \"data_dir\"?"},
     {"zzz = 1", "f:4:1: unknown key \"zzz\"\n"},
-    {" audit \"file\" { path = \"/a\" }", "f:4:2: \"audit\" is not available in this version"},
+    {" audit \"socket\" { path = \"/a\" }",
+	"f:4:2: audit \"socket\" is not available in this version"},
+    {"audit \"file\" { path = \"a\" }", "f:4:16: \"path\" must be an absolute path"},
+    {"audit \"fil\" { path = \"/a\" }", "f:4:1: unknown audit \"fil\"; use audit \"file\""},
     {"plugin_dir = \"plugins\"", "f:4:1: \"plugin_dir\" must be an absolute path"},
     {"plugin_dir = 1", "f:4:1: \"plugin_dir\" must be an absolute path"},
     {"max_lease_ttl = 3600", "f:4:1: \"max_lease_ttl\" needs a unit"},
@@ -276,8 +279,8 @@ all_mistakes_are_told_in_order_not_only_the_first(void **state)
 	    "data_dir = \"d\"\nmax_lease_ttl = 5\naudit \"file\" {}\nseal \"file\" { pth = \"/k\" "
 	    "}\nlistener \"tcp\" { address = \"0.0.0.0:1\" }\n"
 	    "auth \"unix\" {\n role \"x\" { bound_uid = [1] }\n}\n";
-	static const char *const want[] = {
-	    "f:1:1: ", "f:2:1: ", "f:3:1: ", "f:4:1: seal \"file\" needs \"path\"",
+	static const char *const want[] = {"f:1:1: ", "f:2:1: ",
+	    "f:3:1: audit \"file\" needs \"path\"", "f:4:1: seal \"file\" needs \"path\"",
 	    "f:4:15: unknown key \"pth\"; did you mean \"path\"?",
 	    "f:5:18: ", "f:7:2: a role needs \"policies\"", "f:7:2: the role",
 	    "f:7:13: unknown key \"bound_uid\"; did you mean \"bound_uids\"?"};
