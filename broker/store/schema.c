@@ -88,9 +88,17 @@ static const char migration_5[] =
     "CREATE TABLE audit_outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, sealed BLOB NOT NULL)"
     " STRICT;";
 
+/* When passwords are to be rotated. An account has one rotation: two would undo each other. */
+static const char migration_6[] =
+    "CREATE TABLE rotation (doc INTEGER PRIMARY KEY, connection INTEGER NOT NULL,"
+    " account TEXT NOT NULL, next_at INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX rotation_due ON rotation (connection, next_at);"
+    "CREATE UNIQUE INDEX rotation_account ON rotation (connection, account)"
+    " WHERE account <> '';";
+
 /* The n-th takes a store of version n - 1 to n. What has been released is never edited. */
 static const char *const migrations[] = {
-    migration_1, migration_2, migration_3, migration_4, migration_5};
+    migration_1, migration_2, migration_3, migration_4, migration_5, migration_6};
 #define VERSION_NEWEST ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int

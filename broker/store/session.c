@@ -86,6 +86,9 @@ store_connection_forget(struct store_txn *txn, int64_t connection, struct leased
 		r = store_sql_run(txn->db, "DELETE FROM server WHERE connection = ?1",
 		    SQL_ARGS(store_sql_int(connection)), NULL, err);
 	if (r == 0)
+		r = store_sql_run(txn->db, "DELETE FROM rotation WHERE connection = ?1",
+		    SQL_ARGS(store_sql_int(connection)), NULL, err);
+	if (r == 0)
 		r = store_sql_run(txn->db,
 		    "UPDATE tombstone SET look_again = 0 WHERE connection = ?1 AND look_again > 0",
 		    SQL_ARGS(store_sql_int(connection)), NULL, err);

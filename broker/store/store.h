@@ -472,4 +472,30 @@ int store_outbox_delete(
 int store_outbox_count(
     struct store_db *db, int64_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
 
+/*
+ * ---- rotations: when the password of a document (a static role, a connection) is due ----
+ */
+struct store_rotation {
+	int64_t doc;
+	int64_t connection;
+	const char *account; /* which no other document of the connection may have; "" for none */
+	int64_t next_at_ms;  /* lease time */
+};
+/* Inserts or replaces. LEASED_EINVAL when the account is another document's. */
+int store_rotation_put(struct store_txn *txn, const struct store_rotation *rotation,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* None is fine. */
+int store_rotation_delete(
+    struct store_txn *txn, int64_t doc, struct leased_err *err) LEASED_MUST_CHECK;
+/* Documents of connection that are due by until_ms, the longest due first; ret_docs has room for
+ * limit. */
+int store_rotation_due(struct store_db *db, int64_t connection, int64_t until_ms, unsigned limit,
+    int64_t *ret_docs, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+/* When the connection's next one is due; LEASED_ENOENT when it has none. */
+int store_rotation_next_at(struct store_db *db, int64_t connection, int64_t *ret_ms,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* Does a document other than the connection's own have one? LEASED_ENOENT when not. */
+int store_rotation_any(
+    struct store_db *db, int64_t connection, struct leased_err *err) LEASED_MUST_CHECK;
+
 #endif
