@@ -65,6 +65,12 @@ void leases_port_opened(struct leases *leases, struct plugin_port *port);
 /* Its port is closed, and it has no lease, nor will it have one: what is kept of it is freed once
  * nothing is under way. */
 void leases_connection_gone(struct leases *leases, int64_t id);
+/*
+ * For who calls a port by itself and was told no outcome (worker had the call, NULL: none, or one
+ * of an earlier run): may anything that was sent before still happen there? False until the
+ * sessions of dead workers are known and ended, which is being done.
+ */
+bool leases_port_settled(struct leases *leases, int64_t connection, const char *worker);
 
 /* ---- TTL (contract 4.2): one function for all ---- */
 

@@ -271,6 +271,25 @@ leases_port_opened(struct leases *leases, struct plugin_port *port)
 	lease_wake(leases);
 }
 
+bool
+leases_port_settled(struct leases *leases, int64_t id, const char *worker)
+{
+	struct lease_connection *connection = lease_connection_get(leases, id);
+	const struct lease_session *session;
+
+	if (connection == NULL || !lease_sessions_known(connection))
+		return (false);
+	if (worker != NULL)
+		lease_sessions_die(connection, worker);
+	TAILQ_FOREACH (session, &connection->sessions, entry)
+		if (session->dead) {
+			connection->reap_ms = worker != NULL ? 0 : connection->reap_ms;
+			lease_wake(leases);
+			return (false);
+		}
+	return (true);
+}
+
 /* ---- reaping ---- */
 
 static bool
