@@ -64,6 +64,8 @@ struct plugin_port_ops {
 	void (*cancel)(struct plugin_call *call);
 	int (*ready)(struct plugin_port *port, struct leased_err *err);
 	void (*close)(struct plugin_port *port);
+	/* NULL: its workers have no configuration of their own */
+	void (*configure)(struct plugin_port *port, json_t *config, bool restart);
 };
 
 /* What a port tells its owner; each may be NULL. All on the loop. */
@@ -113,6 +115,12 @@ int plugin_port_ready(struct plugin_port *port, struct leased_err *err) LEASED_M
 /* Ends the workers; calls under way end with LEASED_ECANCELED first, then on_worker_gone for each.
  * port is freed at the loop's end. NULL is fine. */
 void plugin_port_close(struct plugin_port *port);
+
+/*
+ * Workers that start from now on are opened with config (taken; it holds secrets). restart: those
+ * that are there end as soon as they have no call, which no caller notices.
+ */
+void plugin_port_configure(struct plugin_port *port, json_t *config, bool restart);
 
 /* result 0 lets the worker go on; else its call fails with it and the session is closed. Exactly
  * once for each on_session. */

@@ -68,7 +68,7 @@ idle_worker(struct pool *pool)
 	struct worker *worker;
 
 	TAILQ_FOREACH (worker, &pool->workers, in_pool)
-		if (worker->state == WORKER_IDLE)
+		if (worker->state == WORKER_IDLE && !worker->outdated)
 			return (worker);
 	return (NULL);
 }
@@ -112,13 +112,30 @@ start_more(struct pool *pool)
 		plugin_pool_start_worker(pool);
 }
 
+/* Those that were opened with a configuration of before go when they have nothing to do. */
+static void
+end_outdated(struct pool *pool)
+{
+	struct worker *worker;
+
+	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
+		if (worker->state != WORKER_IDLE || !worker->outdated || worker->call != NULL)
+			continue;
+		worker->accounted = true;
+		plugin_worker_kill(worker, "its configuration has changed");
+	}
+}
+
 void
 plugin_pool_dispatch(struct pool *pool)
 {
 	struct worker *worker;
 	struct call *call;
 
-	if (pool->state == POOL_CLOSED || pool->state == POOL_BACKOFF)
+	if (pool->state == POOL_CLOSED)
+		return;
+	end_outdated(pool);
+	if (pool->state == POOL_BACKOFF)
 		return;
 	while (pool->state == POOL_UP && (worker = idle_worker(pool)) != NULL &&
 	       (call = plugin_pool_next_call(pool)) != NULL)
@@ -423,7 +440,23 @@ pool_close(struct plugin_port *port)
 	free_when_empty(pool);
 }
 
-static const struct plugin_port_ops pool_ops = {pool_call, pool_cancel, pool_ready, pool_close};
+static void
+pool_configure(struct plugin_port *port, json_t *config, bool restart)
+{
+	struct pool *pool = plugin_pool_from(port);
+	struct worker *worker;
+
+	json_decref(pool->config);
+	pool->config = config;
+	if (!restart || pool->state == POOL_CLOSED)
+		return;
+	TAILQ_FOREACH (worker, &pool->workers, in_pool)
+		worker->outdated = true;
+	plugin_pool_dispatch(pool);
+}
+
+static const struct plugin_port_ops pool_ops = {
+    pool_call, pool_cancel, pool_ready, pool_close, pool_configure};
 
 struct plugin_port *
 plugin_port_open(struct plugin_host *host, const struct plugin_catalog_row *row, json_t *config,

@@ -80,3 +80,12 @@ plugin_session_ack(struct plugin_session_ack *ack, int result)
 		abort();
 	ack->answer(ack, result);
 }
+
+void
+plugin_port_configure(struct plugin_port *port, json_t *config, bool restart)
+{
+	if (port->ops->configure != NULL)
+		port->ops->configure(port, config, restart);
+	else
+		json_decref(config);
+}

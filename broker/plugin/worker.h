@@ -35,6 +35,7 @@ struct worker {
 	bool wants_start, wants_kill; /* of the spawner; host.c's to fulfill */
 	bool ran;                     /* there was a process */
 	bool opened;                  /* its open was good */
+	bool outdated;                /* opened with what holds no more: no call after this one */
 	bool accounted;               /* its death says nothing of the connection: we wanted it */
 	struct bufferevent *stream;
 	struct worker_log *log;
