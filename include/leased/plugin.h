@@ -18,8 +18,8 @@
 struct leased_call {
 	const json_t *params; /* borrowed for the call; holds secrets: never log it */
 	json_t *result;       /* an empty object for the handler to fill */
-	bool sent; /* mint only: set by the handler right before the first byte of this mint goes to
-		      the backend (PROTOCOL.md, "mint") */
+	bool sent; /* mint and set_password: set by the handler right before the first byte that
+		      could change the backend goes there (PROTOCOL.md, "Errors") */
 	struct leased_call_private *private_data;
 };
 

@@ -71,6 +71,18 @@ int postgresql_hidden_end(struct postgresql *plugin, struct leased_call *call,
     const struct postgresql_accounts *accounts, int *pids, size_t *count,
     struct leased_err *err) LEASED_MUST_CHECK;
 
+/* password.c: sets it, or finds out whether we may and changes nothing (of rotation_statements
+ * nobody can tell). A missing grant is named. */
+enum postgresql_alter { POSTGRESQL_ALTER_SET, POSTGRESQL_ALTER_TRY };
+int postgresql_password_alter(struct postgresql *plugin, struct leased_call *call,
+    const struct postgresql_account *account, const char *password, enum postgresql_alter how,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* check_static.c: `check` of scope "login" and "static" (PROTOCOL.md). */
+int postgresql_check_login(struct postgresql *plugin, struct leased_call *call,
+    const struct postgresql_account *account, struct leased_err *err) LEASED_MUST_CHECK;
+int postgresql_check_static(struct postgresql *plugin, struct leased_call *call,
+    const struct postgresql_account *account, struct leased_err *err) LEASED_MUST_CHECK;
+
 /* owned.c: frees a role from what depends on it, without touching anybody's data, so that it can be
  * dropped. */
 int postgresql_owned_release(struct postgresql *plugin, struct leased_call *call,

@@ -73,6 +73,7 @@ postgresql_check(void *ctx, struct leased_call *call, struct leased_err *err)
 	struct postgresql_accounts accounts = {.count = 1};
 	struct postgresql_account *account = &accounts.items[0];
 	const char *password = leased_get_string_optional(call->params, "password");
+	const char *scope = leased_get_string_optional(call->params, "scope");
 	PGconn *connection = NULL;
 	int r;
 
@@ -81,10 +82,15 @@ postgresql_check(void *ctx, struct leased_call *call, struct leased_err *err)
 	    (r = postgresql_session_ready(plugin, call, err)) != 0 ||
 	    (r = postgresql_account_on_server(plugin, account, err)) != 0 ||
 	    (r = postgresql_accounts_find(plugin, call, &accounts, err)) != 0)
-		return (r);
+		/* That would be taken for the account's own login. */
+		return (scope != NULL && r == LEASED_EDENIED ? (err->code = LEASED_EUNAVAIL) : r);
 	if (account->oid == 0)
 		return (
 		    leased_err_set(err, LEASED_ENOENT, "there is no role \"%s\"", account->name));
+	if (scope != NULL && strcmp(scope, "login") == 0)
+		return (postgresql_check_login(plugin, call, account, err));
+	if (scope != NULL && strcmp(scope, "static") == 0)
+		return (postgresql_check_static(plugin, call, account, err));
 	r = postgresql_session_login(
 	    plugin, call, account->name, password != NULL ? password : "", &connection, err);
 	if (r != 0)

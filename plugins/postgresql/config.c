@@ -28,6 +28,7 @@ static const struct field fields[] = {
     {"dbname", false, POSTGRESQL_DBNAME},
     {"username", false, -1},
     {"password", true, -1},
+    {"password_candidate", true, -1},
     {"sslmode", false, POSTGRESQL_SSLMODE},
     {"sslrootcert", false, POSTGRESQL_SSLROOTCERT},
     {"sslcert", false, POSTGRESQL_SSLCERT},
@@ -121,6 +122,18 @@ read_keywords(const json_t *object, struct postgresql_config *config, struct lea
 }
 
 static int
+read_candidate(const json_t *object, struct postgresql_config *config, struct leased_err *err)
+{
+	const json_t *candidate = json_object_get(object, "password_candidate");
+
+	if (json_string_length(candidate) == 0)
+		return (0);
+	config->password_candidate =
+	    leased_secret_new(json_string_value(candidate), json_string_length(candidate));
+	return (config->password_candidate == NULL ? no_memory(err) : 0);
+}
+
+static int
 read_login(const json_t *object, struct postgresql_config *config, struct leased_err *err)
 {
 	const json_t *password = json_object_get(object, "password");
@@ -148,7 +161,9 @@ read_login(const json_t *object, struct postgresql_config *config, struct leased
 		    "password is given, and connection_url holds one: write {{password}} there"));
 	config->password =
 	    leased_secret_new(json_string_value(password), json_string_length(password));
-	return (config->password == NULL ? no_memory(err) : 0);
+	if (config->password == NULL)
+		return (no_memory(err));
+	return (read_candidate(object, config, err));
 }
 
 static int
@@ -355,6 +370,7 @@ postgresql_config_free(struct postgresql_config *config)
 			(void)close(config->tls_fds[i]);
 	free(config->username);
 	leased_secret_free(config->password);
+	leased_secret_free(config->password_candidate);
 	config->tag = 0;
 	free(config);
 }

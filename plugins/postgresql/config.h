@@ -34,7 +34,10 @@ struct postgresql_config {
 						     config.c */
 	char *username;
 	struct leased_secret *password; /* NULL: none is sent (certificates, peer) */
-	bool send_password;             /* password_authentication = "password": no verifier */
+	/* The daemon's own: what is being, or was perhaps, set in its place (root rotation). The
+	 * two change places when the other one logs in. NULL: none. */
+	struct leased_secret *password_candidate;
+	bool send_password; /* password_authentication = "password": no verifier */
 	int scram_iterations;
 	/* On this machine, and TLS is not certain: a password goes only by scram-sha-256 (guard.c);
 	 * with TLS, where the server has it. */

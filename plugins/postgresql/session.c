@@ -276,16 +276,14 @@ identify(struct postgresql *plugin, struct leased_call *call, struct postgresql_
 	return (r);
 }
 
-int
-postgresql_session_open(struct postgresql *plugin, struct leased_call *call,
-    struct postgresql_session *session, const char *database, struct leased_err *err)
+static int
+connect_once(struct postgresql *plugin, struct leased_call *call, const char *database,
+    PGconn **ret_connection, struct leased_err *err)
 {
 	const struct postgresql_config *config = plugin->config;
 	struct parameters parameters = {.count = 0};
 	char application_name[64];
-	int r;
 
-	memset(session, 0, sizeof(*session));
 	(void)snprintf(application_name, sizeof(application_name), "leased %.16s %.36s",
 	    plugin->store_tag, plugin->instance);
 	fill_parameters(config, &parameters);
@@ -296,7 +294,42 @@ postgresql_session_open(struct postgresql *plugin, struct leased_call *call,
 		set(&parameters, "password", leased_secret_reveal(config->password));
 	set(&parameters, "application_name", application_name);
 	set(&parameters, "options", SESSION_OPTIONS);
-	if ((r = connect_admin(config, call, &parameters, &session->connection, err)) != 0)
+	return (connect_admin(config, call, &parameters, ret_connection, err));
+}
+
+/* A password that was being changed when somebody died is the old or the new one. */
+static int
+connect_as_admin(struct postgresql *plugin, struct leased_call *call, const char *database,
+    PGconn **ret_connection, struct leased_err *err)
+{
+	struct postgresql_config *config = plugin->config;
+	struct leased_err again = LEASED_ERR_INIT;
+	struct leased_secret *first = config->password;
+	int r;
+
+	r = connect_once(plugin, call, database, ret_connection, err);
+	if (r != LEASED_EDENIED || config->password_candidate == NULL)
+		return (r);
+	config->password = config->password_candidate;
+	config->password_candidate = first;
+	if (connect_once(plugin, call, database, ret_connection, &again) == 0) {
+		(void)leased_err_set(err, LEASED_OK, "%s", "");
+		return (0);
+	}
+	config->password_candidate = config->password;
+	config->password = first;
+	return (
+	    again.code != LEASED_EDENIED ? leased_err_set(err, again.code, "%s", again.text) : r);
+}
+
+int
+postgresql_session_open(struct postgresql *plugin, struct leased_call *call,
+    struct postgresql_session *session, const char *database, struct leased_err *err)
+{
+	int r;
+
+	memset(session, 0, sizeof(*session));
+	if ((r = connect_as_admin(plugin, call, database, &session->connection, err)) != 0)
 		return (r);
 	if ((r = identify(plugin, call, session, err)) != 0 ||
 	    (r = leased_session_begin(call, session->id, err)) != 0) {

@@ -142,6 +142,8 @@ pass_failpoint(const char *op, bool done)
 	    {"renew", FAILPOINT_worker_renew_begin, FAILPOINT_worker_renew_end},
 	    {"disarm", FAILPOINT_worker_disarm_begin, FAILPOINT_worker_disarm_end},
 	    {"remove", FAILPOINT_worker_remove_begin, FAILPOINT_worker_remove_end},
+	    {"set_password", FAILPOINT_worker_set_password_begin,
+		FAILPOINT_worker_set_password_end},
 	    {"reap", FAILPOINT_worker_reap_begin, FAILPOINT_worker_reap_end},
 	};
 
@@ -235,8 +237,8 @@ write_reply(const struct leased_call *call, int code, bool sent, struct leased_e
 	return (r);
 }
 
-/* Only a mint says by itself whether it has sent something; for every other handler that ran,
- * assume so. */
+/* Only mint and set_password say by themselves whether they have sent something; for every other
+ * handler that ran, assume so. */
 static void
 serve(const json_t *request, struct leased_call_private *own)
 {
@@ -253,7 +255,9 @@ serve(const json_t *request, struct leased_call_private *own)
 	code = dispatch(&call, &untouched, &err);
 	if (code != 0 && err.code != code)
 		(void)leased_err_set(&err, code, "%s failed without a reason", own->op);
-	sent = !untouched && (call.sent || strcmp(own->op, "mint") != 0);
+	sent =
+	    !untouched &&
+	    (call.sent || (strcmp(own->op, "mint") != 0 && strcmp(own->op, "set_password") != 0));
 	if ((r = write_reply(&call, code, sent, &err)) == LEASED_ETOOBIG)
 		r = write_reply(&call, LEASED_ETOOBIG, sent, &err);
 	json_decref(call.result);

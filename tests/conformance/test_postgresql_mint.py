@@ -332,3 +332,37 @@ def test_a_killed_worker_leaves_nothing_once_its_session_is_reaped(server):
 def test_statement_helper_types_slots_by_their_quotes():
     assert statement("a \"{{name}}\" '{{password}}'") == [{"sql": "a "}, {"identifier": "name"}, {"sql": " "},
                                                         {"literal": "password"}]
+
+
+def test_check_of_scope_login_proves_a_password_and_ends_nothing(server, plugin):
+    account = plugin.mint(seconds=600)
+    session = server.connect(account.name, account.password)
+    params = {"account": account.object(), "scope": "login"}
+    plugin.call("check", params | {"password": account.password})
+    with pytest.raises(CallFailed) as failed:
+        plugin.call("check", params | {"password": "not-the-password-1"})
+    assert failed.value.code == "denied"
+    with session.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    session.close()
+
+
+def test_check_of_scope_static_changes_nothing_and_names_what_is_missing(server, plugin):
+    account = plugin.mint(seconds=600)
+    params = {"account": account.object(), "scope": "static", "password": "a-random-one-1234567890"}
+    plugin.call("check", params)
+    assert server.can_login(account.name, account.password)
+    server.sql(f"ALTER ROLE {quote_ident(account.name)} NOLOGIN")
+    with pytest.raises(CallFailed) as failed:
+        plugin.call("check", params)
+    assert failed.value.code == "refused" and "LOGIN" in failed.value.text
+    with pytest.raises(CallFailed) as failed:
+        plugin.call("check", params | {"account": {"name": server.admin_role, "role": {}}})
+    assert failed.value.code == "invalid" and "rotate-root" in failed.value.text
+
+
+@pytest.mark.parametrize("right", ["password", "password_candidate"])
+def test_a_connection_opens_with_either_of_two_passwords(server, right):
+    passwords = {"password": "wrong-one-123456", "password_candidate": "wrong-two-123456", right: server.admin_password}
+    with Plugin(server, **passwords) as plugin:
+        assert server.can_login(plugin.mint(seconds=60).name, "no") is False
