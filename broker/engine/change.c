@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "engine/private.h"
 
@@ -37,7 +38,49 @@ check_leases(const struct engine_change *change, struct store_txn *txn, struct l
 		    "there are leases on this connection; revoke them first (lease revoke "
 		    "--prefix), then delete it; those that stay are listed by "
 		    "sys/leases?type=irrevocable"));
+	if (r != LEASED_ENOENT)
+		return (r);
+	r = store_rotation_any(store_txn_db(txn), change->without_leases, err);
+	if (r == 0)
+		return (leased_err_set(err, LEASED_EEXIST,
+		    "there are static roles on this connection, whose passwords nobody would "
+		    "rotate any more; delete them first"));
 	return (r == LEASED_ENOENT ? 0 : r);
+}
+
+static int
+check_absent(const struct engine_change *change, struct store_txn *txn, struct leased_err *err)
+{
+	struct store_doc *doc = NULL;
+	int r;
+
+	if (change->absent_kind == NULL)
+		return (0);
+	r = store_doc_get(store_txn_db(txn), change->absent_kind, change->puts[0]->name, &doc, err);
+	store_doc_free(doc);
+	if (r == 0)
+		return (leased_err_set(
+		    err, LEASED_EINVAL, "Role and Static Role names must be unique"));
+	return (r == LEASED_ENOENT ? 0 : r);
+}
+
+static int
+write_rotations(const struct engine_change *change, struct store_txn *txn, struct leased_err *err)
+{
+	unsigned i;
+	int r = 0;
+
+	for (i = 0; i < ENGINE_CHANGE_MAX && r == 0; i++)
+		if (change->deletes[i].id != 0)
+			r = store_rotation_delete(txn, change->deletes[i].id, err);
+	if (r == 0 && change->settled != 0)
+		r = store_rotation_delete(txn, change->settled, err);
+	if (r != 0 || change->rotation == NULL)
+		return (r);
+	change->rotation->doc = change->puts[0]->id;
+	if ((r = store_rotation_put(txn, change->rotation, err)) == 0)
+		r = FAILPOINT_ERROR(engine_rotate_static, err);
+	return (r);
 }
 
 /* Without leases no statement of a dead worker can matter any more. */
@@ -57,7 +100,8 @@ change_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 	int r;
 
 	if ((r = check_mount(change, txn, err)) != 0 || (r = check_leases(change, txn, err)) != 0 ||
-	    (r = forget_connection(change, txn, err)) != 0)
+	    (r = forget_connection(change, txn, err)) != 0 ||
+	    (r = check_absent(change, txn, err)) != 0)
 		return (r);
 	for (i = 0; i < ENGINE_CHANGE_MAX; i++)
 		if (change->puts[i] != NULL && (r = store_doc_put(txn, change->puts[i], err)) != 0)
@@ -66,6 +110,8 @@ change_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 		if (change->deletes[i].id != 0 && (r = store_doc_delete(txn, change->deletes[i].id,
 						       change->deletes[i].version, err)) != 0)
 			return (r);
+	if ((r = write_rotations(change, txn, err)) != 0)
+		return (r);
 	if (change->mark != NULL)
 		return (store_meta_put(txn, change->mark, "1", err));
 	return (0);

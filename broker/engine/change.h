@@ -21,7 +21,11 @@ struct engine_change {
 	int64_t mount;          /* must be mounted still, 0: none asked */
 	int64_t without_leases; /* connection that must have no lease, 0: none asked; what is known
 				   of its workers' sessions goes with it */
-	const char *mark;       /* a meta key set with it, a literal; NULL: none */
+	/* A static role's row of what is due (its doc is filled from puts[0]), or NULL. */
+	struct store_rotation *rotation;
+	int64_t settled;         /* a connection without a rotation of its own, 0: none */
+	const char *absent_kind; /* no document of this kind may have puts[0]'s name; NULL: any */
+	const char *mark;        /* a meta key set with it, a literal; NULL: none */
 	engine_changed done;
 	void *arg;
 	struct engines *engines; /* engine_change_submit()'s */

@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 #include "base/utf8.h"
-#include "engine/private.h"
+#include "engine/rotation.h"
 #include "metrics/metrics.h"
 
 #define SWEEP_S 30
@@ -160,7 +160,7 @@ port_open(struct engines *engines, const struct store_doc *doc, struct plugin_po
 	if (plugin == NULL || (row = plugin_catalog_find(plugin)) == NULL)
 		return (leased_err_set(err, LEASED_EINVAL, "plugin not found in the catalog: %s",
 		    UTF8_SHORT(plugin != NULL ? plugin : "", 64)));
-	if ((config = json_deep_copy(json_object_get(doc->data, "details"))) == NULL)
+	if ((config = engine_rotation_details(doc)) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	port =
 	    engines->config.port_open(engines->config.host, row, config, (unsigned)pool, doc->id);

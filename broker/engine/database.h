@@ -26,6 +26,20 @@ void engine_database_config(struct engine_request_copy *request);
 void engine_database_role(struct engine_request_copy *request);
 void engine_database_creds(struct engine_request_copy *request);
 void engine_database_reset(struct engine_request_copy *request);
+void engine_database_static(struct engine_request_copy *request);
+void engine_database_static_creds(struct engine_request_copy *request);
+void engine_database_rotate_role(struct engine_request_copy *request);
+void engine_database_rotate_root(struct engine_request_copy *request);
+/* The document of the static role that request names. */
+int engine_static_doc(struct engine_request_copy *request, struct store_doc **ret_doc,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* Does a connection's allowed_roles name role, by itself or by a glob? */
+bool engine_role_is_allowed(const json_t *allowed, const char *role);
+/* Answers with what a rotation met; what the backend refuses is its fault, not the caller's. */
+void engine_rotation_fail(
+    struct engine_request_copy *request, int code, const struct leased_err *err);
+/* What a client needs beside a login, and nothing that it holds already. */
+void engine_tell_endpoint(struct engine_request_copy *request, int64_t connection);
 
 /* What the daemon says to a plugin of a role: see PROTOCOL.md, "account.role". */
 struct engine_role {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/database.h"
+#include "engine/rotation.h"
 
 int
 engine_config_doc(
@@ -113,7 +114,7 @@ config_read(struct engine_request_copy *request)
 		"connection_details", details_shown(doc, description), "uuid",
 		json_object_get(doc->data, "uuid"), "max_leases",
 		json_integer_value(json_object_get(doc->data, "max_leases")));
-	if (request->reply.data != NULL &&
+	if (request->reply.data != NULL && engine_rotation_show(doc, request->reply.data) == 0 &&
 	    json_object_set(request->reply.data, "server", json_object_get(doc->data, "server")) ==
 		0 &&
 	    connection != NULL && connection->moved) {

@@ -67,20 +67,31 @@ engine_issue_fill(struct engine_request_copy *request, const struct engine_role 
 	*ret_issue = issue;
 }
 
+/* scheme, host, port, database. */
+void
+engine_tell_endpoint(struct engine_request_copy *request, int64_t id)
+{
+	const struct engine_connection *connection = engine_connection_find(request->engines, id);
+	const json_t *endpoint;
+
+	if (connection == NULL)
+		return;
+	endpoint = json_object_get(connection->port->opened, "endpoint");
+	(void)json_object_update_missing(request->reply.data, (json_t *)(uintptr_t)endpoint);
+}
+
 /* What the connection says of itself. It is asked behind the mint: before it, no worker may have
  * been opened yet. */
 static void
 tell_of_backend(struct engine_request_copy *request, int64_t id)
 {
 	const struct engine_connection *connection = engine_connection_find(request->engines, id);
-	const json_t *description, *endpoint;
+	const json_t *description;
 
 	if (connection == NULL)
 		return;
 	description = plugin_port_description(connection->port);
-	endpoint = json_object_get(connection->port->opened, "endpoint");
-	/* scheme, host, port, database: what a client needs beside the login. */
-	(void)json_object_update_missing(request->reply.data, (json_t *)(uintptr_t)endpoint);
+	engine_tell_endpoint(request, id);
 	if (!json_is_true(json_object_get(description, "native_expiry")))
 		engine_warn(request,
 		    "this backend does not expire accounts by itself: should leased be gone for "
@@ -140,8 +151,8 @@ glob_match(const char *pattern, const char *text)
 }
 
 /* The connection's document lists who may use it: names, or globs with '*'. */
-static bool
-role_allowed(const json_t *allowed, const char *role)
+bool
+engine_role_is_allowed(const json_t *allowed, const char *role)
 {
 	const json_t *pattern;
 	size_t i;
@@ -175,7 +186,7 @@ creds_connection(
 	if (r != 0)
 		return (r);
 	connection = engine_connection_find(request->engines, doc->id);
-	if (!role_allowed(json_object_get(doc->data, "allowed_roles"), request->name))
+	if (!engine_role_is_allowed(json_object_get(doc->data, "allowed_roles"), request->name))
 		r = leased_err_set(err, LEASED_EINVAL,
 		    "\"%s\" is not an allowed role of connection %s: add it to allowed_roles",
 		    request->name, UTF8_SHORT(creds->role->db_name, 200));

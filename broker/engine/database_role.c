@@ -138,6 +138,7 @@ role_hold(struct engine_role_write *write)
 	}
 	memset(&write->change, 0, sizeof(write->change));
 	write->change.puts[0] = write->doc;
+	write->change.absent_kind = "static";
 	write->change.mount = write->request->mount_id;
 	write->change.done = on_role_changed;
 	write->change.arg = write->request;

@@ -10,6 +10,7 @@
 #include "base/jdec.h"
 #include "base/utf8.h"
 #include "engine/database_trial.h"
+#include "engine/rotation.h"
 
 static const struct jdec_field config_fields[] = {
     JDEC_FIELD(struct engine_config_body, plugin_name, JDEC_STRING),
@@ -104,8 +105,9 @@ config_decode(
 }
 
 static int
-config_check(const struct engine_config_body *body, struct leased_err *err)
+config_check(const struct engine_config_write *write, struct leased_err *err)
 {
+	const struct engine_config_body *body = &write->body;
 	const char *nearest;
 
 	if (body->plugin_name == NULL || body->plugin_name[0] == '\0')
@@ -127,6 +129,10 @@ config_check(const struct engine_config_body *body, struct leased_err *err)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "max_open_connections must be between 1 and %d, or 0 for the plugin's own",
 		    POOL_MAX));
+	if (json_object_get(write->request->body, "password_candidate") != NULL)
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "password_candidate is leased's own, while rotate-root is under way: write "
+		    "password"));
 	if (body->max_leases < 0)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "max_leases must be the most leases that this connection may have, or 0 for "
@@ -149,6 +155,29 @@ kept_or(const struct store_doc *current, const char *key, json_t *otherwise)
 		return (otherwise);
 	json_decref(otherwise);
 	return (json_deep_copy(value));
+}
+
+/* Two passwords, either of which may be the right one, stay until that is known; unless the write
+ * says which it is. */
+static int
+rotation_take_over(
+    struct engine_config_write *write, const struct store_doc *current, struct leased_err *err)
+{
+	static const char *const logins[] = {"username", "password", "connection_url"};
+	json_t *rotation = current != NULL ? json_object_get(current->data, "rotation") : NULL;
+	bool told = false;
+	size_t i;
+
+	if (rotation == NULL)
+		return (0);
+	if ((rotation = json_deep_copy(rotation)) == NULL ||
+	    json_object_set_new(write->doc->data, "rotation", rotation) != 0)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	for (i = 0; i < sizeof(logins) / sizeof(logins[0]); i++)
+		told = told || json_object_get(write->request->body, logins[i]) != NULL;
+	if (told)
+		(void)json_object_del(rotation, "candidate");
+	return (0);
 }
 
 /* Fills write->doc: the document as it will be, under its present id if there is one. */
@@ -181,7 +210,7 @@ config_build(
 	details = json_object_get(write->doc->data, "details");
 	if (details_merge(details, request->body) != 0)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	return (0);
+	return (rotation_take_over(write, current, err));
 }
 
 static void
@@ -236,6 +265,8 @@ engine_config_hold(struct engine_config_write *write)
 {
 	memset(&write->change, 0, sizeof(write->change));
 	write->change.puts[0] = write->doc;
+	if (engine_rotation_text(write->doc, "candidate") == NULL)
+		write->change.settled = write->doc->id;
 	write->change.mount = write->request->mount_id;
 	write->change.done = on_config_held;
 	write->change.arg = write->request;
@@ -390,7 +421,7 @@ engine_database_config_write(struct engine_request_copy *request)
 	if (r == LEASED_ENOENT)
 		r = 0;
 	if (r == 0 && (r = config_decode(write, current, &err)) == 0 &&
-	    (r = config_check(&write->body, &err)) == 0)
+	    (r = config_check(write, &err)) == 0)
 		r = config_build(write, current, &err);
 	store_doc_free(current);
 	if (r != 0) {

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "engine/database.h"
+#include "engine/rotation.h"
 
 #define REQUEST_TAG 0x656e6771u
 
@@ -32,6 +33,7 @@ engines_new(
 		engines->config.port_open = plugin_port_open;
 	LIST_INIT(&engines->mounts);
 	LIST_INIT(&engines->connections);
+	LIST_INIT(&engines->rotating);
 	if ((r = engine_mounts_load(engines, err)) != 0)
 		goto out;
 	*ret_engines = engines;
@@ -52,6 +54,7 @@ engines_start(struct engines *engines, struct leases *leases)
 	engine_gone_forget(engines);
 	engine_connections_sweep_start(engines);
 	engine_rolevers_sweep_start(engines);
+	engine_rotations_start(engines);
 }
 
 void
@@ -86,6 +89,7 @@ engines_free(struct engines *engines)
 	if (engines->sweep != NULL)
 		event_free(engines->sweep);
 	engine_rolevers_sweep_stop(engines);
+	engine_rotations_stop(engines);
 	engine_describes_free(engines);
 	engine_connections_free(engines);
 	engines->freed = true;
@@ -363,6 +367,10 @@ static const struct database_path {
     {"roles", NAME_OR_LIST, engine_database_role, "role"},
     {"creds", NAME_NEEDED, engine_database_creds, NULL},
     {"reset", NAME_NEEDED, engine_database_reset, NULL},
+    {"static-roles", NAME_OR_LIST, engine_database_static, "static"},
+    {"static-creds", NAME_NEEDED, engine_database_static_creds, NULL},
+    {"rotate-role", NAME_NEEDED, engine_database_rotate_role, NULL},
+    {"rotate-root", NAME_NEEDED, engine_database_rotate_root, NULL},
 };
 
 /* The row of path and the name behind its verb; NULL when no such path exists. "roles" and "roles/"
@@ -455,4 +463,13 @@ engine_exists(struct engines *engines, const struct engine_mount *mount, const c
 	r = store_doc_get(store_db(engines->config.store), row->kind, full, &doc, NULL);
 	store_doc_free(doc);
 	return (r == LEASED_ENOENT ? 0 : 1);
+}
+
+bool
+engine_needs_sudo(const char *path)
+{
+	const char *name = "";
+	const struct database_path *row = database_path_find(path, &name);
+
+	return (row != NULL && row->handle == engine_database_rotate_root);
 }

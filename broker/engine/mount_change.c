@@ -256,6 +256,7 @@ remove_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 		    "the mount stays: see lease list, and unmount again later"));
 	if ((r = remove_docs(txn, "connection", change->mount, err)) != 0 ||
 	    (r = remove_docs(txn, "candidate", change->mount, err)) != 0 ||
+	    (r = remove_docs(txn, "static", change->mount, err)) != 0 ||
 	    (r = remove_docs(txn, "role", change->mount, err)) != 0 ||
 	    (r = remove_docs(txn, "rolever", change->mount, err)) != 0)
 		return (r);

@@ -38,12 +38,14 @@ struct engine_connection {
 struct engines {
 	struct engines_config config;
 	struct leases *leases;
-	struct event *sweep;
+	struct event *sweep, *rotations;   /* timers (connection.c, rotation_timer.c) */
 	struct engine_rolevers *rolevers;  /* the sweep of role versions */
 	unsigned waiting;                  /* what the store has to say yet */
 	bool trial_begun, stopping, freed; /* freed: memory goes with the last of waiting */
 	LIST_HEAD(, engine_mount) mounts;
 	LIST_HEAD(, engine_connection) connections;
+	LIST_HEAD(, engine_rotation) rotating;  /* passwords */
+	int64_t rotations_pause_ms;             /* lease time: none begins before */
 	LIST_HEAD(, engine_describe) describes; /* plugins that are asked what they take */
 };
 
@@ -107,9 +109,8 @@ void engine_connections_free(struct engines *engines);
 /* ---- mounts ---- */
 int engine_mounts_load(struct engines *engines, struct leased_err *err) LEASED_MUST_CHECK;
 void engine_mounts_free(struct engines *engines);
-void engine_mount_free(struct engine_mount *mount); /* NULL is fine */
-/* Takes over what doc holds; doc is left to be freed. NULL: out of memory. */
-struct engine_mount *engine_mount_from_doc(struct store_doc *doc);
+void engine_mount_free(struct engine_mount *mount);                /* NULL is fine */
+struct engine_mount *engine_mount_from_doc(struct store_doc *doc); /* takes over what it holds */
 struct store_doc *engine_mount_doc_new(struct engines *engines, const char *path, const char *type,
     const char *description, int64_t default_s, int64_t max_s);
 struct engine_mount *engine_mount_find(struct engines *engines, int64_t id);

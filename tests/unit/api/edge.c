@@ -155,6 +155,12 @@ engine_exists(struct engines *engines, const struct engine_mount *mount, const c
 }
 
 bool
+engine_needs_sudo(const char *path)
+{
+	return (strncmp(path, "rotate-root/", 12) == 0);
+}
+
+bool
 engine_renew_inputs(
     struct engines *engines, const struct store_lease *row, struct lease_ttl_input *ret_ttl)
 {

@@ -127,6 +127,7 @@ turn(struct fix *f)
 {
 	unsigned did = leases_tick(f->leases) == 0, i;
 
+	(void)engine_rotations_tick(f->engines);
 	did += store_pump(f->store);
 	failalloc_pause();
 	for (i = f->port_count > 12 ? f->port_count - 12 : 0; i < f->port_count; i++) {
