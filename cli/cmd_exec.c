@@ -163,8 +163,11 @@ static void
 lease_revoke(const struct exec *exec)
 {
 	struct cli_reply reply;
-	json_t *body = json_pack("{s:s}", "lease_id", exec->lease_id);
+	json_t *body;
 
+	if (exec->lease_id[0] == '\0')
+		return; /* a static role's login, which stays */
+	body = json_pack("{s:s}", "lease_id", exec->lease_id);
 	cli_request("PUT", "sys/leases/revoke", NULL, body, &reply);
 	if (reply.code != CLI_OK)
 		(void)cli_reply_fail(&reply,
@@ -311,8 +314,9 @@ cli_run_exec(const struct cli_options *options, int argc, char **argv)
 	exec.lease_id = json_string_value(json_object_get(exec.credential, "lease_id"));
 	exec.duration_s = json_integer_value(json_object_get(exec.credential, "lease_duration"));
 	exec.renewable = json_is_true(json_object_get(exec.credential, "renewable"));
-	if (exec.lease_id == NULL || exec.lease_id[0] == '\0') {
-		code = cli_fail(CLI_EXEC_FAILED, "%s gives no lease", path);
+	if (exec.lease_id == NULL ||
+	    (exec.lease_id[0] == '\0' && json_object_get(exec.credential, "password") == NULL)) {
+		code = cli_fail(CLI_EXEC_FAILED, "%s gives neither a lease nor a login", path);
 		goto out;
 	}
 	if ((code = fields_check(&exec)) != CLI_OK)

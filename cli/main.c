@@ -21,9 +21,10 @@ const struct cli_command cli_commands[] = {
     {"get", cli_run_get, "ROLE|PATH", "make a credential and show it",
 	"A name without a slash is a role of database/: `lease get app` reads\n"
 	"database/creds/app. The credential ends with its lease; see exec for one that ends\n"
-	"with a command.\n\n"
+	"with a command. A static role has no lease: its password is rotated, and shown.\n\n"
 	"examples:\n"
 	"  lease get app\n"
+	"  lease get database/static-creds/report\n"
 	"  lease get -f password database/creds/app\n"
 	"  eval \"$(lease get --format env app)\"   # USERNAME, PASSWORD, LEASE_ID ..\n",
 	NULL},
