@@ -55,6 +55,12 @@ NOT_OF_AN_OPERATION = {
     "audit_device_open": "at the start and when the file is renamed: tests/unit/audit",
     "lease_look_before": "10 minutes after the end of a lease: tests/unit/lease has a clock of its own",
 }
+# Rotations have a test of their own: what may be told of a password is another oracle.
+NOT_OF_AN_OPERATION |= {name: "tests/crash/test_rotation.py" for name in (
+    "engine_rotate_static", "engine_rotate_before_candidate", "engine_rotate_candidate",
+    "engine_rotate_after_candidate", "engine_rotate_before_set", "engine_rotate_after_set", "engine_rotate_after_login",
+    "engine_rotate_before_publish", "engine_rotate_publish", "engine_rotate_after_publish", "engine_rotate_before_keep",
+    "engine_rotate_keep", "engine_rotate_after_keep", "worker_set_password_begin", "worker_set_password_end")}
 # Points of the timer, and of one worker more: only some operations need them, in others they come by chance.
 BY_CHANCE = {
     "lease_anchor_before": [], "lease_anchor_after": [],

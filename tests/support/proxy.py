@@ -12,6 +12,9 @@ class Proxy:
 
     delay(needle, seconds): from the first chunk of a client that holds these bytes on, what this client sends arrives so
     much later, also when the client is long dead: what a slow network does to a CREATE whose sender was killed.
+
+    lose_answer(needle): the next chunk of a client that holds these bytes reaches the server, and what it answers reaches
+    nobody: the connection of the client ends.
     """
 
     def __init__(self, target):
@@ -20,6 +23,8 @@ class Proxy:
         self.delay_s = 0.0
         self.delayed = threading.Event()
         self.delivered = threading.Event()
+        self.losing = None
+        self.lost = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._closing = False
@@ -35,6 +40,10 @@ class Proxy:
 
     def delay(self, needle, seconds):
         self.needle, self.delay_s = needle, seconds
+
+    def lose_answer(self, needle):
+        self.lost.clear()
+        self.losing = needle
 
     def close(self):
         self._closing = True
@@ -68,6 +77,13 @@ class Proxy:
                     held = True
                     self.delayed.set()
                     time.sleep(self.delay_s)
+                if self.losing is not None and self.losing in data:
+                    self.losing = None
+                    client.shutdown(socket.SHUT_RDWR)  # before the server can have answered
+                    server.sendall(data)
+                    time.sleep(1)
+                    self.lost.set()
+                    break
                 server.sendall(data)
                 if held:
                     self.delivered.set()
