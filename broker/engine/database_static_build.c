@@ -124,13 +124,19 @@ static_decode(
     struct engine_static_write *write, const struct store_doc *current, struct leased_err *err)
 {
 	json_t *merged = json_object(), *unknown = NULL, *value;
+	const char *key;
 	int r = merged != NULL ? 0 : -1;
 	size_t i;
 
 	for (i = 0; r == 0 && current != NULL && engine_static_fields[i] != NULL; i++)
 		if ((value = json_object_get(current->data, engine_static_fields[i])) != NULL)
 			r = json_object_set(merged, engine_static_fields[i], value);
-	if (r != 0 || json_object_update(merged, write->request->body) != 0) {
+	json_object_foreach(write->request->body, key, value)
+	{
+		if (r == 0 && !json_is_null(value))
+			r = json_object_set(merged, key, value);
+	}
+	if (r != 0) {
 		json_decref(merged);
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	}

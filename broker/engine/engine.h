@@ -113,7 +113,6 @@ void engine_handle(struct engines *engines, const struct engine_mount *mount,
 /* Is it there? Decides create or update (contract 3.4): 1 yes, 0 no, -1: it cannot tell (update) */
 int engine_exists(struct engines *engines, const struct engine_mount *mount, const char *path);
 bool engine_needs_sudo(const char *path); /* below a mount, beside the operation's capability */
-
 /* The TTL inputs of a lease's role as it is now, for a renewal; false when the role is gone. */
 bool engine_renew_inputs(
     struct engines *engines, const struct store_lease *row, struct lease_ttl_input *ret_ttl);

@@ -57,8 +57,7 @@ void engines_release(struct engines *engines);
 struct engine_request_copy {
 	unsigned tag;
 	struct engines *engines;
-	/* Borrowed, until the handler first waits: look it up by mount_id after that. */
-	const struct engine_mount *mount;
+	const struct engine_mount *mount; /* borrowed until the handler waits: then by mount_id */
 	int64_t mount_id;
 	engine_reply_done done;
 	void *arg;
