@@ -32,6 +32,7 @@ static const char *const kept_variables[] = {
 #ifdef LEASED_FAILPOINTS
     "LEASED_FAILPOINT",
     "LEASED_FAILPOINT_DIR",
+    "LEASED_TEST_CLOCK",
     "LEASED_TEST_DUMPABLE",
     "ASAN_OPTIONS",
     "LSAN_OPTIONS",

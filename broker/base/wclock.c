@@ -22,6 +22,48 @@
 static char system_boot_id_text[BOOT_ID_LEN + 1];
 static pthread_once_t system_boot_id_once = PTHREAD_ONCE_INIT;
 
+#ifdef LEASED_FAILPOINTS
+#include <sys/mman.h>
+
+/*
+ * Test builds: LEASED_TEST_CLOCK names a file of what is added to both clocks, which a test changes
+ * while we run, and of a boot's number: what a container does not let anybody do to the kernel.
+ */
+struct shifts {
+	_Atomic int64_t wall_us, boot_us, boot;
+};
+static const struct shifts *shifts;
+
+static void
+shifts_open(void)
+{
+	const char *path = getenv("LEASED_TEST_CLOCK");
+	void *map;
+	int fd;
+
+	if (path == NULL)
+		return;
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1 ||
+	    (map = mmap(NULL, sizeof(*shifts), PROT_READ, MAP_SHARED, fd, 0)) == MAP_FAILED)
+		log_fatal("LEASED_TEST_CLOCK: cannot map %s", path);
+	close(fd);
+	shifts = map;
+}
+
+static const struct shifts *
+shifts_get(void)
+{
+	static const struct shifts none;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, shifts_open);
+	return (shifts != NULL ? shifts : &none);
+}
+#define SHIFT(member) (shifts_get()->member)
+#else
+#define SHIFT(member) ((int64_t)0)
+#endif
+
 static int64_t
 read_us(clockid_t which)
 {
@@ -37,14 +79,14 @@ static int64_t
 system_wall_us(struct wclock *clock)
 {
 	(void)clock;
-	return (read_us(CLOCK_REALTIME));
+	return (read_us(CLOCK_REALTIME) + SHIFT(wall_us));
 }
 
 static int64_t
 system_boot_us(struct wclock *clock)
 {
 	(void)clock;
-	return (read_us(CLOCK_BOOTTIME));
+	return (read_us(CLOCK_BOOTTIME) + SHIFT(boot_us));
 }
 
 static bool
@@ -71,6 +113,9 @@ read_boot_id(void)
 		log_fatal("cannot read %s: without it a reboot cannot be told from a changed "
 			  "clock; is /proc mounted?",
 		    path);
+	if (SHIFT(boot) != 0)
+		(void)snprintf(system_boot_id_text + BOOT_ID_LEN - 12, 13, "%012" PRIx64,
+		    (uint64_t)SHIFT(boot) & UINT64_C(0xffffffffffff));
 }
 
 static const char *

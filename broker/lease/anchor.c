@@ -160,6 +160,14 @@ anchor_store(struct leases *leases)
 	lease_task_submit(leases, &task->task);
 }
 
+/* So that a reboot behind an orderly stop, with a clock that was set back, gives nobody time. */
+void
+lease_time_stop(struct leases *leases)
+{
+	if (leases->opened && !leases->time.storing)
+		anchor_store(leases);
+}
+
 /* ---- after a reboot ---- */
 
 static void

@@ -148,6 +148,7 @@ leases_stop(struct leases *leases)
 {
 	if (leases == NULL || leases->freeing)
 		return;
+	lease_time_stop(leases);
 	leases->freeing = true;
 	if (leases->unmarked.count + leases->unmarked.trying > 0)
 		log_error("leased stops while revocations of undelivered leases are not on disk: "
@@ -175,6 +176,7 @@ leases_crash(struct leases *leases)
 {
 	struct lease_task *task;
 
+	leases->time.storing = true; /* a crash writes no anchor */
 	TAILQ_FOREACH (task, &leases->tasks, entry)
 		task->lost = true;
 	leases_free(leases);

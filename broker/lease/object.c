@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "lease/private.h"
 
+#define ROLES_MAX 64
 #define LEASE_TAG 0x6c656173u
 #define EXPIRY_SLACK_MS 5000 /* the backend's own expiry is a net, never earlier than ours */
 
@@ -408,7 +409,7 @@ role_remember(struct leases *leases, int64_t id, json_t *data)
 {
 	struct lease_role *role;
 
-	if (HASH_COUNT(leases->roles) >= LEASE_ROLES_MAX)
+	if (HASH_COUNT(leases->roles) >= ROLES_MAX)
 		lease_roles_clear(leases);
 	if ((role = calloc(1, sizeof(*role))) == NULL)
 		return;

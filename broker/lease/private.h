@@ -41,6 +41,7 @@ int lease_recount_gave(
 /* ---- lease time ---- */
 int lease_time_open(struct leases *leases, struct leased_err *err);
 void lease_time_tick(struct leases *leases);
+void lease_time_stop(struct leases *leases);
 
 /* ---- names ---- */
 #define LEASE_ACCOUNT_SIZE 256
@@ -66,7 +67,6 @@ struct lease_time {
 
 #define LEASE_NOMEM_MAX 256
 #define LEASE_DELIVERED_MAX 512
-#define LEASE_ROLES_MAX 64
 struct lease_role;
 struct lease_count;
 struct lease_fence;

@@ -208,12 +208,33 @@ clock_that_stands_in_the_past_gives_nobody_extra_days(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
+static void
+clock_that_was_set_back_over_an_orderly_stop_gives_nobody_time(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 20);
+	int64_t before_ms;
+
+	later(f, 15000); /* the anchor is older than this */
+	before_ms = leases_now_ms(f->leases);
+	leases_free(f->leases);
+	store_pump(f->store);
+	wclock_fake_reboot(&f->clock, -HOUR_US);
+	fake_port_port(f->fake)->events = (struct plugin_port_events){0};
+	fake_port_crash(f->fake);
+	fix_open(f);
+	assert_true(leases_now_ms(f->leases) >= before_ms);
+	later(f, 6000);
+	assert_null(account_of(f, &a));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(wall_clock_jumps_move_nothing_while_it_runs),
 	    TEST(restart_in_the_same_boot_trusts_boot_time_only),
+	    TEST(clock_that_was_set_back_over_an_orderly_stop_gives_nobody_time),
 	    TEST(reboot_of_minutes_goes_on_by_the_wall_clock),
 	    TEST(long_jump_over_a_reboot_waits_for_five_minutes_at_most),
 	    TEST(long_jump_is_taken_at_once_when_the_clock_is_confirmed),
