@@ -7,6 +7,7 @@ import pytest
 
 from history import BOUND_S, Exchange, History
 
+NOW = time.time()
 USER, LEASE = "l-tag-app-1", "database/creds/app/1"
 
 
@@ -33,12 +34,12 @@ def history(*exchanges, views=(), disturbed=None):
     for exchange in exchanges:
         made.add(exchange)
     made.views = [(at, at + 0.01, frozenset(names)) for at, names in views]
-    made.disturbed = disturbed if disturbed is not None else time.time() - 100
+    made.disturbed = disturbed if disturbed is not None else NOW - 100
     return made
 
 
 def ago(seconds):
-    return time.time() - seconds
+    return NOW - seconds
 
 
 def revoked(at, status=204):
