@@ -172,6 +172,9 @@ on_page_read(struct store_read *read, int result, const struct leased_err *err)
 
 	metrics_set(&outbox_rows, (long long)mover->rows_left);
 	if (result != 0 || audit->stopping || mover->count == 0) {
+		store_outbox_page_free(mover->rows, mover->count);
+		mover->rows = NULL;
+		mover->count = 0;
 		if (result != 0 && !audit->stopping)
 			log_warn("the outbox of the audit cannot be read", LOG_ERR(err));
 		if (result != 0)
