@@ -350,11 +350,7 @@ audit_stop(struct audit *audit)
 		return;
 	until_ms = wclock_boot_ms(audit->clock) + audit->wait_ms;
 	atomic_store(&audit->changed, true);
-	if (audit->mover.last.seq > 0) {
-		/* So that a file that is gone by the next start is missed. */
-		audit->mover.head = audit->mover.last;
-		audit->mover.head_changed = true;
-	}
+	audit->mover.keep_last = true;
 	audit_mover_step(audit);
 	while (audit->loop != NULL && wclock_boot_ms(audit->clock) < until_ms &&
 	       audit_healthy(audit) && (!audit_mover_idle(audit) || !TAILQ_EMPTY(&audit->waiting)))

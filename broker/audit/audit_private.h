@@ -44,6 +44,7 @@ struct audit_mover {
 	struct audit_chain last; /* of what was written .. */
 	struct audit_chain head; /* .. and brought to disk */
 	bool head_changed;       /* the store does not know it yet */
+	bool keep_last;          /* at a stop: so that a file that is gone later is missed */
 	int64_t rows_left;
 	struct event *again;
 };

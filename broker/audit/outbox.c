@@ -264,6 +264,11 @@ audit_mover_step(struct audit *audit)
 	if (mover->state != MOVER_IDLE || audit->stopping)
 		return;
 	atomic_store(&audit->changed, false);
+	/* Only here: while an operation is under way, the head is the writer's. */
+	if (mover->keep_last && mover->last.seq > 0) {
+		mover->head = mover->last;
+		mover->head_changed = true;
+	}
 	mover->state = MOVER_CLEARING;
 	mover->op = (struct store_op){.run = on_clear_run, .done = on_cleared};
 	store_submit(audit->store, &mover->op);
