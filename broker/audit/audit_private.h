@@ -70,7 +70,7 @@ struct audit {
 	pthread_cond_t work;
 	struct audit_items queue, written;
 	size_t queued_bytes, queued_count;
-	bool ending, reopen;
+	bool ending, ended, reopen;
 	_Atomic bool failing;    /* the last thing the device was given it did not take */
 	struct event *completed; /* completed_fd is readable: somebody is to be told */
 	int completed_fd;

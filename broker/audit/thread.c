@@ -181,6 +181,10 @@ thread_main(void *arg)
 		pthread_mutex_unlock(&audit->mutex);
 		audit_wake(audit);
 	}
+	pthread_mutex_lock(&audit->mutex);
+	audit->ended = true;
+	pthread_cond_signal(&audit->work);
+	pthread_mutex_unlock(&audit->mutex);
 	return (NULL);
 }
 
@@ -212,6 +216,7 @@ audit_thread_end(struct audit *audit)
 {
 	struct timespec until = after_ms(END_MS);
 	struct audit_item *item;
+	bool ended;
 
 	if (!audit->has_thread)
 		return (true);
@@ -224,11 +229,16 @@ audit_thread_end(struct audit *audit)
 			audit_item_free(item);
 		}
 	}
+	while (!audit->ended)
+		if (pthread_cond_timedwait(&audit->work, &audit->mutex, &until) != 0)
+			break;
+	ended = audit->ended;
 	pthread_mutex_unlock(&audit->mutex);
-	if (pthread_clockjoin_np(audit->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
+	if (!ended) {
 		log_warn("the audit's device hangs and is left alone", LOG_S("path", audit->path));
 		return (false);
 	}
+	(void)pthread_join(audit->thread, NULL);
 	audit->has_thread = false;
 	return (true);
 }
