@@ -168,7 +168,7 @@ fix_teardown(void **state)
 }
 
 void
-fix_crash(struct fix *f, bool written)
+fix_end(struct fix *f, bool written)
 {
 	/* The workers die with the daemon: the next ones are told nothing of it. */
 	fake_port_port(f->fake)->events = (struct plugin_port_events){0};
@@ -180,6 +180,12 @@ fix_crash(struct fix *f, bool written)
 	store_pump(f->store);
 	store_pump(f->store);
 	fake_port_crash(f->fake);
+}
+
+void
+fix_crash(struct fix *f, bool written)
+{
+	fix_end(f, written);
 	fix_open(f);
 }
 

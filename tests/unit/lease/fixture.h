@@ -54,6 +54,8 @@ void fix_free(struct fix *f);
 void fix_open(struct fix *f);
 /* kill -9: what is queued in the store is lost (or, with written, was just committed). */
 void fix_crash(struct fix *f, bool written);
+/* The first half of it: nobody is there until fix_open(). */
+void fix_end(struct fix *f, bool written);
 
 /* A role version with this content; its id. */
 int64_t rolever_make(struct fix *f, const char *name, const char *json);

@@ -217,12 +217,14 @@ static void
 do_crash(struct sim *s)
 {
 	s->crashes++;
+	failpoint_fail_next(FAILPOINT_store_commit_fail, 0);
+	fix_end(s->f, sim_pick(s, 2));
+	/* Behind the end: an orderly stop writes lease time by the clock of its own boot. */
 	if (sim_pick(s, 5) == 0) {
 		s->reboots++;
 		wclock_fake_reboot(&s->f->clock, (int64_t)sim_pick(s, 120) * 1000000);
 	}
-	failpoint_fail_next(FAILPOINT_store_commit_fail, 0);
-	fix_crash(s->f, sim_pick(s, 2));
+	fix_open(s->f);
 	sim_trouble(s);
 }
 
