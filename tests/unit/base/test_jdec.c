@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -136,34 +136,40 @@ a_number_of_a_megabyte_is_refused(void **state)
 	free(text);
 }
 
+/* KiB; TSan keeps several bytes beside each that is touched. */
+#ifdef __SANITIZE_THREAD__
+#define BOMB_RSS_MAX 16384
+#else
+#define BOMB_RSS_MAX 4096
+#endif
+
+/* Early: what lies behind the first MiB cannot be read at all. */
 static void
-a_bomb_of_32_mib_is_refused_fast_and_without_memory(void **state)
+a_bomb_of_32_mib_is_refused_early_and_without_memory(void **state)
 {
 	static const char *const bombs[] = {"[],", "{\"\":[", "1,", "\"\"", "[", "\"\\u0041\","};
-	size_t size = 32u << 20;
-	char *text = malloc(size);
+	size_t size = 32u << 20, readable = 1u << 20;
+	char *text = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct rusage before, after;
 	json_t *value;
 
 	(void)state;
-	assert_non_null(text);
+	assert_true(text != MAP_FAILED);
+	assert_int_equal(mprotect(text + readable, size - readable, PROT_NONE), 0);
 	for (size_t i = 0; i < sizeof(bombs) / sizeof(bombs[0]); i++) {
 		size_t unit = strlen(bombs[i]);
-		clock_t start;
 
 		text[0] = '[';
-		for (size_t at = 1; at < size; at++)
+		for (size_t at = 1; at < readable; at++)
 			text[at] = bombs[i][(at - 1) % unit];
 		(void)getrusage(RUSAGE_SELF, &before);
-		start = clock();
 		/* Two strings in a row are no JSON, whatever follows. */
 		assert_int_equal(jdec_parse(text, size, NULL, &value, NULL),
 		    strcmp(bombs[i], "\"\"") == 0 ? LEASED_EINVAL : LEASED_ETOOBIG);
-		assert_true((clock() - start) * 1000 / CLOCKS_PER_SEC <= 10);
 		(void)getrusage(RUSAGE_SELF, &after);
-		assert_true(after.ru_maxrss - before.ru_maxrss <= 4096); /* KiB */
+		assert_true(after.ru_maxrss - before.ru_maxrss <= BOMB_RSS_MAX);
 	}
-	free(text);
+	assert_int_equal(munmap(text, size), 0);
 }
 
 static void
@@ -463,7 +469,7 @@ main(void)
 	    cmocka_unit_test(tokens_are_limited_exactly),
 	    cmocka_unit_test(strings_are_limited_and_the_limit_is_the_callers),
 	    cmocka_unit_test(a_number_of_a_megabyte_is_refused),
-	    cmocka_unit_test(a_bomb_of_32_mib_is_refused_fast_and_without_memory),
+	    cmocka_unit_test(a_bomb_of_32_mib_is_refused_early_and_without_memory),
 	    cmocka_unit_test(a_mistake_is_located_and_the_input_is_not_quoted),
 	    cmocka_unit_test(every_kind_is_decoded),
 	    cmocka_unit_test(weak_forms_are_taken_as_the_api_has_them),

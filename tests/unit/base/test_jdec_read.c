@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <cmocka.h>
 
 #include "base/jdec.h"
@@ -107,33 +106,6 @@ a_mistake_is_found_in_its_line(void **state)
 	}
 }
 
-static void
-a_megabyte_costs_no_more_than_its_bytes(void **state)
-{
-	static const char *const fills[] = {" ", "\n\t \r", "a", "\xc3\xa9", "\\n"};
-	size_t size = 1 << 20;
-	char *text = malloc(size);
-	json_t *value;
-
-	(void)state;
-	assert_non_null(text);
-	for (size_t i = 0; i < sizeof(fills) / sizeof(fills[0]); i++) {
-		size_t unit = strlen(fills[i]);
-		clock_t start;
-
-		for (size_t at = 0; at < size; at++)
-			text[at] = fills[i][at % unit];
-		if (i >= 2) /* within strings */
-			for (size_t at = 0; at + 60000 < size; at += 60000)
-				memcpy(text + at, at == 0 ? "[ \"" : "\",\"", 3);
-		start = clock();
-		if (jdec_parse(text, size, NULL, &value, NULL) == 0)
-			json_decref(value);
-		assert_true((clock() - start) * 1000 / CLOCKS_PER_SEC <= 100);
-	}
-	free(text);
-}
-
 int
 main(void)
 {
@@ -142,7 +114,6 @@ main(void)
 	    cmocka_unit_test(numbers_are_what_they_say),
 	    cmocka_unit_test(blanks_end_where_they_end),
 	    cmocka_unit_test(a_mistake_is_found_in_its_line),
-	    cmocka_unit_test(a_megabyte_costs_no_more_than_its_bytes),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
