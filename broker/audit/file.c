@@ -90,7 +90,7 @@ tail_read(
 	while (tail->from + (off_t)tail->len < size) {
 		got = pread(fd, tail->bytes + tail->len, (size_t)(size - tail->from) - tail->len,
 		    tail->from + (off_t)tail->len);
-		if (got <= 0 && errno != EINTR)
+		if (got == 0 || (got < 0 && errno != EINTR))
 			return (leased_err_set(err, LEASED_EIO, "cannot read %s: %s", file->path,
 			    got == 0 ? "it became shorter" : strerror(errno)));
 		tail->len += got > 0 ? (size_t)got : 0;
