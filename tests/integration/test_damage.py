@@ -18,7 +18,7 @@ def job(server):
 def damage(job):
     job.leased.stop()
     with sqlite3.connect(job.leased.dir / "leased.db") as store:
-        store.execute("UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || x'00' || substr(sealed, 32) AS BLOB)"
+        store.execute("UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || zeroblob(8) || substr(sealed, 39) AS BLOB)"
                       " WHERE connection <> 0")
     store.close()
     job.leased.start()

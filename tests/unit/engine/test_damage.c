@@ -44,10 +44,11 @@ damaged_lease(struct fix *f)
 	must(f, ENGINE_WRITE, "config/main", CONFIG);
 	must(f, ENGINE_WRITE, "roles/app", ROLE);
 	row = must(f, ENGINE_READ, "creds/app", NULL)->row;
-	assert_int_equal(sqlite3_exec(f->store->writer_db->sqlite,
-			     "UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || x'00' ||"
-			     " substr(sealed, 32) AS BLOB)",
-			     NULL, NULL, NULL),
+	assert_int_equal(
+	    sqlite3_exec(f->store->writer_db->sqlite,
+		"UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || zeroblob(8) ||"
+		" substr(sealed, 39) AS BLOB)",
+		NULL, NULL, NULL),
 	    SQLITE_OK);
 	return (row);
 }

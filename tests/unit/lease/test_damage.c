@@ -286,7 +286,8 @@ quarantined_lease_is_disarmed_at_its_deadline_and_never_removed(void **state)
 	struct store_lease *row = NULL;
 	struct leased_err err = LEASED_ERR_INIT;
 
-	sql(f, "UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || x'00' || substr(sealed, 32)"
+	sql(f, "UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || zeroblob(8) || "
+	       "substr(sealed, 39)"
 	       " AS BLOB) WHERE id = 1");
 	assert_int_equal(a.row, 1);
 	assert_int_equal(store_lease_get(store_db(f->store), a.row, &row, &err), LEASED_ECORRUPT);
@@ -307,7 +308,8 @@ quarantined_lease_is_disarmed_when_its_answer_is_lost_or_it_is_revoked(void **st
 	struct fix *f = *state;
 	struct answer a = make(f, 3600), b = make(f, 3600), r = {0};
 
-	sql(f, "UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || x'00' || substr(sealed, 32)"
+	sql(f, "UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || zeroblob(8) || "
+	       "substr(sealed, 39)"
 	       " AS BLOB)");
 	lease_delivery(f->leases, a.row, false);
 	later(f, 3000);
@@ -352,7 +354,8 @@ quarantined_token_does_not_keep_its_family_alive(void **state)
 	struct leased_err err = LEASED_ERR_INIT;
 
 	assert_int_equal(damaged, 3);
-	sql(f, "UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || x'00' || substr(sealed, 32)"
+	sql(f, "UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || zeroblob(8) || "
+	       "substr(sealed, 39)"
 	       " AS BLOB) WHERE id = 3");
 	lease_job_start(f->leases, &scope, 5000, "req-9", on_job, &r);
 	settle(f);

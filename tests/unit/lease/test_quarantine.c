@@ -6,7 +6,8 @@
 #include "unit/lease/fixture.h"
 
 #define DAMAGE                                                                                     \
-	"UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || x'00' || substr(sealed, 32)"      \
+	"UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || zeroblob(8) || substr(sealed, "   \
+	"39)"                                                                                      \
 	" AS BLOB)"
 
 static void

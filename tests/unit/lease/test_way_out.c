@@ -16,7 +16,8 @@ sql(struct fix *f, const char *text)
 static void
 damage(struct fix *f)
 {
-	sql(f, "UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || x'00' || substr(sealed, 32)"
+	sql(f, "UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || zeroblob(8) || "
+	       "substr(sealed, 39)"
 	       " AS BLOB)");
 }
 

@@ -57,7 +57,8 @@ static void
 a_damaged_sealed_value_keeps_its_deadline_by_the_index(void **state)
 {
 	damage(*state,
-	    "UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || x'00' || substr(sealed, 32)"
+	    "UPDATE lease SET sealed = CAST(substr(sealed, 1, 30) || zeroblob(8) || substr(sealed, "
+	    "39)"
 	    " AS BLOB) WHERE account = 'bad'",
 	    5, 2000);
 }
