@@ -15,7 +15,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
-#include "store/store_private.h"
+#include "store/offline_private.h"
 
 #define RESERVE_SIZE ((off_t)64 * 1024 * 1024)
 #define RESERVE_ROOM ((uint64_t)128 * 1024 * 1024)
@@ -123,13 +123,52 @@ database_make(struct store *store, struct leased_err *err)
 	if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
 		return (leased_err_set(
 		    err, code_of_errno(errno), "cannot open %s: %s", path, strerror(errno)));
+	store->files.is_new = false;
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
 		r = leased_err_set(err, LEASED_EINVAL, "%s is not a regular file", path);
 	else if ((st.st_mode & 077) != 0)
 		r = leased_err_set(err, LEASED_EDENIED,
 		    "%s can be read or written by others (mode %04o): chmod 600 %s*", path,
 		    (unsigned)(st.st_mode & 07777), path);
+	else if (st.st_size == 0 && access(store->files.reserve, F_OK) == 0)
+		r = leased_err_set(err, LEASED_ECORRUPT,
+		    "%s is empty, and a store was here (%s is its reserve): restore it from a "
+		    "backup. Its accounts live on in the backends: to begin anew all the same, "
+		    "remove both files",
+		    path, store->files.reserve);
+	else
+		store->files.is_new = st.st_size == 0;
 	close(fd);
+	return (r);
+}
+
+int
+store_files_lock(struct store *store, const char *dir, struct leased_err *err)
+{
+	int r;
+
+	if ((r = directory_check(dir, err)) != 0 || (r = lock_take(store, dir, err)) != 0)
+		return (r);
+	if ((store->files.dir = strdup(dir)) == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "no memory to open the store"));
+	return (path_join(dir, "leased.db", &store->files.database, err));
+}
+
+/* What a killed `leased restore` left must not be taken for a directory without a store. */
+static int
+restoring_refuse(struct store *store, struct leased_err *err)
+{
+	struct stat st;
+	char *path = NULL;
+	int r;
+
+	if ((r = path_join(store->files.dir, STORE_RESTORING, &path, err)) != 0)
+		return (r);
+	if (lstat(path, &st) == 0)
+		r = leased_err_set(err, LEASED_EINVAL,
+		    "a `leased restore` into %s was broken off: run it again, or remove %s",
+		    store->files.dir, path);
+	free(path);
 	return (r);
 }
 
@@ -139,15 +178,13 @@ store_files_open(struct store *store, const char *dir, struct leased_err *err)
 	struct leased_err why = LEASED_ERR_INIT;
 	int r;
 
-	if ((r = directory_check(dir, err)) != 0 || (r = lock_take(store, dir, err)) != 0)
-		return (r);
-	if ((store->files.dir = strdup(dir)) == NULL)
-		return (leased_err_set(err, LEASED_ENOMEM, "no memory to open the store"));
-	if ((r = path_join(dir, "leased.db", &store->files.database, err)) != 0 ||
+	if ((r = store_files_lock(store, dir, err)) != 0 ||
+	    (r = restoring_refuse(store, err)) != 0 ||
 	    (r = path_join(dir, "reserve", &store->files.reserve, err)) != 0 ||
 	    (r = database_make(store, err)) != 0)
 		return (r);
-	if (store_files_reserve_make(store, &why) != 0)
+	/* A new store gets its reserve when it is there: an empty file beside one was not new. */
+	if (!store->files.is_new && store_files_reserve_make(store, &why) != 0)
 		store_health_failed(store, LEASED_ENOSPC, &why);
 	return (0);
 }

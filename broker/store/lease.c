@@ -164,8 +164,8 @@ columns_agree(sqlite3_stmt *stmt, const struct store_lease *lease)
 }
 
 int
-store_lease_from_row(
-    struct store_db *db, sqlite3_stmt *stmt, struct store_lease **ret_lease, struct leased_err *err)
+store_lease_open_row(struct store_db *db, sqlite3_stmt *stmt, struct store_lease **ret_lease,
+    bool *ret_agrees, struct leased_err *err)
 {
 	struct seal_place place = {lease_table, sqlite3_column_int64(stmt, LEASE_ID),
 	    sqlite3_column_int64(stmt, LEASE_VERSION)};
@@ -176,21 +176,38 @@ store_lease_from_row(
 	if ((r = store_record_open(db->store, &place, stmt, LEASE_SEALED, &record, err)) == 0)
 		r = store_lease_decode(record, &lease, err);
 	json_decref(record);
-	if (r == LEASED_ECORRUPT) {
-		store_quarantine_lease(db, stmt, NULL, "its sealed content does not open");
+	if (r == LEASED_ECORRUPT)
 		leased_err_prefix(err, "lease number %lld", (long long)place.key);
-	}
 	if (r != 0)
 		return (r);
 	lease->id = place.key;
 	lease->version = place.version;
-	if (!columns_agree(stmt, lease)) {
+	*ret_agrees = columns_agree(stmt, lease);
+	*ret_lease = lease;
+	return (0);
+}
+
+int
+store_lease_from_row(
+    struct store_db *db, sqlite3_stmt *stmt, struct store_lease **ret_lease, struct leased_err *err)
+{
+	struct store_lease *lease = NULL;
+	bool agrees = false;
+	int r;
+
+	r = store_lease_open_row(db, stmt, &lease, &agrees, err);
+	if (r == LEASED_ECORRUPT)
+		store_quarantine_lease(db, stmt, NULL, "its sealed content does not open");
+	if (r != 0)
+		return (r);
+	if (!agrees) {
+		r = leased_err_set(err, LEASED_ECORRUPT,
+		    "lease number %lld: its index columns differ from its sealed content",
+		    (long long)lease->id);
 		store_quarantine_lease(
 		    db, stmt, lease, "its index columns differ from its sealed content");
 		store_lease_free(lease);
-		return (leased_err_set(err, LEASED_ECORRUPT,
-		    "lease number %lld: its index columns differ from its sealed content",
-		    (long long)place.key));
+		return (r);
 	}
 	*ret_lease = lease;
 	return (0);

@@ -221,19 +221,24 @@ page_by_due(struct store_db *db, const struct store_lease_query *query, struct p
     struct leased_err *err)
 {
 	bool first = query->from_ms == 0 && query->after == 0;
+	const struct store_hold_state *hold =
+	    query->not_held && store_held(db->store, 1) ? &db->store->hold : NULL;
 	int r = 0;
 
 	if (!first && query->from_ms <= query->until_ms)
 		r = page_fill(db,
-		    LEASE_SELECT "WHERE connection = ?1 AND next_at = ?2 AND id > ?3 ORDER BY id",
+		    hold != NULL ? hold->due_same
+				 : LEASE_SELECT "WHERE connection = ?1 AND next_at = ?2"
+						" AND id > ?3 ORDER BY id",
 		    SQL_ARGS(store_sql_int(query->number), store_sql_int(query->from_ms),
 			store_sql_int(query->after)),
 		    page, err);
 	if (r != 0)
 		return (r);
 	return (page_fill(db,
-	    LEASE_SELECT "WHERE connection = ?1 AND next_at > ?2 AND next_at <= ?3"
-			 " ORDER BY next_at, id",
+	    hold != NULL ? hold->due_later
+			 : LEASE_SELECT "WHERE connection = ?1 AND next_at > ?2 AND next_at <= ?3"
+					" ORDER BY next_at, id",
 	    SQL_ARGS(store_sql_int(query->number),
 		store_sql_int(first ? INT64_MIN : query->from_ms), store_sql_int(query->until_ms)),
 	    page, err));
@@ -295,7 +300,9 @@ store_lease_next_at(
     struct store_db *db, int64_t connection, int64_t *ret_ms, struct leased_err *err)
 {
 	return (store_sql_number(db,
-	    "SELECT next_at FROM lease WHERE connection = ?1 ORDER BY next_at LIMIT 1",
+	    connection != 0 && store_held(db->store, 1)
+		? db->store->hold.next_at
+		: "SELECT next_at FROM lease WHERE connection = ?1 ORDER BY next_at LIMIT 1",
 	    SQL_ARGS(store_sql_int(connection)), ret_ms, err));
 }
 

@@ -165,7 +165,7 @@ report_submit(struct store *store, const struct report_op *what)
 {
 	struct report_op *report;
 
-	if (!reports_add(store, what->table, what->key)) {
+	if (store->looks_only || !reports_add(store, what->table, what->key)) {
 		free(what->account);
 		return;
 	}
@@ -328,9 +328,10 @@ store_quarantine_due(struct store_db *db, int64_t connection, int64_t now_ms, un
 {
 	return (list_fill(db,
 	    QUARANTINE_SELECT "AND NOT disarmed AND connection = ?1 AND next_at <= ?2"
-			      " ORDER BY next_at, key",
-	    SQL_ARGS(store_sql_int(connection), store_sql_int(now_ms)), limit, ret_rows, ret_count,
-	    err));
+			      " AND key > ?3 ORDER BY next_at, key",
+	    SQL_ARGS(store_sql_int(connection), store_sql_int(now_ms),
+		store_sql_int(store_held_below(db->store))),
+	    limit, ret_rows, ret_count, err));
 }
 
 int

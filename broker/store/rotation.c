@@ -36,6 +36,13 @@ store_rotation_delete(struct store_txn *txn, int64_t doc, struct leased_err *err
 	    SQL_ARGS(store_sql_int(doc)), NULL, err));
 }
 
+/* By schedule a restored store changes no password while it is held: its original knows it. */
+static bool
+is_held(struct store_db *db)
+{
+	return (atomic_load(&db->store->hold.active));
+}
+
 int
 store_rotation_due(struct store_db *db, int64_t connection, int64_t until_ms, unsigned limit,
     int64_t *ret_docs, size_t *ret_count, struct leased_err *err)
@@ -45,6 +52,9 @@ store_rotation_due(struct store_db *db, int64_t connection, int64_t until_ms, un
 	bool row = false;
 	int r;
 
+	*ret_count = 0;
+	if (is_held(db))
+		return (0);
 	r = store_sql_start(db,
 	    "SELECT doc FROM rotation WHERE connection = ?1 AND next_at <= ?2"
 	    " ORDER BY next_at, doc LIMIT ?3",
@@ -62,6 +72,8 @@ int
 store_rotation_next_at(
     struct store_db *db, int64_t connection, int64_t *ret_ms, struct leased_err *err)
 {
+	if (is_held(db))
+		return (leased_err_set(err, LEASED_ENOENT, "passwords are held"));
 	return (store_sql_number(db, "SELECT min(next_at) FROM rotation WHERE connection = ?1",
 	    SQL_ARGS(store_sql_int(connection)), ret_ms, err));
 }

@@ -59,6 +59,9 @@ enum lease_column {
 	LEASE_SEALED,
 	LEASE_COLUMNS
 };
+/* Its sealed content alone, and whether the columns say the same; nothing is quarantined. */
+int store_lease_open_row(struct store_db *db, sqlite3_stmt *stmt, struct store_lease **ret_lease,
+    bool *ret_agrees, struct leased_err *err) LEASED_MUST_CHECK;
 /* A row of LEASE_SELECT. LEASED_ECORRUPT: it is being quarantined. */
 int store_lease_from_row(struct store_db *db, sqlite3_stmt *stmt, struct store_lease **ret_lease,
     struct leased_err *err) LEASED_MUST_CHECK;

@@ -10,10 +10,7 @@
 #include "base/failpoint.h"
 #include "base/id.h"
 #include "base/log.h"
-#include "store/store_private.h"
-
-/* "LSD1" in the file's head: no other program's file is taken for ours. */
-#define APPLICATION_ID 0x4c534431
+#include "store/offline_private.h"
 
 static const char migration_1[] =
     "CREATE TABLE birth (id INTEGER PRIMARY KEY CHECK (id = 1), tag TEXT NOT NULL,"
@@ -101,8 +98,8 @@ static const char *const migrations[] = {
     migration_1, migration_2, migration_3, migration_4, migration_5, migration_6};
 #define VERSION_NEWEST ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))
 
-static int
-version_get(struct store *store, int64_t *ret_version, struct leased_err *err)
+int
+store_schema_version(struct store *store, int64_t *ret_version, struct leased_err *err)
 {
 	struct store_db *db = store->writer_db;
 	int64_t application = 0, version = 0;
@@ -112,7 +109,13 @@ version_get(struct store *store, int64_t *ret_version, struct leased_err *err)
 		0 ||
 	    (r = store_sql_number(db, "PRAGMA user_version", SQL_NO_ARGS, &version, err)) != 0)
 		return (r);
-	if (application != APPLICATION_ID && (application != 0 || version != 0))
+	if (application == STORE_APPLICATION_BACKUP && !store->takes_backup)
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "%s is a backup of a store: make a store of it by `leased restore`",
+		    store->files.database));
+	store->is_backup = application == STORE_APPLICATION_BACKUP;
+	if (!store->is_backup && application != STORE_APPLICATION &&
+	    (application != 0 || version != 0))
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "%s is not a leased store: another program's file stands in its place",
 		    store->files.database));
@@ -127,6 +130,18 @@ version_get(struct store *store, int64_t *ret_version, struct leased_err *err)
 	return (0);
 }
 
+int64_t
+store_schema_newest(void)
+{
+	return (VERSION_NEWEST);
+}
+
+const char *
+store_schema_migration(int64_t from)
+{
+	return (migrations[from]);
+}
+
 static int
 migrate(struct store *store, int64_t from, struct leased_err *err)
 {
@@ -135,7 +150,7 @@ migrate(struct store *store, int64_t from, struct leased_err *err)
 	int r;
 
 	snprintf(mark, sizeof(mark), "PRAGMA application_id=%d; PRAGMA user_version=%lld;",
-	    APPLICATION_ID, (long long)from + 1);
+	    STORE_APPLICATION, (long long)from + 1);
 	if ((r = store_sql_script(db, "BEGIN IMMEDIATE", err)) != 0)
 		return (r);
 	if ((r = store_sql_script(db, migrations[from], err)) == 0 &&
@@ -271,7 +286,7 @@ store_schema_open(struct store *store, struct seal_root *root, struct leased_err
 	int64_t version = 0;
 	int r;
 
-	if ((r = version_get(store, &version, err)) != 0)
+	if ((r = store_schema_version(store, &version, err)) != 0)
 		return (r);
 	for (; version < VERSION_NEWEST; version++) {
 		if ((r = migrate(store, version, err)) != 0) {

@@ -27,6 +27,12 @@ static const char connection_pragmas[] = "PRAGMA journal_mode=WAL;"
 					 "PRAGMA temp_store=MEMORY;"
 					 "PRAGMA trusted_schema=OFF;";
 
+static const char look_pragmas[] = "PRAGMA cache_size=-4096;"
+				   "PRAGMA mmap_size=0;"
+				   "PRAGMA temp_store=MEMORY;"
+				   "PRAGMA trusted_schema=OFF;"
+				   "PRAGMA query_only=ON;";
+
 static bool
 is_full(int number)
 {
@@ -81,8 +87,11 @@ store_sql_error(struct store_db *db, int sqlite_code, struct leased_err *err)
 		return (io_error(db, sqlite_code, err));
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
-		return (
-		    leased_err_set(err, LEASED_ECORRUPT, "the store's file is damaged: %s", why));
+		return (leased_err_set(err, LEASED_ECORRUPT,
+		    "the store's file%s%s is damaged: %s. `leased fsck` says how badly; what it "
+		    "does not mend, a backup does",
+		    db->store->files.database != NULL ? " " : "",
+		    db->store->files.database != NULL ? db->store->files.database : "", why));
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 		return (leased_err_set(err, LEASED_EUNAVAIL, "the store is locked: %s", why));
@@ -123,7 +132,8 @@ store_sql_open(struct store *store, const char *path, enum store_sql_role role,
     struct store_db **ret_db, struct leased_err *err)
 {
 	struct store_db *db = calloc(1, sizeof(*db));
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
+		    (role == SQL_LOOK ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	int rc, r = 0;
 
@@ -142,13 +152,15 @@ store_sql_open(struct store *store, const char *path, enum store_sql_role role,
 	}
 	/* Readers wait only for the moment in which the log is restarted. */
 	sqlite3_busy_timeout(db->sqlite, role == SQL_LOOP ? 250 : 10000);
-	if ((r = store_sql_script(db, connection_pragmas, err)) != 0)
+	r = store_sql_script(db, role == SQL_LOOK ? look_pragmas : connection_pragmas, err);
+	if (r != 0)
 		goto out;
 	if (role == SQL_READER) {
 		db->cut = &store->cut;
 		sqlite3_progress_handler(db->sqlite, PROGRESS_OPS, on_progress, db);
 	}
-	if (role != SQL_WRITER && (r = store_sql_script(db, "PRAGMA query_only=ON;", err)) != 0)
+	if ((role == SQL_LOOP || role == SQL_READER) &&
+	    (r = store_sql_script(db, "PRAGMA query_only=ON;", err)) != 0)
 		goto out;
 	*ret_db = db;
 	db = NULL;

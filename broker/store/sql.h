@@ -64,7 +64,8 @@ store_sql_blob(const void *bytes, size_t len)
 	    sizeof((const struct store_sql_arg[]){__VA_ARGS__}) / sizeof(struct store_sql_arg)
 #define SQL_NO_ARGS NULL, 0
 
-enum store_sql_role { SQL_WRITER, SQL_READER, SQL_LOOP };
+/* SQL_LOOK: of a file that must stay as it is, be it a backup's. */
+enum store_sql_role { SQL_WRITER, SQL_READER, SQL_LOOP, SQL_LOOK };
 
 /* path NULL: a private database in memory. */
 int store_sql_open(struct store *store, const char *path, enum store_sql_role role,

@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "store/row.h"
+#include "store/offline_private.h"
 
 #define BATCH_MAX 512
 
-static int
+int
 store_alloc(const struct store_config *config, struct store **ret_store, struct leased_err *err)
 {
 	struct store *store = calloc(1, sizeof(*store));
@@ -51,7 +51,7 @@ store_from(void *arg)
 	return (store);
 }
 
-static void
+void
 store_free(struct store *store)
 {
 	/* The writer last: its close makes the last checkpoint. */
@@ -118,6 +118,16 @@ handles_open(struct store *store, struct leased_err *err)
 	return (store_sql_open(store, path, SQL_READER, &store->reader_db, err));
 }
 
+/* Of a store that was made just now; where there is no room for it, health says so. */
+static void
+first_reserve(struct store *store)
+{
+	struct leased_err why = LEASED_ERR_INIT;
+
+	if (store->files.is_new && store_files_reserve_make(store, &why) != 0)
+		store_health_failed(store, LEASED_ENOSPC, &why);
+}
+
 int
 store_open(const struct store_config *config, struct store **ret_store, struct leased_err *err)
 {
@@ -134,8 +144,10 @@ store_open(const struct store_config *config, struct store **ret_store, struct l
 		 store, store->files.database, SQL_WRITER, &store->writer_db, err)) != 0 ||
 	    (r = verify(store, err)) != 0 ||
 	    (r = store_schema_open(store, config->root, err)) != 0 ||
-	    (r = store_quarantine_load(store, err)) != 0 || (r = handles_open(store, err)) != 0)
+	    (r = store_quarantine_load(store, err)) != 0 ||
+	    (r = store_hold_load(store, err)) != 0 || (r = handles_open(store, err)) != 0)
 		goto out;
+	first_reserve(store);
 	store_changes_watch(store);
 	if (!store->inline_mode && (r = store_thread_start(store, err)) != 0)
 		goto out;

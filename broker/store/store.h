@@ -203,6 +203,7 @@ struct store_lease_query {
 	int64_t until_ms;
 	int64_t after;   /* 0: from the start */
 	int64_t at_most; /* highest id to look at, 0: no limit */
+	bool not_held;   /* BY_DUE: without what a restored store holds (hold.h) */
 	unsigned limit;
 };
 int store_lease_page(struct store_db *db, const struct store_lease_query *query,
@@ -212,8 +213,8 @@ void store_lease_page_free(struct store_lease **leases, size_t count);
  * last one (NULL: from the start) and becomes the next, NULL when there is none. Caller frees. */
 int store_lease_place_next(struct store_db *db, int64_t mount, const char *prefix, char **place,
     struct leased_err *err) LEASED_MUST_CHECK;
-/* The smallest next_at of a connection; LEASED_ENOENT when it has no row. And every connection that
- * has rows. */
+/* The smallest next_at of a connection; LEASED_ENOENT when it has no row (that is not held). And
+ * every connection that has rows. */
 int store_lease_next_at(struct store_db *db, int64_t connection, int64_t *ret_ms,
     struct leased_err *err) LEASED_MUST_CHECK;
 int store_lease_connections(struct store_db *db, int64_t **ret_connections, size_t *ret_count,

@@ -7,12 +7,12 @@
 
 #include "base/log.h"
 #include "store/changes.h"
+#include "store/hold.h"
 #include "store/queue.h"
 #include "store/sql.h"
 #include "store/store.h"
 
 #define STORE_TAG_LEN 6
-
 /* Rows reported lately, so that a bad row that is read often is written down once. */
 #define STORE_REPORTS 256
 struct store_reports {
@@ -27,14 +27,16 @@ struct store_reports {
 struct store_files {
 	char *dir, *database, *reserve;
 	int lock_fd;
+	bool is_new; /* the database was made just now, or is empty */
 	_Atomic bool has_reserve;
 };
 
 #define STORE_OBJECT 0x53544f52u
-
 struct store {
 	unsigned object; /* STORE_OBJECT: checked where a void * comes back */
 	bool inline_mode, stopped;
+	bool takes_backup, is_backup, looks_only; /* offline_private.h */
+	struct store_hold_state hold;
 	_Atomic bool cut; /* the reader's statements end at once: leased is stopping */
 	struct event_base *loop;
 	struct wclock *clock;
@@ -96,7 +98,6 @@ int store_transaction_probe(struct store *store, struct leased_err *err) LEASED_
 
 /* The disk failed: marks the store and ends the process. */
 _Noreturn void store_fail_stop(struct store *store, const struct leased_err *err);
-
 /* ---- thread.c, writer.c, reader.c ---- */
 int store_thread_start(struct store *store, struct leased_err *err) LEASED_MUST_CHECK;
 void store_thread_stop(struct store *store);

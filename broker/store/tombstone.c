@@ -159,8 +159,10 @@ store_tombstone_due(struct store_db *db, int64_t connection, int64_t now_ms, uns
 
 	r = store_sql_start(db,
 	    TOMBSTONE_SELECT "WHERE connection = ?1 AND look_again > 0 AND look_again <= ?2"
-			     " ORDER BY look_again, id",
-	    SQL_ARGS(store_sql_int(connection), store_sql_int(now_ms)), &stmt, err);
+			     " AND id > ?3 ORDER BY look_again, id",
+	    SQL_ARGS(store_sql_int(connection), store_sql_int(now_ms),
+		store_sql_int(store_held_below(db->store))),
+	    &stmt, err);
 	while (
 	    r == 0 && list.count < limit && (r = store_sql_step(db, stmt, &row, err)) == 0 && row)
 		r = list_add(db, stmt, &list, err);

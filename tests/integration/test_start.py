@@ -329,11 +329,21 @@ def test_a_missing_key_beside_a_store_is_said_and_no_other_is_made(directory):
         leased.start()
 
 
+def test_a_store_that_was_cut_to_nothing_is_not_taken_for_a_new_one(directory):
+    with Leased(config=CONFIG, directory=directory) as leased:
+        leased.stop()
+        (directory / "data" / "leased.db").write_bytes(b"")
+        leased.start(wait=False)
+        assert leased.wait_exit() == 1 and "is empty" in leased.output(this_start_only=True)
+        assert (directory / "data" / "leased.db").stat().st_size == 0
+
+
 def test_a_missing_store_beside_a_key_is_warned_of(directory):
     with Leased(config=CONFIG, directory=directory) as leased:
         assert "a new store begins" not in leased.output()
         leased.stop()
-        (directory / "data" / "leased.db").write_bytes(b"")
+        (directory / "data" / "leased.db").unlink()
+        (directory / "data" / "reserve").unlink()
         leased.start()
         assert "a new store begins" in leased.output(this_start_only=True)
 

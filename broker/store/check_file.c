@@ -1,0 +1,257 @@
+/*
+ * fsck, the file: SQLite's own check, tables and indexes as the migrations make them, and the
+ * numbers given out, which must stand above every number in use. It opens no row.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "store/offline_private.h"
+
+#define LINES_TOLD 20
+
+/* ---- SQLite's check ---- */
+
+struct lines {
+	unsigned count;
+	char first[200];
+};
+
+/* Says each line, or keeps the first alone. */
+static int
+integrity(struct store_check *check, bool tell, struct lines *ret_lines, struct leased_err *err)
+{
+	struct store_db *db = check->store->writer_db;
+	struct lines lines = {0};
+	sqlite3_stmt *stmt = NULL;
+	bool row = false;
+	int r;
+
+	r = store_sql_start(db, "PRAGMA integrity_check(1000)", SQL_NO_ARGS, &stmt, err);
+	while (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row) {
+		const char *line = store_sql_column_text(stmt, 0);
+
+		if (strcmp(line, "ok") == 0)
+			continue;
+		if (lines.count == 0)
+			(void)strlcpy(lines.first, line, sizeof(lines.first));
+		if (tell && lines.count < LINES_TOLD)
+			store_check_say(check, STORE_FOUND_LEFT, "the file: %s", line);
+		lines.count++;
+	}
+	store_sql_finish(stmt);
+	if (r == LEASED_ECORRUPT) {
+		/* Too bad even for the check: that is a finding as well. */
+		lines.count++;
+		if (tell)
+			store_check_say(check, STORE_FOUND_LEFT, "the file: %s", err->text);
+		r = 0;
+	}
+	if (r == 0 && tell && lines.count > LINES_TOLD)
+		store_check_say(check, STORE_FOUND_LEFT, "the file: %u such lines more",
+		    lines.count - LINES_TOLD);
+	*ret_lines = lines;
+	return (r);
+}
+
+static int
+work_reindex(struct store_check *check, struct store_txn *txn, void *arg, struct leased_err *err)
+{
+	(void)check;
+	(void)arg;
+	return (store_sql_script(txn->db, "REINDEX", err));
+}
+
+/* Indexes are made anew from the rows; what is still wrong then is in the rows' own pages. */
+static int
+integrity_mend(struct store_check *check, struct leased_err *err)
+{
+	struct leased_err why = LEASED_ERR_INIT;
+	struct lines before, after;
+	int r;
+
+	if ((r = integrity(check, !check->repair, &before, err)) != 0 || before.count == 0)
+		return (r);
+	if (!check->repair)
+		return (0);
+	if (store_check_write(check, work_reindex, NULL, &why) != 0)
+		store_check_say(
+		    check, STORE_FOUND_LEFT, "the indexes cannot be made anew: %s", why.text);
+	if ((r = integrity(check, true, &after, err)) != 0)
+		return (r);
+	if (after.count == 0)
+		store_check_say(check, STORE_FOUND_REPAIRED,
+		    "the file: its indexes did not agree with its rows (%u lines, the first: %s): "
+		    "made anew",
+		    before.count, before.first);
+	return (0);
+}
+
+/* ---- tables and indexes ---- */
+
+/* The schema as it must be: an empty database that the migrations went through. */
+static int
+model_open(struct store *store, struct store_db **ret_model, struct leased_err *err)
+{
+	struct store_db *model = NULL;
+	int r;
+
+	if ((r = store_sql_open(store, NULL, SQL_WRITER, &model, err)) != 0)
+		return (r);
+	for (int64_t version = 0; version < store_schema_newest() && r == 0; version++)
+		r = store_sql_script(model, store_schema_migration(version), err);
+	if (r != 0) {
+		store_sql_close(model);
+		return (r);
+	}
+	*ret_model = model;
+	return (0);
+}
+
+static int
+work_script(struct store_check *check, struct store_txn *txn, void *arg, struct leased_err *err)
+{
+	(void)check;
+	return (store_sql_script(txn->db, arg, err));
+}
+
+/* One table or index of the model: is it there, and the same? */
+static int
+object_check(struct store_check *check, const char *type, const char *name, char *sql,
+    struct leased_err *err)
+{
+	struct store_db *db = check->store->writer_db;
+	struct leased_err why = LEASED_ERR_INIT;
+	sqlite3_stmt *stmt = NULL;
+	bool row = false, same = false;
+	int r;
+
+	r = store_sql_start(db, "SELECT sql FROM sqlite_schema WHERE type = ?1 AND name = ?2",
+	    SQL_ARGS(store_sql_text(type), store_sql_text(name)), &stmt, err);
+	if (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row)
+		same = strcmp(store_sql_column_text(stmt, 0), sql) == 0;
+	store_sql_finish(stmt);
+	if (r != 0 || same)
+		return (r);
+	if (!row && strcmp(type, "index") == 0 && check->repair &&
+	    store_check_write(check, work_script, sql, &why) == 0)
+		store_check_say(
+		    check, STORE_FOUND_REPAIRED, "the index %s was missing: made", name);
+	else
+		store_check_say(check, STORE_FOUND_LEFT, "the %s %s %s%s%s", type, name,
+		    row ? "is not as this leased makes it" : "is missing",
+		    why.text[0] != '\0' ? ": " : "", why.text);
+	return (0);
+}
+
+static int
+objects_check(struct store_check *check, struct leased_err *err)
+{
+	struct store_db *model = NULL;
+	sqlite3_stmt *stmt = NULL;
+	bool row = false;
+	char *sql = NULL;
+	int r;
+
+	if ((r = model_open(check->store, &model, err)) != 0)
+		return (r);
+	r = store_sql_start(model,
+	    "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
+	    " AND name NOT LIKE 'sqlite_%' ORDER BY type DESC, name",
+	    SQL_NO_ARGS, &stmt, err);
+	while (r == 0 && (r = store_sql_step(model, stmt, &row, err)) == 0 && row) {
+		if ((sql = store_sql_column_dup(stmt, 2)) == NULL) {
+			r = leased_err_set(err, LEASED_ENOMEM, "no memory to check the store");
+			break;
+		}
+		r = object_check(check, store_sql_column_text(stmt, 0),
+		    store_sql_column_text(stmt, 1), sql, err);
+		free(sql);
+	}
+	store_sql_finish(stmt);
+	store_sql_close(model);
+	return (r);
+}
+
+/* ---- numbers given out ---- */
+
+struct sequence {
+	const char *table;
+	const char *used; /* SQL: the highest number in use */
+	int64_t highest;
+};
+
+static int
+work_sequence(struct store_check *check, struct store_txn *txn, void *arg, struct leased_err *err)
+{
+	struct sequence *sequence = arg;
+	int changes = 0, r;
+
+	(void)check;
+	r = store_sql_run(txn->db, "UPDATE sqlite_sequence SET seq = ?2 WHERE name = ?1",
+	    SQL_ARGS(store_sql_text(sequence->table), store_sql_int(sequence->highest)), &changes,
+	    err);
+	if (r != 0 || changes != 0)
+		return (r);
+	return (store_sql_run(txn->db, "INSERT INTO sqlite_sequence (name, seq) VALUES (?1, ?2)",
+	    SQL_ARGS(store_sql_text(sequence->table), store_sql_int(sequence->highest)), NULL,
+	    err));
+}
+
+/* A number that is given out twice would be two leases behind one id. */
+static int
+sequence_check(struct store_check *check, struct sequence *sequence, struct leased_err *err)
+{
+	struct store_db *db = check->store->writer_db;
+	struct leased_err why = LEASED_ERR_INIT;
+	int64_t next = 0;
+	int r;
+
+	if ((r = store_sql_number(db, sequence->used, SQL_NO_ARGS, &sequence->highest, err)) != 0 ||
+	    (r = store_record_next_id(db, sequence->table, &next, err)) != 0 ||
+	    next > sequence->highest)
+		return (r);
+	if (check->repair && store_check_write(check, work_sequence, sequence, &why) == 0)
+		store_check_say(check, STORE_FOUND_REPAIRED,
+		    "%s: the next number would have been %lld, and %lld is in use: set right",
+		    sequence->table, (long long)next, (long long)sequence->highest);
+	else
+		store_check_say(check, STORE_FOUND_LEFT,
+		    "%s: the next number would be %lld, and %lld is in use", sequence->table,
+		    (long long)next, (long long)sequence->highest);
+	return (0);
+}
+
+static int
+sequences_check(struct store_check *check, struct leased_err *err)
+{
+	struct sequence rows[] = {
+	    {"lease",
+		"SELECT max((SELECT coalesce(max(id), 0) FROM lease),"
+		" (SELECT coalesce(max(id), 0) FROM tombstone),"
+		" (SELECT coalesce(max(key), 0) FROM quarantine WHERE table_name = 'lease'))",
+		0},
+	    {"doc", "SELECT coalesce(max(id), 0) FROM doc", 0},
+	    {"job", "SELECT coalesce(max(id), 0) FROM job", 0},
+	};
+	int r = 0;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) && r == 0; i++)
+		r = sequence_check(check, &rows[i], err);
+	return (r);
+}
+
+int
+store_check_file(struct store_check *check, struct leased_err *err)
+{
+	int r;
+
+	if ((r = integrity_mend(check, err)) != 0 || (r = objects_check(check, err)) != 0)
+		return (r);
+	r = sequences_check(check, err);
+	if (r == LEASED_ECORRUPT) {
+		store_check_say(check, STORE_FOUND_LEFT, "the numbers given out: %s", err->text);
+		r = 0;
+	}
+	return (r);
+}

@@ -1,0 +1,136 @@
+/*
+ * What is kept of a restored store's hold: a value in meta, an index of the leases that are not
+ * held, and the number up to which they are. lease/ asks; restore.c begins it; a person ends it.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "store/hold.h"
+#include "store/row.h"
+
+#define HOLD_KEY "restore_hold"
+#define FREE_INDEX "INDEXED BY lease_due_free WHERE id > %" PRId64 " AND connection = ?1"
+
+int
+store_hold_begin(struct store_db *db, const struct store_hold *hold, struct leased_err *err)
+{
+	char text[160], script[320];
+	int r;
+
+	(void)snprintf(text, sizeof(text), "%s %" PRId64 " %" PRId64, hold->old_tag, hold->below,
+	    hold->since_wall_ms);
+	r = store_sql_run(db,
+	    "INSERT INTO meta (name, value) VALUES ('" HOLD_KEY "', ?1)"
+	    " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+	    SQL_ARGS(store_sql_text(text)), NULL, err);
+	(void)snprintf(script, sizeof(script),
+	    "DROP INDEX IF EXISTS lease_due_free;"
+	    "CREATE INDEX lease_due_free ON lease (connection, next_at) WHERE id > %" PRId64 ";"
+	    "UPDATE session SET worker = '" STORE_HOLD_WORKER "' || worker"
+	    " WHERE worker NOT LIKE '" STORE_HOLD_WORKER "%%';",
+	    hold->below);
+	return (r != 0 ? r : store_sql_script(db, script, err));
+}
+
+static int
+hold_parse(const char *text, struct store_hold *ret_hold, struct leased_err *err)
+{
+	struct store_hold hold = {.held = true};
+
+	if (sscanf(text, "%7s %" SCNd64 " %" SCNd64, hold.old_tag, &hold.below,
+		&hold.since_wall_ms) != 3 ||
+	    hold.below < 0)
+		return (leased_err_set(err, LEASED_ECORRUPT,
+		    "the record of the restored store's hold is damaged: restore it again"));
+	*ret_hold = hold;
+	return (0);
+}
+
+int
+store_hold_load(struct store *store, struct leased_err *err)
+{
+	struct store_hold_state *state = &store->hold;
+	char *text = NULL;
+	int r;
+
+	r = store_meta_get(store->writer_db, HOLD_KEY, &text, err);
+	if (r == LEASED_ENOENT) {
+		/* A further index costs every write a little: not beyond the hold. */
+		r = store_sql_script(store->writer_db, "DROP INDEX IF EXISTS lease_due_free", err);
+		return (r == LEASED_ENOSPC ? 0 : r);
+	}
+	if (r != 0)
+		return (r);
+	r = hold_parse(text, &state->hold, err);
+	free(text);
+	if (r != 0)
+		return (r);
+	atomic_store(&state->below, state->hold.below);
+	atomic_store(&state->active, true);
+	(void)snprintf(state->due_same, sizeof(state->due_same),
+	    LEASE_SELECT FREE_INDEX " AND next_at = ?2 AND id > ?3 ORDER BY id", state->hold.below);
+	(void)snprintf(state->due_later, sizeof(state->due_later),
+	    LEASE_SELECT FREE_INDEX " AND next_at > ?2 AND next_at <= ?3 ORDER BY next_at, id",
+	    state->hold.below);
+	(void)snprintf(state->next_at, sizeof(state->next_at),
+	    "SELECT next_at FROM lease " FREE_INDEX " ORDER BY next_at LIMIT 1", state->hold.below);
+	return (0);
+}
+
+void
+store_hold_get(struct store *store, struct store_hold *ret_hold)
+{
+	*ret_hold = store->hold.hold;
+}
+
+int64_t
+store_held_below(struct store *store)
+{
+	int64_t below = atomic_load(&store->hold.below);
+
+	return (below > 0 ? below : INT64_MIN);
+}
+
+int
+store_held_overdue(struct store_db *db, int64_t now_ms, int64_t *ret_count, struct leased_err *err)
+{
+	int64_t below = store_held_below(db->store);
+
+	*ret_count = 0;
+	if (below < 0)
+		return (0);
+	return (store_sql_number(db,
+	    "SELECT count(*) FROM lease WHERE connection > 0 AND next_at <= ?1 AND id <= ?2",
+	    SQL_ARGS(store_sql_int(now_ms), store_sql_int(below)), ret_count, err));
+}
+
+bool
+store_held(struct store *store, int64_t lease_id)
+{
+	return (lease_id <= store_held_below(store));
+}
+
+int
+store_hold_release(struct store_txn *txn, struct leased_err *err)
+{
+	int r;
+
+	if ((r = store_sql_script(txn->db,
+		 "DELETE FROM meta WHERE name = '" HOLD_KEY "';"
+		 "UPDATE session SET worker = substr(worker, 6) WHERE worker LIKE "
+		 "'" STORE_HOLD_WORKER "%';",
+		 err)) != 0)
+		return (r);
+	return (FAILPOINT_ERROR(store_hold_release, err));
+}
+
+void
+store_hold_released(struct store *store)
+{
+	store->hold.hold = (struct store_hold){0};
+	atomic_store(&store->hold.below, 0);
+	atomic_store(&store->hold.active, false);
+}
