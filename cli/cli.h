@@ -59,6 +59,7 @@ int cli_run_whoami(const struct cli_options *options, int argc, char **argv);
 int cli_run_read(const struct cli_options *options, int argc, char **argv);
 int cli_run_write(const struct cli_options *options, int argc, char **argv);
 int cli_run_delete(const struct cli_options *options, int argc, char **argv);
+int cli_run_restore(const struct cli_options *options, int argc, char **argv);
 int cli_run_list_path(const struct cli_options *options, int argc, char **argv);
 
 /* One line to stderr, "lease: ..", and returns code. */

@@ -95,6 +95,15 @@ const struct cli_command cli_commands[] = {
 	"examples:\n  lease delete database/roles/app\n", NULL},
     {"list-path", cli_run_list_path, "PATH", "list the keys below a path of the API",
 	"examples:\n  lease list-path database/roles\n", NULL},
+    {"restore", cli_run_restore, "status | release --takeover",
+	"see and end the hold of a restored store",
+	"A store that `leased restore` made of a backup is held: leased serves, and leaves the\n"
+	"accounts of leases from before the backup alone, since the leased that made them may\n"
+	"still run. When it is gone for good, release says so; needs sudo.\n\n"
+	"examples:\n"
+	"  lease restore status\n"
+	"  lease restore release --takeover\n",
+	"--takeover"},
     {NULL, NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -17,6 +17,8 @@ void api_sys_init(struct api_request *request);
 
 void api_sys_audit(struct api_request *request);
 void api_sys_audit_hash(struct api_request *request);
+void api_sys_restore(struct api_request *request);
+void api_sys_restore_release(struct api_request *request);
 
 void api_sys_mounts(struct api_request *request);
 void api_sys_mount(struct api_request *request);

@@ -24,6 +24,10 @@ const struct api_route api_routes[] = {
     ROUTE("sys/leader", API_READ, API_OPEN, api_sys_leader),
     ROUTE("sys/init", API_READ | API_WRITE, API_OPEN, api_sys_init),
 
+    /* a restored store */
+    ROUTE("sys/restore", API_READ, API_SUDO, api_sys_restore),
+    ROUTE("sys/restore/release", API_WRITE, API_SUDO, api_sys_restore_release),
+
     /* mounts */
     ROUTE("sys/mounts", API_READ, API_INJECT, api_sys_mounts),
     ROUTE("sys/mounts/:path/tune", API_READ | API_WRITE, API_INJECT, api_sys_mount_tune),

@@ -12,6 +12,7 @@
 #include "audit/audit.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "lease/hold.h"
 
 #define CLUSTER_NAME "leased"
 
@@ -61,6 +62,19 @@ health_put_work(const struct api_config *config, json_t *body)
 		"connections_down", (json_int_t)engines_connections_down(config->engines))));
 }
 
+/* A restored store that is held: how many leases wait for a person's word. */
+static int
+health_put_hold(const struct api_config *config, json_t *body)
+{
+	struct lease_hold hold;
+
+	lease_hold_get(config->leases, &hold);
+	if (!hold.held)
+		return (0);
+	return (json_object_update_new(body,
+	    json_pack("{s:b, s:I}", "held", 1, "held_leases_waiting", (json_int_t)hold.waiting)));
+}
+
 void
 api_sys_health(struct api_request *request)
 {
@@ -81,7 +95,8 @@ api_sys_health(struct api_request *request)
 	    "server_time_utc", (json_int_t)now_s, "version", API_VERSION, "enterprise", 0,
 	    "cluster_name", CLUSTER_NAME, "cluster_id", store_cluster_id(api->config.store),
 	    "leased_version", LEASED_VERSION);
-	if (body != NULL && health_put_work(&api->config, body) != 0) {
+	if (body != NULL && (health_put_work(&api->config, body) != 0 ||
+				health_put_hold(&api->config, body) != 0)) {
 		json_decref(body);
 		body = NULL;
 	}

@@ -68,6 +68,10 @@ void lease_fences_forget(struct lease_connection *connection);
 /* Those of earlier runs are read once for each connection; false: not known yet, nobody may pass.
  */
 bool lease_sessions_known(struct lease_connection *connection);
+struct lease_session *lease_session_add(
+    struct lease_connection *connection, const char *worker, const char *session); /* or NULL */
+struct lease_session *lease_session_find(
+    struct lease_connection *connection, const char *worker, const char *session);
 /* A worker's sessions of now are to be reaped. */
 void lease_sessions_die(struct lease_connection *connection, const char *worker);
 /* False: mints must wait. */

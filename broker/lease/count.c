@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "store/hold.h"
 #include "lease/private.h"
 
 #define EVERY_MS 15000
@@ -19,6 +20,7 @@ struct lease_count {
 	struct leases *leases;  /* NULL: leases_free() let go of it */
 	int64_t now_ms, oldest_ms;
 	uint64_t overdue;
+	int64_t held;
 	int64_t *connections;
 	size_t connection_count, at;
 	struct store_late late; /* of the connection at `at`; limit 0: not begun */
@@ -122,7 +124,8 @@ on_count_run(struct store_read *read, struct store_db *db, struct leased_err *er
 	struct lease_count *count = (struct lease_count *)read;
 	int r = 0;
 
-	if (count->connections == NULL)
+	if (count->connections == NULL &&
+	    (r = store_held_overdue(db, count->now_ms, &count->held, err)) == 0)
 		r = store_lease_connections(db, &count->connections, &count->connection_count, err);
 	while (r == 0 && count->at < count->connection_count) {
 		/* Connection 0 is the timer of tokens. */
@@ -148,6 +151,7 @@ on_count_done(struct store_read *read, int result, const struct leased_err *err)
 		if (result == 0) {
 			leases->counts.overdue = count->overdue;
 			leases->counts.oldest_overdue_ms = count->oldest_ms;
+			leases->counts.held = (uint64_t)count->held;
 		} else if (result != LEASED_ECANCELED) {
 			log_warn("overdue leases cannot be counted", LOG_ERR(err));
 		}

@@ -12,6 +12,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "lease/hold.h"
 #include "lease/private.h"
 
 #define PAGE 64
@@ -54,7 +55,7 @@ row_end(struct leases *leases, struct store_lease *row, bool urgent)
 	struct lease_data data;
 	struct lease *lease;
 
-	if (lease_busy(leases, row->id) != NULL)
+	if (lease_busy(leases, row->id) != NULL || lease_held(leases, row->id))
 		goto no;
 	if (lease_data_decode(row->data, &data, &err) != 0)
 		memset(&data, 0, sizeof(data)); /* its account is ended all the same */
@@ -203,6 +204,7 @@ lease_sweep(struct lease_connection *connection, int64_t now_ms)
 	    .until_ms = connection->left_over_ended ? now_ms : now_ms + LEASE_CANARY_MS,
 	    .from_ms = connection->from_ms,
 	    .after = connection->after,
+	    .not_held = connection->id != 0,
 	    .limit = PAGE};
 	struct store_lease **rows = NULL;
 	struct leased_err err = LEASED_ERR_INIT;

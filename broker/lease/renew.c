@@ -11,6 +11,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "lease/hold.h"
 #include "lease/private.h"
 
 #define RENEW_MS 10000
@@ -164,6 +165,8 @@ row_check(struct leases *leases, const struct lease_renew *renew, const struct s
 	if (row->state != STORE_LEASE_LIVE || row->revoke ||
 	    row->next_at_ms <= leases_now_ms(leases))
 		return (expired(err));
+	if (lease_held(leases, row->id))
+		return (lease_held_error(err));
 	if (row->kind == STORE_LEASE_CANARY)
 		return (leased_err_set(err, LEASED_EINVAL, "lease is not renewable"));
 	if (renew->role_deleted)

@@ -9,8 +9,10 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "lease/ended.h"
+#include "lease/hold.h"
 #include "lease/private.h"
 #include "metrics/metrics.h"
+#include "store/hold.h"
 
 #define UNMARKED_RETRY_MS 1000
 #define UNMARKED_BATCH 64
@@ -22,6 +24,7 @@ METRICS_COUNTER(unmarked_lost, "leased_leases_forgotten_revocations", "",
 
 struct mark_task {
 	struct lease_task task; /* first */
+	struct store *store;
 	int64_t id, now_ms;
 	enum lease_end end;
 	char cause[129], by[129], accessor[25];
@@ -31,6 +34,7 @@ struct mark_task {
 	const char *keep;    /* nobody asked: the cause, to be tried again with */
 	bool again;          /* one of leases->unmarked.trying */
 	bool disarmed;       /* out: it was already */
+	bool held;           /* out: by a restored store, and waits for its release */
 	bool is_quarantined; /* out: there is no row to mark; its account is due */
 };
 
@@ -79,6 +83,7 @@ on_mark_run(struct lease_task *task, struct store_txn *txn, struct leased_err *e
 	if (r != 0)
 		return (r);
 	mark->disarmed = row->state == STORE_LEASE_DISARMED;
+	mark->held = row->kind != STORE_LEASE_TOKEN && store_held(mark->store, mark->id);
 	if (row->kind == STORE_LEASE_TOKEN && row->next_at_ms == LEASE_FAR_MS && row->revoke)
 		goto out; /* its job is under way */
 	if (!mark->disarmed && row->kind != STORE_LEASE_TOKEN &&
@@ -294,6 +299,11 @@ on_mark_done(struct lease_task *task, int result, const struct leased_err *err)
 		mark_answer(mark, LEASE_REVOKE_FAILED, &why);
 		return;
 	}
+	if (mark->held) {
+		(void)lease_held_error(&why);
+		mark_answer(mark, LEASE_REVOKE_RECORDED, &why);
+		return;
+	}
 	if (mark->done != NULL && mark->wait_ms > 0)
 		waiter = lease_wait(leases, id, until_ms, false, mark->done, mark->arg);
 	if (waiter != NULL)
@@ -316,6 +326,7 @@ mark_new(struct leases *leases, int64_t id, enum lease_end end, const char *caus
 	mark->task.done = on_mark_done;
 	mark->task.drop = on_mark_drop;
 	mark->task.cancel = on_mark_cancel;
+	mark->store = leases->config.store;
 	mark->id = id;
 	mark->now_ms = leases_now_ms(leases);
 	mark->end = end;

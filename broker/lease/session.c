@@ -10,6 +10,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "lease/private.h"
+#include "store/hold.h"
 
 #define RECORD_RETRY_MS 1000
 
@@ -123,8 +124,8 @@ session_task_add(struct session_task *own, const struct lease_session *session)
 	own->count++;
 }
 
-static struct lease_session *
-session_add(struct lease_connection *connection, const char *worker, const char *session)
+struct lease_session *
+lease_session_add(struct lease_connection *connection, const char *worker, const char *session)
 {
 	struct lease_session *added;
 
@@ -136,6 +137,24 @@ session_add(struct lease_connection *connection, const char *worker, const char 
 	memcpy(added->session, session, strlen(session));
 	TAILQ_INSERT_TAIL(&connection->sessions, added, entry);
 	return (added);
+}
+
+/* Of a worker of the store that this one was restored from: it may live. */
+static bool
+is_held(const struct store_session *session)
+{
+	return (strncmp(session->worker, STORE_HOLD_WORKER, strlen(STORE_HOLD_WORKER)) == 0);
+}
+
+struct lease_session *
+lease_session_find(struct lease_connection *connection, const char *worker, const char *session)
+{
+	struct lease_session *found;
+
+	TAILQ_FOREACH (found, &connection->sessions, entry)
+		if (strcmp(found->worker, worker) == 0 && strcmp(found->session, session) == 0)
+			break;
+	return (found);
 }
 
 /* Those of earlier runs, once for each connection. False: not known yet, so nobody may pass. */
@@ -155,13 +174,16 @@ lease_sessions_known(struct lease_connection *connection)
 		    LOG_I("connection", connection->id), LOG_S("error", err.text));
 		return (false);
 	}
-	for (size_t i = 0; i < count; i++) {
-		added = session_add(connection, sessions[i].worker, sessions[i].session);
-		if (added == NULL)
-			break;
-		added->inherited = added->dead = true;
+	connection->sessions_read = true;
+	for (size_t i = 0; i < count && connection->sessions_read; i++) {
+		if (is_held(&sessions[i]))
+			continue;
+		added = lease_session_add(connection, sessions[i].worker, sessions[i].session);
+		if (added != NULL)
+			added->inherited = added->dead = true;
+		else
+			connection->sessions_read = false;
 	}
-	connection->sessions_read = count == 0 || added != NULL;
 	while (!connection->sessions_read && (added = TAILQ_FIRST(&connection->sessions)) != NULL) {
 		TAILQ_REMOVE(&connection->sessions, added, entry);
 		free(added);
@@ -183,7 +205,7 @@ on_session(void *arg, struct plugin_port *port, const char *worker, const char *
 
 	if (connection != NULL && lease_sessions_known(connection) &&
 	    (own = session_task_new(connection->id, false)) != NULL)
-		added = session_add(connection, worker, session);
+		added = lease_session_add(connection, worker, session);
 	if (added == NULL) {
 		free(own);
 		plugin_session_ack(ack, LEASED_ENOMEM);
@@ -205,9 +227,7 @@ on_session_end(void *arg, struct plugin_port *port, const char *worker, const ch
 
 	if (connection == NULL)
 		return;
-	TAILQ_FOREACH (found, &connection->sessions, entry)
-		if (strcmp(found->worker, worker) == 0 && strcmp(found->session, session) == 0)
-			break;
+	found = lease_session_find(connection, worker, session);
 	if (found == NULL || found->reaping)
 		return;
 	if ((own = session_task_new(connection->id, true)) == NULL)

@@ -1,0 +1,161 @@
+/*
+ * The hold of a restored store, as lease/ keeps it: nothing is done to an account whose lease was
+ * made by the store that this one was copied from, until a person says that no other leased is in
+ * charge of it. What is asked for such a lease meanwhile is recorded and waits. The API calls.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "lease/hold.h"
+#include "lease/private.h"
+#include "store/hold.h"
+
+struct release_task {
+	struct lease_task task; /* first */
+	char by[129];
+	lease_done done;
+	void *arg;
+};
+
+bool
+lease_held(const struct leases *leases, int64_t id)
+{
+	return (store_held(leases->config.store, id));
+}
+
+int
+lease_held_error(struct leased_err *err)
+{
+	return (leased_err_set(err, LEASED_EUNAVAIL,
+	    "this store was restored from a backup and is held: accounts of leases from before it "
+	    "are left alone until `lease restore release --takeover`"));
+}
+
+void
+lease_hold_get(struct leases *leases, struct lease_hold *ret_hold)
+{
+	struct store_hold hold;
+
+	store_hold_get(leases->config.store, &hold);
+	*ret_hold = (struct lease_hold){
+	    .held = hold.held, .since_wall_ms = hold.since_wall_ms, .waiting = leases->counts.held};
+	lease_text_copy(ret_hold->old_tag, sizeof(ret_hold->old_tag), hold.old_tag);
+}
+
+/* ---- its end ---- */
+
+static int
+on_release_run(struct lease_task *task, struct store_txn *txn, struct leased_err *err)
+{
+	(void)task;
+	return (store_hold_release(txn, err));
+}
+
+static void
+on_release_drop(struct lease_task *task)
+{
+	free(task);
+}
+
+static void
+release_answer(struct release_task *own, int code, const struct leased_err *err)
+{
+	lease_done done = own->done;
+
+	own->done = NULL;
+	if (done != NULL)
+		done(own->arg, code, err);
+}
+
+static void
+on_release_cancel(struct lease_task *task)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+
+	(void)leased_err_set(&err, LEASED_ECANCELED, "leased is stopping; ask again");
+	release_answer((struct release_task *)task, LEASED_ECANCELED, &err);
+}
+
+/* The hold is over: what it kept was left by a worker of an earlier run. */
+static void
+sessions_released(struct lease_connection *connection)
+{
+	struct store_db *db = store_db(connection->leases->config.store);
+	struct store_session *sessions = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	struct lease_session *added;
+	size_t count = 0;
+
+	if (connection->sessions_read && /* else they are read like all others */
+	    store_session_list(db, connection->id, &sessions, &count, &err) != 0) {
+		log_error("the backend sessions of the restored store's workers cannot be read; "
+			  "the next start of leased ends them",
+		    LOG_I("connection", connection->id), LOG_ERR(&err));
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (lease_session_find(connection, sessions[i].worker, sessions[i].session) != NULL)
+			continue;
+		added = lease_session_add(connection, sessions[i].worker, sessions[i].session);
+		if (added != NULL)
+			added->inherited = added->dead = true;
+		else
+			connection->fence_all = true;
+	}
+	connection->reap_ms = 0;
+	store_session_list_free(sessions, count);
+}
+
+/* Sessions of the original's workers first: accounts that had a call on one wait for its end. */
+static void
+on_release_done(struct lease_task *task, int result, const struct leased_err *err)
+{
+	struct release_task *own = (struct release_task *)task;
+	struct leases *leases = task->leases;
+	struct lease_connection *connection, *next;
+	struct lease_hold hold;
+
+	FAILPOINT(lease_hold_after_release);
+	if (result == 0) {
+		lease_hold_get(leases, &hold);
+		log_warn("the hold of the restored store is ended, as a person asked: accounts of "
+			 "leases from before the restore are ended when they are due",
+		    LOG_S("by", own->by), LOG_S("old_tag", hold.old_tag),
+		    LOG_I("overdue", hold.waiting));
+		HASH_ITER(hh, leases->connections, connection, next)
+		{
+			sessions_released(connection);
+			connection->left_over_ended = false;
+		}
+		store_hold_released(leases->config.store);
+		leases->counts.held = 0;
+		leases->look_ms = leases->quarantine_ms = leases->count_ms = 0;
+		lease_connections_due(leases);
+		lease_wake(leases);
+	}
+	release_answer(own, result, err);
+	free(own);
+}
+
+void
+lease_hold_release(
+    struct leases *leases, const struct lease_actor *actor, lease_done done, void *arg)
+{
+	struct release_task *own = calloc(1, sizeof(*own));
+
+	if (own == NULL) {
+		lease_nomem_add(leases, (struct lease_dones){.on_probed = done}, arg);
+		return;
+	}
+	own->task.run = on_release_run;
+	own->task.done = on_release_done;
+	own->task.drop = on_release_drop;
+	own->task.cancel = on_release_cancel;
+	lease_text_copy(own->by, sizeof(own->by), actor->name);
+	own->done = done;
+	own->arg = arg;
+	FAILPOINT(lease_hold_before_release);
+	lease_task_submit(leases, &own->task);
+}
