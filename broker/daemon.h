@@ -28,7 +28,11 @@
 #define MAIN_FAIL_MS 2000  /* .. and when it cannot do anything for them any more */
 
 /* What was asked for on the command line. */
+enum main_command { MAIN_SERVE, MAIN_FSCK, MAIN_BACKUP, MAIN_RESTORE };
 struct main_options {
+	enum main_command command;
+	bool repair, force, key_check; /* of fsck; of backup */
+	const char *file;              /* of backup and restore */
 	bool dev, check, audit_verify;
 	const char *dev_dir;     /* NULL: a fresh one */
 	const char *dev_token;   /* NULL: random */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon.h"
+#include "offline.h"
 
 #include "base/failpoint.h"
 #include "base/harden.h"
@@ -67,6 +68,8 @@ main(int argc, char **argv)
 	if (options.audit_verify)
 		return (main_audit_verify(&options));
 	failpoint_setup();
+	if (options.command != MAIN_SERVE)
+		return (main_offline(&options));
 	notify_setup();
 	r = start(&daemon, &options, &err);
 	if (token != NULL)

@@ -23,6 +23,10 @@ static const char usage_text[] =
     "                                 find every record of the audit that was changed, cut or "
     "taken out;\n"
     "                                 LOGs of several rotations: the oldest first\n"
+    "  leased backup FILE -config FILE   copy the store to FILE, also while leased serves\n"
+    "  leased restore FILE -config FILE  make a store of such a copy, in an empty data_dir\n"
+    "  leased fsck -config FILE       look through the store of a stopped leased; exit status 0:\n"
+    "                                 clean, 1: repaired, 2: something is left\n"
     "  leased --dev                   try it out: everything in one directory, on this machine "
     "only\n"
     "\n"
@@ -32,6 +36,11 @@ static const char usage_text[] =
     "; port 0: any)\n"
     "  --dev-root-token-id TOKEN      the root token (default: a random one, in DIR/root-token)\n"
     "  --dev-audit FILE               record every request and change in FILE (default: nowhere)\n"
+    "\n"
+    "With backup, restore and fsck, which take /etc/leased/leased.hcl without -config:\n"
+    "  --force                        backup: replace FILE\n"
+    "  --with-key-check               backup: prove that the root key opens every row of it\n"
+    "  --repair                       fsck: mend what can be mended\n"
     "\n"
     "  -plugin-dir DIR                the programs that reach the back ends\n"
     "                                 (default: ../libexec/leased/plugins beside the binary)\n"
@@ -49,6 +58,9 @@ enum option_id {
 	OPTION_DEV_AUDIT,
 	OPTION_CONFIG,
 	OPTION_PLUGIN_DIR,
+	OPTION_REPAIR,
+	OPTION_FORCE,
+	OPTION_KEY_CHECK,
 	OPTION_FAILPOINTS,
 	OPTION_VERSION,
 	OPTION_HELP,
@@ -62,6 +74,9 @@ static const struct option option_rows[] = {
     {"dev-root-token-id", required_argument, NULL, OPTION_DEV_TOKEN},
     {"config", required_argument, NULL, OPTION_CONFIG},
     {"plugin-dir", required_argument, NULL, OPTION_PLUGIN_DIR},
+    {"repair", no_argument, NULL, OPTION_REPAIR},
+    {"force", no_argument, NULL, OPTION_FORCE},
+    {"with-key-check", no_argument, NULL, OPTION_KEY_CHECK},
 #ifdef LEASED_FAILPOINTS
     {"failpoints", no_argument, NULL, OPTION_FAILPOINTS},
 #endif
@@ -112,6 +127,15 @@ take_option(struct main_options *options, int id)
 	case OPTION_PLUGIN_DIR:
 		options->plugin_dir = optarg;
 		break;
+	case OPTION_REPAIR:
+		options->repair = true;
+		break;
+	case OPTION_FORCE:
+		options->force = true;
+		break;
+	case OPTION_KEY_CHECK:
+		options->key_check = true;
+		break;
 	case OPTION_FAILPOINTS:
 		print_failpoints();
 	case OPTION_VERSION:
@@ -130,8 +154,8 @@ _Noreturn static void
 usage_exit_word(const char *word)
 {
 	char why[160];
-	static const char *const words[] = {"audit", "check"};
-	const char *nearest = jdec_nearest(word, words, 2);
+	static const char *const words[] = {"audit", "check", "fsck", "backup", "restore"};
+	const char *nearest = jdec_nearest(word, words, sizeof(words) / sizeof(words[0]));
 
 	if (nearest != NULL)
 		(void)snprintf(why, sizeof(why),
@@ -141,14 +165,51 @@ usage_exit_word(const char *word)
 	usage_exit(why);
 }
 
+#define CONFIG_DEFAULT "/etc/leased/leased.hcl" /* of these commands; a daemon is told */
+
+/* fsck, backup, restore; how many words they take. */
+static int
+take_offline(struct main_options *options, int count, char **words)
+{
+	static const char *const names[] = {"", "fsck", "backup", "restore"};
+	int taken = 0;
+
+	for (unsigned i = MAIN_FSCK; count > 0 && i <= MAIN_RESTORE; i++)
+		if (strcmp(words[0], names[i]) == 0) {
+			options->command = (enum main_command)i;
+			taken = 1;
+		}
+	if (options->command == MAIN_BACKUP || options->command == MAIN_RESTORE) {
+		if (count < 2 || words[1][0] == '\0')
+			usage_exit(options->command == MAIN_BACKUP
+				       ? "backup needs the FILE to write"
+				       : "restore needs the FILE to read");
+		options->file = words[1];
+		taken = 2;
+	}
+	if (options->repair && options->command != MAIN_FSCK)
+		usage_exit("--repair is an option of fsck");
+	if ((options->force || options->key_check) && options->command != MAIN_BACKUP)
+		usage_exit("--force and --with-key-check are options of backup");
+	if (options->command != MAIN_SERVE && options->dev)
+		usage_exit("fsck, backup and restore need -config FILE");
+	if (options->command != MAIN_SERVE && options->config == NULL)
+		options->config = CONFIG_DEFAULT;
+	return (taken);
+}
+
 static void
 take_command(struct main_options *options, int count, char **words)
 {
-	if (count > 0 && strcmp(words[0], "check") == 0) {
+	int taken = take_offline(options, count, words);
+
+	count -= taken;
+	words += taken;
+	if (count > 0 && taken == 0 && strcmp(words[0], "check") == 0) {
 		options->check = true;
 		count--;
 		words++;
-	} else if (count > 0 && strcmp(words[0], "audit") == 0) {
+	} else if (count > 0 && taken == 0 && strcmp(words[0], "audit") == 0) {
 		if (count < 2 || strcmp(words[1], "verify") != 0)
 			usage_exit("it is `leased audit verify -config FILE [LOG...]`");
 		options->audit_verify = true;
