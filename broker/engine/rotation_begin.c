@@ -9,6 +9,7 @@
 #include "engine/database.h"
 #include "engine/rotation.h"
 #include "engine/sqltemplate.h"
+#include "store/hold.h"
 
 struct engine_rotation *
 engine_rotation_from(void *arg)
@@ -184,6 +185,20 @@ check_connection(const struct engine_rotation *rotation, struct leased_err *err)
 	return (plugin_port_ready(connection->port, err));
 }
 
+/* The original of a restored store may be in charge still: it would lose the account. */
+static int
+check_hold(const struct engine_rotation *rotation, struct leased_err *err)
+{
+	struct store_hold hold;
+
+	store_hold_get(rotation->engines->config.store, &hold);
+	if (!hold.held || rotation->aim == ENGINE_SETTLE)
+		return (0);
+	return (leased_err_set(err, LEASED_EUNAVAIL,
+	    "this store was restored from a backup and is held: no password of an account is "
+	    "changed until `lease restore release --takeover`"));
+}
+
 static int
 rotation_read(struct engine_rotation *rotation, struct leased_err *err)
 {
@@ -193,6 +208,8 @@ rotation_read(struct engine_rotation *rotation, struct leased_err *err)
 	struct store_doc *doc = NULL;
 	int r;
 
+	if ((r = check_hold(rotation, err)) != 0)
+		return (r);
 	r = store_doc_get_id(store_db(engines->config.store), rotation->doc, &doc, err);
 	if (r != 0)
 		return (r);

@@ -231,3 +231,54 @@ def test_a_release_that_is_killed_is_made_or_not(job, point):
             assert point != "lease_hold_after_release"
             assert other.post("sys/restore/release", {"takeover": True}).status in (200, 204)
         assert new.revoke(kept).status == 204 and gone(new, kept)
+
+
+def test_no_password_is_changed_while_a_restored_store_is_held(job, server):
+    server.sql("CREATE ROLE held_static LOGIN PASSWORD 'before'; CREATE ROLE held_other LOGIN PASSWORD 'before'")
+    try:
+        body = {"db_name": "main", "username": "held_static", "rotation_period": "1h"}
+        assert job.leased.post("database/static-roles/held", body).status == 204
+        password = job.leased.get("database/static-creds/held").data["password"]
+        path, done = backup(job)
+        assert done.returncode == 0, done.stderr
+        with restore_and_start(job, path) as new:
+            ready(new)
+            for path, given, status in (("rotate-role/held", {}, 503), ("rotate-root/main", {}, 503),
+                                        ("static-roles/more", body | {"username": "held_other"}, 400)):
+                refused = new.leased.post(f"database/{path}", given)
+                assert refused.status == status and "lease restore release --takeover" in refused.error, refused
+            assert server.can_login("held_static", password) and server.can_login("held_other", "before")
+            assert new.leased.get("database/static-creds/held").data["password"] == password
+            assert new.leased.post("sys/restore/release", {"takeover": True}).status == 204
+            assert new.leased.post("database/rotate-role/held").status == 204
+            fresh = new.leased.get("database/static-creds/held").data["password"]
+            assert fresh != password and server.can_login("held_static", fresh)
+    finally:
+        job.leased.stop()
+        server.sql("DROP ROLE held_static; DROP ROLE held_other")
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["with the audit's file", "without it"])
+def test_the_audit_goes_on_behind_a_restore_and_tells_of_the_release(job, kept):
+    job.leased.stop()
+    job.leased.config += 'audit "file" { path = "{dir}/audit.log" }\n'
+    job.leased.start()
+    log = job.leased.dir / "audit.log"
+    path, done = backup(job)
+    assert done.returncode == 0, done.stderr
+    job.mint()
+    job.leased.stop()
+    other, done = restored(job, path)
+    assert done.returncode == 0, done.stderr
+    other.config += 'audit "file" { path = "{dir}/audit.log" }\n'
+    there = other.dir / "audit.log"
+    if kept:
+        shutil.copy(log, there)
+    other.start()
+    with Job(job.server, leased=other) as new:
+        assert other.post("sys/restore/release", {"takeover": True}).status == 204
+        ready(new)
+        other.stop()
+        assert '"sys/restore/release"' in there.read_text()
+        verified = other.command("audit", "verify", there)
+        assert verified.returncode == 0, verified.stdout + verified.stderr
