@@ -16,20 +16,42 @@ int engine_trial_status(int code);
 /* A connection URL, or keyword=value pairs, with every password hidden; the caller frees. NULL: out
  * of memory. *ret_found: there was one. */
 char *engine_redact_url(const char *url, bool *ret_found);
-void engine_database_config_write(struct engine_request_copy *request);
 /* A new array of the list's texts; NULL: out of memory. */
 json_t *engine_list_json(const struct jdec_list *list);
 
 /* Ends the writes that wait for a plugin's description. */
 void engine_describes_free(struct engines *engines);
-void engine_database_config(struct engine_request_copy *request);
-void engine_database_role(struct engine_request_copy *request);
+
+/* ---- paths (database.c) ---- */
+
+typedef void (*engine_handler)(struct engine_request_copy *request);
+
+struct engine_path {
+	const char *verb; /* the first element */
+	bool is_listed;   /* without a name behind the verb: a list of the names there are */
+	bool needs_sudo;
+	const char *kind; /* of the document that decides create or update; NULL: none */
+	engine_handler read, write, remove; /* NULL: 405 */
+};
+/* The row of path and the name behind its verb; NULL when no such path exists. "roles" and "roles/"
+ * are the list. */
+const struct engine_path *engine_path_find(const char *path, const char **ret_name);
+
+void engine_database_config_read(struct engine_request_copy *request);
+void engine_database_config_write(struct engine_request_copy *request);
+void engine_database_config_delete(struct engine_request_copy *request);
+void engine_database_role_read(struct engine_request_copy *request);
+void engine_database_role_write(struct engine_request_copy *request);
+void engine_database_role_delete(struct engine_request_copy *request);
+void engine_database_static_read(struct engine_request_copy *request);
+void engine_database_static_write(struct engine_request_copy *request);
+void engine_database_static_delete(struct engine_request_copy *request);
 void engine_database_creds(struct engine_request_copy *request);
 void engine_database_reset(struct engine_request_copy *request);
-void engine_database_static(struct engine_request_copy *request);
 void engine_database_static_creds(struct engine_request_copy *request);
 void engine_database_rotate_role(struct engine_request_copy *request);
 void engine_database_rotate_root(struct engine_request_copy *request);
+
 /* The document of the static role that request names. */
 int engine_static_doc(struct engine_request_copy *request, struct store_doc **ret_doc,
     struct leased_err *err) LEASED_MUST_CHECK;

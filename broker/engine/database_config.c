@@ -87,8 +87,8 @@ details_shown(const struct store_doc *doc, const json_t *description)
 	return (NULL);
 }
 
-static void
-config_read(struct engine_request_copy *request)
+void
+engine_database_config_read(struct engine_request_copy *request)
 {
 	struct leased_err err = LEASED_ERR_INIT;
 	struct engine_connection *connection;
@@ -155,8 +155,8 @@ on_deleted(void *arg, int code, const struct leased_err *err)
 		engine_finish(request);
 }
 
-static void
-config_delete(struct engine_request_copy *request)
+void
+engine_database_config_delete(struct engine_request_copy *request)
 {
 	struct leased_err err = LEASED_ERR_INIT;
 	struct engine_connection *connection;
@@ -189,27 +189,6 @@ config_delete(struct engine_request_copy *request)
 	engine_change_submit(request->engines, &gone->change);
 }
 
-void
-engine_database_config(struct engine_request_copy *request)
-{
-	switch (request->operation) {
-	case ENGINE_READ:
-		config_read(request);
-		return;
-	case ENGINE_WRITE:
-		engine_database_config_write(request);
-		return;
-	case ENGINE_DELETE:
-		config_delete(request);
-		return;
-	case ENGINE_LIST:
-	case ENGINE_PATCH:
-		break;
-	}
-	request->reply.status = 405;
-	engine_fail(request, LEASED_EINVAL, "unsupported operation");
-}
-
 /* ---- reset ---- */
 
 void
@@ -219,11 +198,6 @@ engine_database_reset(struct engine_request_copy *request)
 	struct store_doc *doc = NULL;
 	int r;
 
-	if (request->operation != ENGINE_WRITE) {
-		request->reply.status = 405;
-		engine_fail(request, LEASED_EINVAL, "unsupported operation");
-		return;
-	}
 	if ((r = engine_config_doc(request, &doc, &err)) == LEASED_ENOENT)
 		(void)leased_err_set(
 		    &err, LEASED_EINVAL, "there is no connection named %s", request->name);

@@ -231,11 +231,9 @@ engine_database_creds(struct engine_request_copy *request)
 	struct creds *creds;
 	int r;
 
-	if (request->operation != ENGINE_READ || request->head) {
+	if (request->head) {
 		request->reply.status = 405;
-		engine_fail(request, LEASED_EINVAL,
-		    request->head ? "HEAD would make an account; use GET"
-				  : "unsupported operation");
+		engine_fail(request, LEASED_EINVAL, "HEAD would make an account; use GET");
 		return;
 	}
 	if ((creds = calloc(1, sizeof(*creds))) == NULL) {

@@ -61,8 +61,8 @@ role_doc(struct engines *engines, int64_t mount, const char *name, struct store_
 
 /* ---- read, delete ---- */
 
-static void
-role_read(struct engine_request_copy *request)
+void
+engine_database_role_read(struct engine_request_copy *request)
 {
 	struct leased_err err = LEASED_ERR_INIT;
 	struct store_doc *doc = NULL;
@@ -98,8 +98,8 @@ on_role_changed(void *arg, int code, const struct leased_err *err)
 		engine_finish(request);
 }
 
-static void
-role_delete(struct engine_request_copy *request)
+void
+engine_database_role_delete(struct engine_request_copy *request)
 {
 	struct leased_err err = LEASED_ERR_INIT;
 	struct engine_change *change;
@@ -292,8 +292,8 @@ role_find_connection(struct engine_role_write *write, struct leased_err *err)
 	return (0);
 }
 
-static void
-role_write(struct engine_request_copy *request)
+void
+engine_database_role_write(struct engine_request_copy *request)
 {
 	struct leased_err err = LEASED_ERR_INIT;
 	struct store_doc *current = NULL;
@@ -330,27 +330,6 @@ role_write(struct engine_request_copy *request)
 	write->change.done = on_role_version_stored;
 	write->change.arg = write;
 	engine_change_submit(request->engines, &write->change);
-}
-
-void
-engine_database_role(struct engine_request_copy *request)
-{
-	switch (request->operation) {
-	case ENGINE_READ:
-		role_read(request);
-		return;
-	case ENGINE_WRITE:
-		role_write(request);
-		return;
-	case ENGINE_DELETE:
-		role_delete(request);
-		return;
-	case ENGINE_LIST:
-	case ENGINE_PATCH:
-		break;
-	}
-	request->reply.status = 405;
-	engine_fail(request, LEASED_EINVAL, "unsupported operation");
 }
 
 /* ---- for creds and renew ---- */

@@ -126,11 +126,6 @@ engine_database_static_creds(struct engine_request_copy *request)
 {
 	struct static_creds *creds;
 
-	if (request->operation != ENGINE_READ) {
-		request->reply.status = 405;
-		engine_fail(request, LEASED_EINVAL, "unsupported operation");
-		return;
-	}
 	if ((creds = calloc(1, sizeof(*creds))) == NULL) {
 		engine_fail(request, LEASED_ENOMEM, "out of memory");
 		return;
@@ -163,11 +158,6 @@ rotate(struct engine_request_copy *request, const char *what,
 	int64_t id;
 	int r;
 
-	if (request->operation != ENGINE_WRITE) {
-		request->reply.status = 405;
-		engine_fail(request, LEASED_EINVAL, "unsupported operation");
-		return;
-	}
 	if ((r = find(request, &doc, &err)) == LEASED_ENOENT)
 		(void)leased_err_set(
 		    &err, LEASED_EINVAL, "there is no %s named %s", what, request->name);

@@ -49,8 +49,8 @@ static_shown(const struct store_doc *doc)
 	return (NULL);
 }
 
-static void
-static_read(struct engine_request_copy *request)
+void
+engine_database_static_read(struct engine_request_copy *request)
 {
 	struct leased_err err = LEASED_ERR_INIT;
 	struct store_doc *doc = NULL;
@@ -93,18 +93,17 @@ on_changed(void *arg, int code, const struct leased_err *err)
 }
 
 /* A rotation that is under way ends first, or the password it sets would be nobody's. */
-static void static_delete(struct engine_request_copy *request);
 
 static void
 on_rotated_before_delete(void *arg, int code, const struct leased_err *err)
 {
 	(void)code;
 	(void)err;
-	static_delete(arg);
+	engine_database_static_delete(arg);
 }
 
-static void
-static_delete(struct engine_request_copy *request)
+void
+engine_database_static_delete(struct engine_request_copy *request)
 {
 	struct engines *engines = request->engines;
 	struct leased_err err = LEASED_ERR_INIT;
@@ -249,18 +248,16 @@ static_try(struct engine_static_write *write, struct engine_connection *connecti
 		engine_fail(request, LEASED_ENOMEM, "out of memory");
 }
 
-static void static_write(struct engine_request_copy *request);
-
 static void
 on_rotated_before_write(void *arg, int code, const struct leased_err *err)
 {
 	(void)code;
 	(void)err;
-	static_write(arg);
+	engine_database_static_write(arg);
 }
 
-static void
-static_write(struct engine_request_copy *request)
+void
+engine_database_static_write(struct engine_request_copy *request)
 {
 	struct leased_err err = LEASED_ERR_INIT;
 	struct engine_connection *connection = NULL;
@@ -292,25 +289,4 @@ static_write(struct engine_request_copy *request)
 		engine_fail_err(request, &err);
 	else
 		static_try(write, connection);
-}
-
-void
-engine_database_static(struct engine_request_copy *request)
-{
-	switch (request->operation) {
-	case ENGINE_READ:
-		static_read(request);
-		return;
-	case ENGINE_WRITE:
-		static_write(request);
-		return;
-	case ENGINE_DELETE:
-		static_delete(request);
-		return;
-	case ENGINE_LIST:
-	case ENGINE_PATCH:
-		break;
-	}
-	request->reply.status = 405;
-	engine_fail(request, LEASED_EINVAL, "unsupported operation");
 }

@@ -11,7 +11,6 @@
 #include <event2/event.h>
 
 #include "base/log.h"
-#include "base/path.h"
 #include "engine/database.h"
 #include "engine/rotation.h"
 
@@ -353,46 +352,7 @@ engine_list_docs(struct engine_request_copy *request, const char *kind)
 	store_submit_read(request->engines->config.store, &list->read);
 }
 
-/* ---- paths below a database mount ---- */
-
-enum name_rule { NAME_NEEDED, NAME_OR_LIST };
-
-static const struct database_path {
-	const char *verb;
-	enum name_rule rule;
-	void (*handle)(struct engine_request_copy *request);
-	const char *kind; /* of the document that decides create or update; NULL: none */
-} database_paths[] = {
-    {"config", NAME_OR_LIST, engine_database_config, "connection"},
-    {"roles", NAME_OR_LIST, engine_database_role, "role"},
-    {"creds", NAME_NEEDED, engine_database_creds, NULL},
-    {"reset", NAME_NEEDED, engine_database_reset, NULL},
-    {"static-roles", NAME_OR_LIST, engine_database_static, "static"},
-    {"static-creds", NAME_NEEDED, engine_database_static_creds, NULL},
-    {"rotate-role", NAME_NEEDED, engine_database_rotate_role, NULL},
-    {"rotate-root", NAME_NEEDED, engine_database_rotate_root, NULL},
-};
-
-/* The row of path and the name behind its verb; NULL when no such path exists. "roles" and "roles/"
- * are the list. */
-static const struct database_path *
-database_path_find(const char *path, const char **ret_name)
-{
-	size_t len = strcspn(path, "/"), i;
-	const char *name = path[len] == '/' ? path + len + 1 : "";
-
-	for (i = 0; i < sizeof(database_paths) / sizeof(database_paths[0]); i++) {
-		if (strlen(database_paths[i].verb) != len ||
-		    memcmp(database_paths[i].verb, path, len) != 0)
-			continue;
-		if (name[0] == '\0' ? database_paths[i].rule == NAME_NEEDED
-				    : !path_is_name(name, strlen(name)))
-			return (NULL);
-		*ret_name = name;
-		return (&database_paths[i]);
-	}
-	return (NULL);
-}
+/* ---- paths below a mount ---- */
 
 static void
 reply_error(engine_reply_done done, void *arg, int code, int status, const char *text)
@@ -403,23 +363,40 @@ reply_error(engine_reply_done done, void *arg, int code, int status, const char 
 	done(arg, &reply);
 }
 
+static engine_handler
+handler_of(const struct engine_path *path, enum engine_operation operation)
+{
+	switch (operation) {
+	case ENGINE_READ:
+		return (path->read);
+	case ENGINE_WRITE:
+		return (path->write);
+	case ENGINE_DELETE:
+		return (path->remove);
+	case ENGINE_LIST:
+	case ENGINE_PATCH:
+		break;
+	}
+	return (NULL);
+}
+
 void
 engine_handle(struct engines *engines, const struct engine_mount *mount,
     const struct engine_request *from, engine_reply_done done, void *arg)
 {
-	const struct database_path *path;
+	const struct engine_path *path;
 	struct engine_request_copy *request;
 	const char *name = "";
 
-	if ((path = database_path_find(from->path, &name)) == NULL) {
+	if ((path = engine_path_find(from->path, &name)) == NULL) {
 		reply_error(done, arg, LEASED_ENOENT, 404,
 		    "unsupported path: `lease read sys/mounts` shows what there is; a database has "
-		    "config, roles, creds and reset, each with a name of letters, digits and _, "
-		    "with - "
-		    "and . inside");
+		    "config, reset, rotate-root, roles, creds, static-roles, static-creds and "
+		    "rotate-role, each with a name of letters, digits and _, with - and . inside");
 		return;
 	}
-	if ((name[0] == '\0') != (from->operation == ENGINE_LIST)) {
+	if ((name[0] == '\0') != (from->operation == ENGINE_LIST) ||
+	    (name[0] != '\0' && handler_of(path, from->operation) == NULL)) {
 		reply_error(done, arg, LEASED_EINVAL, 405, "unsupported operation");
 		return;
 	}
@@ -436,7 +413,7 @@ engine_handle(struct engines *engines, const struct engine_mount *mount,
 	if (from->operation == ENGINE_LIST)
 		engine_list_docs(request, path->kind);
 	else
-		path->handle(request);
+		handler_of(path, from->operation)(request);
 }
 
 bool
@@ -450,13 +427,13 @@ engine_mount_is_open(struct engine_request_copy *request)
 int
 engine_exists(struct engines *engines, const struct engine_mount *mount, const char *path)
 {
-	const struct database_path *row;
+	const struct engine_path *row;
 	char full[ENGINE_DOC_NAME_SIZE];
 	struct store_doc *doc = NULL;
 	const char *name = "";
 	int r;
 
-	row = database_path_find(path, &name);
+	row = engine_path_find(path, &name);
 	if (row == NULL || row->kind == NULL || name[0] == '\0')
 		return (-1);
 	engine_doc_name(mount->id, name, full);
@@ -469,7 +446,7 @@ bool
 engine_needs_sudo(const char *path)
 {
 	const char *name = "";
-	const struct database_path *row = database_path_find(path, &name);
+	const struct engine_path *row = engine_path_find(path, &name);
 
-	return (row != NULL && row->handle == engine_database_rotate_root);
+	return (row != NULL && row->needs_sudo);
 }
