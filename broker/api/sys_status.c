@@ -55,11 +55,12 @@ health_put_work(const struct api_config *config, json_t *body)
 
 	store_health_get(config->store, &store);
 	leases_counts(config->leases, &leases);
-	return (json_object_update_new(body,
-	    json_pack("{s:s, s:I, s:I, s:I, s:I}", "store", leased_code_name(store.code),
-		"quarantined", (json_int_t)store.quarantined, "overdue", (json_int_t)leases.overdue,
-		"oldest_overdue_s", (json_int_t)(leases.oldest_overdue_ms / 1000),
-		"connections_down", (json_int_t)engines_connections_down(config->engines))));
+	return (json_object_update_new(
+	    body, json_pack("{s:s, s:I, s:I, s:I, s:I}", "store",
+		      leased_code_name(store.damaged ? LEASED_ECORRUPT : store.code), "quarantined",
+		      (json_int_t)store.quarantined, "overdue", (json_int_t)leases.overdue,
+		      "oldest_overdue_s", (json_int_t)(leases.oldest_overdue_ms / 1000),
+		      "connections_down", (json_int_t)engines_connections_down(config->engines))));
 }
 
 /* A restored store that is held: how many leases wait for a person's word. */

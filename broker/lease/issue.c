@@ -273,6 +273,11 @@ ready(struct leases *leases, int64_t connection, struct leased_err *err)
 		return (leased_err_set(err, LEASED_ENOSPC,
 		    "the disk of the store is full: no lease can be written down until 128 MiB are "
 		    "free"));
+	if (health.damaged)
+		return (leased_err_set(err, LEASED_EUNAVAIL,
+		    "the file of the store is damaged: nothing is handed out that might never be "
+		    "found again, while leases go on ending. Stop leased and run `leased fsck "
+		    "--repair`; what that does not mend, a backup does"));
 	if (lease_unmarked_many(leases))
 		return (leased_err_set(err, LEASED_EUNAVAIL,
 		    "the store does not take the revocations of leases that were not delivered: "

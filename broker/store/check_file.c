@@ -89,25 +89,6 @@ integrity_mend(struct store_check *check, struct leased_err *err)
 
 /* ---- tables and indexes ---- */
 
-/* The schema as it must be: an empty database that the migrations went through. */
-static int
-model_open(struct store *store, struct store_db **ret_model, struct leased_err *err)
-{
-	struct store_db *model = NULL;
-	int r;
-
-	if ((r = store_sql_open(store, NULL, SQL_WRITER, &model, err)) != 0)
-		return (r);
-	for (int64_t version = 0; version < store_schema_newest() && r == 0; version++)
-		r = store_sql_script(model, store_schema_migration(version), err);
-	if (r != 0) {
-		store_sql_close(model);
-		return (r);
-	}
-	*ret_model = model;
-	return (0);
-}
-
 static int
 work_script(struct store_check *check, struct store_txn *txn, void *arg, struct leased_err *err)
 {
@@ -115,62 +96,28 @@ work_script(struct store_check *check, struct store_txn *txn, void *arg, struct 
 	return (store_sql_script(txn->db, arg, err));
 }
 
-/* One table or index of the model: is it there, and the same? */
+/* One that is not as in the model. */
 static int
-object_check(struct store_check *check, const char *type, const char *name, char *sql,
-    struct leased_err *err)
+on_object(void *arg, enum store_model_state state, const char *type, const char *name,
+    const char *sql, struct leased_err *err)
 {
-	struct store_db *db = check->store->writer_db;
+	struct store_check *check = arg;
 	struct leased_err why = LEASED_ERR_INIT;
-	sqlite3_stmt *stmt = NULL;
-	bool row = false, same = false;
-	int r;
+	bool missing = state == STORE_MODEL_MISSING;
+	char *text = NULL;
 
-	r = store_sql_start(db, "SELECT sql FROM sqlite_schema WHERE type = ?1 AND name = ?2",
-	    SQL_ARGS(store_sql_text(type), store_sql_text(name)), &stmt, err);
-	if (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row)
-		same = strcmp(store_sql_column_text(stmt, 0), sql) == 0;
-	store_sql_finish(stmt);
-	if (r != 0 || same)
-		return (r);
-	if (!row && strcmp(type, "index") == 0 && check->repair &&
-	    store_check_write(check, work_script, sql, &why) == 0)
-		store_check_say(
-		    check, STORE_FOUND_REPAIRED, "the index %s was missing: made", name);
+	if (asprintf(&text, "DROP INDEX IF EXISTS %s;%s", name, sql) < 0)
+		return (leased_err_set(err, LEASED_ENOMEM, "no memory to check the store"));
+	if (strcmp(type, "index") == 0 && check->repair &&
+	    store_check_write(check, work_script, text, &why) == 0)
+		store_check_say(check, STORE_FOUND_REPAIRED, "the index %s was %s: made anew", name,
+		    missing ? "missing" : "not as this leased makes it");
 	else
 		store_check_say(check, STORE_FOUND_LEFT, "the %s %s %s%s%s", type, name,
-		    row ? "is not as this leased makes it" : "is missing",
+		    missing ? "is missing" : "is not as this leased makes it",
 		    why.text[0] != '\0' ? ": " : "", why.text);
+	free(text);
 	return (0);
-}
-
-static int
-objects_check(struct store_check *check, struct leased_err *err)
-{
-	struct store_db *model = NULL;
-	sqlite3_stmt *stmt = NULL;
-	bool row = false;
-	char *sql = NULL;
-	int r;
-
-	if ((r = model_open(check->store, &model, err)) != 0)
-		return (r);
-	r = store_sql_start(model,
-	    "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
-	    " AND name NOT LIKE 'sqlite_%' ORDER BY type DESC, name",
-	    SQL_NO_ARGS, &stmt, err);
-	while (r == 0 && (r = store_sql_step(model, stmt, &row, err)) == 0 && row) {
-		if ((sql = store_sql_column_dup(stmt, 2)) == NULL) {
-			r = leased_err_set(err, LEASED_ENOMEM, "no memory to check the store");
-			break;
-		}
-		r = object_check(check, store_sql_column_text(stmt, 0),
-		    store_sql_column_text(stmt, 1), sql, err);
-		free(sql);
-	}
-	store_sql_finish(stmt);
-	store_sql_close(model);
-	return (r);
 }
 
 /* ---- numbers given out ---- */
@@ -246,7 +193,8 @@ store_check_file(struct store_check *check, struct leased_err *err)
 {
 	int r;
 
-	if ((r = integrity_mend(check, err)) != 0 || (r = objects_check(check, err)) != 0)
+	if ((r = integrity_mend(check, err)) != 0 ||
+	    (r = store_model_compare(check->store, on_object, check, err)) != 0)
 		return (r);
 	r = sequences_check(check, err);
 	if (r == LEASED_ECORRUPT) {

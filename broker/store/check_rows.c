@@ -109,9 +109,10 @@ lease_page(struct store_check *check, int64_t *after, unsigned *ret_count, struc
 	r = store_sql_start(db, LEASE_SELECT "NOT INDEXED WHERE id > ?1 ORDER BY id LIMIT ?2",
 	    SQL_ARGS(store_sql_int(*after), store_sql_int(PAGE)), &stmt, err);
 	while (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row) {
-		*after = sqlite3_column_int64(stmt, LEASE_ID);
 		count++;
-		r = lease_check(check, stmt, &mend, err);
+		r = store_sql_advance(db, sqlite3_column_int64(stmt, LEASE_ID), after, err);
+		if (r == 0)
+			r = lease_check(check, stmt, &mend, err);
 	}
 	store_sql_finish(stmt);
 	if (check->repair)
@@ -259,13 +260,14 @@ static int
 tokens_rearm(struct store_txn *txn, struct leased_err *err)
 {
 	struct store_lease *row = NULL;
-	int64_t id = 0;
+	int64_t id = 0, after = 0;
 	int r;
 
 	while ((r = store_sql_number(txn->db,
 		    "SELECT id FROM lease WHERE kind = 3 AND flags & 1 AND id > ?1 ORDER BY id "
 		    "LIMIT 1",
-		    SQL_ARGS(store_sql_int(id)), &id, err)) == 0) {
+		    SQL_ARGS(store_sql_int(after)), &id, err)) == 0 &&
+	       (r = store_sql_advance(txn->db, id, &after, err)) == 0) {
 		if ((r = store_lease_get(txn->db, id, &row, err)) != 0)
 			return (r);
 		row->next_at_ms = 1;
@@ -315,8 +317,9 @@ ids_page(struct store_db *db, const struct table *table, int64_t after, int64_t 
 	int r;
 
 	r = store_sql_start(db, table->select, SQL_ARGS(store_sql_int(after)), &stmt, err);
-	while (r == 0 && count < PAGE && (r = store_sql_step(db, stmt, &row, err)) == 0 && row)
-		ret_ids[count++] = sqlite3_column_int64(stmt, 0);
+	while (r == 0 && count < PAGE && (r = store_sql_step(db, stmt, &row, err)) == 0 && row &&
+	       (r = store_sql_advance(db, sqlite3_column_int64(stmt, 0), &after, err)) == 0)
+		ret_ids[count++] = after;
 	store_sql_finish(stmt);
 	*ret_count = count;
 	return (r);

@@ -101,6 +101,10 @@ store_counter_list(struct store_db *db, const char *after, unsigned limit,
 	    "SELECT name, value FROM counter WHERE name > ?1 ORDER BY name LIMIT ?2",
 	    SQL_ARGS(store_sql_text(after), store_sql_int(limit)), &stmt, err);
 	while (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row) {
+		if (after != NULL && strcmp(store_sql_column_text(stmt, 0), after) <= 0) {
+			r = store_sql_disorder(db, err);
+			break;
+		}
 		if ((counters[count].name = store_sql_column_dup(stmt, 0)) == NULL) {
 			r = leased_err_set(err, LEASED_ENOMEM, "no memory to list counters");
 			break;

@@ -148,8 +148,12 @@ store_doc_list(struct store_db *db, const char *kind, const char *prefix, const 
 	    SQL_ARGS(store_sql_text(kind), store_sql_text(start), store_sql_text(after)), &stmt,
 	    err);
 	while (r == 0 && list.count < limit && (r = store_sql_step(db, stmt, &row, err)) == 0 &&
-	       row && strncmp(store_sql_column_text(stmt, DOC_NAME), start, len) == 0)
-		r = list_add(db, stmt, &list, err);
+	       row && strncmp(store_sql_column_text(stmt, DOC_NAME), start, len) == 0) {
+		if (after != NULL && strcmp(store_sql_column_text(stmt, DOC_NAME), after) <= 0)
+			r = store_sql_disorder(db, err);
+		else
+			r = list_add(db, stmt, &list, err);
+	}
 	store_sql_finish(stmt);
 	if (r != 0) {
 		store_list_clear(&list, on_doc_free);

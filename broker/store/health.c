@@ -54,6 +54,14 @@ store_health_count(struct store *store, uint64_t operations)
 }
 
 void
+store_health_damaged(struct store *store, bool damaged)
+{
+	pthread_mutex_lock(&store->mutex);
+	store->health.damaged = damaged;
+	pthread_mutex_unlock(&store->mutex);
+}
+
+void
 store_health_quarantined(struct store *store, int64_t change)
 {
 	pthread_mutex_lock(&store->mutex);

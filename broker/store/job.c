@@ -157,6 +157,7 @@ store_job_page(struct store_db *db, const struct store_job_query *query,
 	struct store_job *job = NULL;
 	sqlite3_stmt *stmt = NULL;
 	struct store_list list = {0};
+	int64_t after = query->after;
 	bool row = false;
 	int r;
 
@@ -165,7 +166,8 @@ store_job_page(struct store_db *db, const struct store_job_query *query,
 			: JOB_SELECT "WHERE id > ?1 ORDER BY id",
 	    SQL_ARGS(store_sql_int(query->after)), &stmt, err);
 	while (r == 0 && list.count < query->limit &&
-	       (r = store_sql_step(db, stmt, &row, err)) == 0 && row) {
+	       (r = store_sql_step(db, stmt, &row, err)) == 0 && row &&
+	       (r = store_sql_advance(db, sqlite3_column_int64(stmt, 0), &after, err)) == 0) {
 		if ((r = job_from_row(db, stmt, &job, err)) == LEASED_ECORRUPT)
 			r = 0;
 		else if (r == 0 && (r = store_list_append(&list, job, err)) != 0)

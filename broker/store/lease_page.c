@@ -15,6 +15,8 @@
 struct page {
 	struct store_list leases;
 	unsigned limit, skipped;
+	bool by_due;   /* else by number .. */
+	int64_t after; /* .. above this */
 };
 
 void
@@ -56,8 +58,13 @@ page_fill(struct store_db *db, const char *text, const struct store_sql_arg *arg
 
 	r = store_sql_start(db, text, args, count, &stmt, err);
 	while (r == 0 && page->leases.count < page->limit && page->skipped < SKIP_MAX &&
-	       (r = store_sql_step(db, stmt, &row, err)) == 0 && row)
-		r = page_add(db, stmt, page, err);
+	       (r = store_sql_step(db, stmt, &row, err)) == 0 && row) {
+		if (!page->by_due)
+			r = store_sql_advance(
+			    db, sqlite3_column_int64(stmt, LEASE_ID), &page->after, err);
+		if (r == 0)
+			r = page_add(db, stmt, page, err);
+	}
 	store_sql_finish(stmt);
 	return (r);
 }
@@ -90,7 +97,7 @@ static int
 lowest_of_place(struct store_db *db, const struct store_lease_query *query, const char *place,
     struct lowest *lowest, struct leased_err *err)
 {
-	int64_t highest = query->at_most != 0 ? query->at_most : INT64_MAX, id;
+	int64_t highest = query->at_most != 0 ? query->at_most : INT64_MAX, id = query->after;
 	sqlite3_stmt *stmt = NULL;
 	bool row = false;
 	int r;
@@ -102,9 +109,9 @@ lowest_of_place(struct store_db *db, const struct store_lease_query *query, cons
 		store_sql_int(query->after), store_sql_int(highest)),
 	    &stmt, err);
 	for (size_t taken = 0; r == 0 && taken < lowest->limit; taken++) {
-		if ((r = store_sql_step(db, stmt, &row, err)) != 0 || !row)
+		if ((r = store_sql_step(db, stmt, &row, err)) != 0 || !row ||
+		    (r = store_sql_advance(db, sqlite3_column_int64(stmt, 0), &id, err)) != 0)
 			break;
-		id = sqlite3_column_int64(stmt, 0);
 		if (lowest->count == lowest->limit && id > lowest->ids[lowest->count - 1])
 			break;
 		lowest_add(lowest, id);
@@ -130,12 +137,17 @@ place_next(struct store_db *db, int64_t mount, const char *prefix, bool inclusiv
 			" ORDER BY place LIMIT 1",
 	    SQL_ARGS(store_sql_int(mount), store_sql_text(*place)), &stmt, err);
 	if (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row &&
-	    strncmp(store_sql_column_text(stmt, 0), prefix, strlen(prefix)) == 0 &&
-	    (next = store_sql_column_dup(stmt, 0)) == NULL)
-		r = leased_err_set(err, LEASED_ENOMEM, "no memory to list leases");
+	    strncmp(store_sql_column_text(stmt, 0), prefix, strlen(prefix)) == 0) {
+		if ((next = store_sql_column_dup(stmt, 0)) == NULL)
+			r = leased_err_set(err, LEASED_ENOMEM, "no memory to list leases");
+		else if (!inclusive && strcmp(next, *place) <= 0)
+			r = store_sql_disorder(db, err);
+	}
 	store_sql_finish(stmt);
-	if (r != 0)
+	if (r != 0) {
+		free(next);
 		return (r);
+	}
 	free(*place);
 	*place = next;
 	return (0);
@@ -280,7 +292,8 @@ int
 store_lease_page(struct store_db *db, const struct store_lease_query *query,
     struct store_lease ***ret_leases, size_t *ret_count, struct leased_err *err)
 {
-	struct page page = {.limit = query->limit};
+	struct page page = {
+	    .limit = query->limit, .by_due = query->by == STORE_BY_DUE, .after = query->after};
 	int r = 0;
 
 	if (query->limit > 0 && (r = page_query(db, query, &page, err)) != 0) {
@@ -310,7 +323,7 @@ int
 store_lease_connections(
     struct store_db *db, int64_t **ret_connections, size_t *ret_count, struct leased_err *err)
 {
-	int64_t *connections = NULL, *larger, last = INT64_MIN;
+	int64_t *connections = NULL, *larger, last = INT64_MIN, found = 0;
 	size_t count = 0, size = 0;
 	int r;
 
@@ -318,7 +331,8 @@ store_lease_connections(
 	while (
 	    (r = store_sql_number(db,
 		 "SELECT connection FROM lease WHERE connection > ?1 ORDER BY connection LIMIT 1",
-		 SQL_ARGS(store_sql_int(last)), &last, err)) == 0) {
+		 SQL_ARGS(store_sql_int(last)), &found, err)) == 0 &&
+	    (r = store_sql_advance(db, found, &last, err)) == 0) {
 		if (count == size) {
 			size = size == 0 ? 16 : size * 2;
 			larger = reallocarray(connections, size, sizeof(*connections));

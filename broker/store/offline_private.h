@@ -37,10 +37,21 @@ int64_t store_schema_newest(void);
 /* What takes a store of version `from` to the next. */
 const char *store_schema_migration(int64_t from);
 
-/* ---- check_file.c, check_rows.c: parts of store_check() ---- */
+/* ---- model.c ---- */
+enum store_model_state { STORE_MODEL_SAME, STORE_MODEL_MISSING, STORE_MODEL_OTHER };
+/* A table or an index that is not as sql makes it. */
+typedef int (*store_on_object)(void *arg, enum store_model_state state, const char *type,
+    const char *name, const char *sql, struct leased_err *err);
+int store_model_compare(struct store *store, store_on_object on_object, void *arg,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* LEASED_ECORRUPT, with what to do, at the first difference; a store in memory is not asked. */
+int store_model_verify(struct store *store, struct leased_err *err) LEASED_MUST_CHECK;
+
+/* ---- check_file.c, check_values.c, check_rows.c: parts of store_check() ---- */
 void store_check_say(struct store_check *check, enum store_found found, const char *fmt, ...)
     LEASED_PRINTF(3, 4);
 int store_check_file(struct store_check *check, struct leased_err *err) LEASED_MUST_CHECK;
+int store_check_values(struct store_check *check, struct leased_err *err) LEASED_MUST_CHECK;
 int store_check_rows(struct store_check *check, struct leased_err *err) LEASED_MUST_CHECK;
 int store_check_links(struct store_check *check, struct leased_err *err) LEASED_MUST_CHECK;
 /* One write, as its own transaction. */

@@ -150,7 +150,8 @@ store_outbox_page(struct store_db *db, int64_t after, unsigned limit,
 		return (leased_err_set(err, LEASED_ENOMEM, "no memory to read the outbox"));
 	r = store_sql_start(db, "SELECT id, sealed FROM audit_outbox WHERE id > ?1 ORDER BY id",
 	    SQL_ARGS(store_sql_int(after)), &stmt, err);
-	while (r == 0 && count < limit && (r = store_sql_step(db, stmt, &row, err)) == 0 && row) {
+	while (r == 0 && count < limit && (r = store_sql_step(db, stmt, &row, err)) == 0 && row &&
+	       (r = store_sql_advance(db, sqlite3_column_int64(stmt, 0), &after, err)) == 0) {
 		if ((r = outbox_from_row(db, stmt, &rows[count], err)) == 0)
 			count++;
 	}

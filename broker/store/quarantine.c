@@ -12,6 +12,11 @@
 
 #define REINDEX_PAUSE_MS (3600 * 1000)
 
+struct reindex_op {
+	struct store_op op; /* first */
+	struct store *store;
+};
+
 struct report_op {
 	struct store_op op; /* first */
 	struct store *store;
@@ -82,7 +87,10 @@ run_reindex(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 static void
 on_reindexed(struct store_op *op, int result, const struct leased_err *err)
 {
-	if (result != 0)
+	/* Should more than the indexes be damaged, the next read of it says so again. */
+	if (result == 0)
+		store_health_damaged(((struct reindex_op *)op)->store, false);
+	else
 		log_error("the store's indexes could not be made anew: restore the store from a "
 			  "backup, then run reconcile",
 		    LOG_ERR(err));
@@ -93,17 +101,17 @@ void
 store_quarantine_reindex(struct store *store)
 {
 	int64_t now_ms = wclock_boot_ms(store->clock), last_ms = store->reindexed_ms;
-	struct store_op *op;
+	struct reindex_op *own;
 
 	if ((last_ms != 0 && now_ms - last_ms < REINDEX_PAUSE_MS) ||
 	    !atomic_compare_exchange_strong(
 		&store->reindexed_ms, &last_ms, now_ms != 0 ? now_ms : 1) ||
-	    (op = calloc(1, sizeof(*op))) == NULL)
+	    (own = calloc(1, sizeof(*own))) == NULL)
 		return;
 	log_warn("the store's indexes of leases are damaged and are made anew");
-	op->run = run_reindex;
-	op->done = on_reindexed;
-	store_submit(store, op);
+	own->op = (struct store_op){.run = run_reindex, .done = on_reindexed};
+	own->store = store;
+	store_submit(store, &own->op);
 }
 
 static int
@@ -314,12 +322,26 @@ int
 store_quarantine_list(struct store_db *db, const struct store_quarantine_query *query,
     struct store_quarantined **ret_rows, size_t *ret_count, struct leased_err *err)
 {
-	return (list_fill(db,
+	struct store_quarantined *rows = NULL;
+	int64_t after = query->after;
+	size_t count = 0;
+	int r;
+
+	r = list_fill(db,
 	    QUARANTINE_SELECT "AND key > ?1 AND next_at <= ?2 AND (?3 = -1 OR connection = ?3)"
 			      " AND (?4 OR NOT disarmed) ORDER BY key",
 	    SQL_ARGS(store_sql_int(query->after), store_sql_int(query->until_ms),
 		store_sql_int(query->connection), store_sql_int(query->with_disarmed)),
-	    query->limit, ret_rows, ret_count, err));
+	    query->limit, &rows, &count, err);
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = store_sql_advance(db, rows[i].id, &after, err);
+	if (r != 0) {
+		store_quarantine_list_free(rows, count);
+		return (r);
+	}
+	*ret_rows = rows;
+	*ret_count = count;
+	return (0);
 }
 
 int

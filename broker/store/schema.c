@@ -295,5 +295,8 @@ store_schema_open(struct store *store, struct seal_root *root, struct leased_err
 			return (r);
 		}
 	}
+	/* Before the first write to a file whose definitions may be damaged. */
+	if ((r = store_model_verify(store, err)) != 0)
+		return (r);
 	return (birth_open(store, root, err));
 }

@@ -84,9 +84,10 @@ store_scrub_step(
 	r = store_sql_start(db, LEASE_SELECT "WHERE id > ?1 ORDER BY id LIMIT ?2",
 	    SQL_ARGS(store_sql_int(scrub->after), store_sql_int(limit)), &stmt, err);
 	while (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row) {
-		scrub->after = sqlite3_column_int64(stmt, LEASE_ID);
 		count++;
-		r = row_check(db, stmt, err);
+		r = store_sql_advance(db, sqlite3_column_int64(stmt, LEASE_ID), &scrub->after, err);
+		if (r == 0)
+			r = row_check(db, stmt, err);
 	}
 	store_sql_finish(stmt);
 	if (r != 0)

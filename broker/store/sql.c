@@ -72,6 +72,33 @@ io_error(struct store_db *db, int sqlite_code, struct leased_err *err)
 	    strerror(number), sqlite_code));
 }
 
+static int
+file_damaged(struct store_db *db, const char *why, struct leased_err *err)
+{
+	const char *path = db->store->files.database;
+
+	store_health_damaged(db->store, true);
+	return (leased_err_set(err, LEASED_ECORRUPT,
+	    "the store's file%s%s is damaged: %s. `leased fsck` says how badly; what it does not "
+	    "mend, a backup does",
+	    path != NULL ? " " : "", path != NULL ? path : "", why));
+}
+
+int
+store_sql_disorder(struct store_db *db, struct leased_err *err)
+{
+	return (file_damaged(db, "rows are out of order", err));
+}
+
+int
+store_sql_advance(struct store_db *db, int64_t id, int64_t *after, struct leased_err *err)
+{
+	if (id <= *after)
+		return (store_sql_disorder(db, err));
+	*after = id;
+	return (0);
+}
+
 int
 store_sql_error(struct store_db *db, int sqlite_code, struct leased_err *err)
 {
@@ -85,13 +112,12 @@ store_sql_error(struct store_db *db, int sqlite_code, struct leased_err *err)
 		return (leased_err_set(err, LEASED_ENOSPC, "the store cannot write: %s", why));
 	case SQLITE_IOERR:
 		return (io_error(db, sqlite_code, err));
+	case SQLITE_ERROR:
+	case SQLITE_SCHEMA:
+		/* Our texts are constants: what they name was there when they were written. */
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
-		return (leased_err_set(err, LEASED_ECORRUPT,
-		    "the store's file%s%s is damaged: %s. `leased fsck` says how badly; what it "
-		    "does not mend, a backup does",
-		    db->store->files.database != NULL ? " " : "",
-		    db->store->files.database != NULL ? db->store->files.database : "", why));
+		return (file_damaged(db, why, err));
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 		return (leased_err_set(err, LEASED_EUNAVAIL, "the store is locked: %s", why));

@@ -89,6 +89,14 @@ int store_sql_number(struct store_db *db, const char *text, const struct store_s
 int store_sql_script(
     struct store_db *db, const char *text, struct leased_err *err) LEASED_MUST_CHECK;
 
+/*
+ * For walks that go on behind the last number seen: LEASED_ECORRUPT where a damaged file gives the
+ * rows in another order, since a walk that went back would never end. And for those by name.
+ */
+int store_sql_advance(
+    struct store_db *db, int64_t id, int64_t *after, struct leased_err *err) LEASED_MUST_CHECK;
+int store_sql_disorder(struct store_db *db, struct leased_err *err);
+
 /* Ends the transaction, if there is one. A failure leaves nothing to undo. */
 void store_sql_rollback(struct store_db *db);
 

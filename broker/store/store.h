@@ -105,6 +105,7 @@ unsigned store_pump(struct store *store);
 
 /* What the operator must know: 0 fine, LEASED_ENOSPC (mints are refused with 507), and counts. */
 struct store_health {
+	bool damaged; /* SQLite met damage in the file itself: what it does not find never ends */
 	int code;
 	uint64_t quarantined;
 	uint64_t commits, operations; /* operations / commits = the batch size */

@@ -34,8 +34,8 @@ struct store_files {
 #define STORE_OBJECT 0x53544f52u
 struct store {
 	unsigned object; /* STORE_OBJECT: checked where a void * comes back */
-	bool inline_mode, stopped;
-	bool takes_backup, is_backup, looks_only; /* offline_private.h */
+	bool inline_mode, stopped, takes_backup, is_backup, looks_only; /* offline_private.h */
+	int64_t schema;                                                 /* version of the tables */
 	struct store_hold_state hold;
 	_Atomic bool cut; /* the reader's statements end at once: leased is stopping */
 	struct event_base *loop;
@@ -95,7 +95,6 @@ int store_schema_open(
 /* ---- transaction.c: one group of operations, on the writer ---- */
 void store_transaction_run(struct store *store, struct store_op_queue *batch);
 int store_transaction_probe(struct store *store, struct leased_err *err) LEASED_MUST_CHECK;
-
 /* The disk failed: marks the store and ends the process. */
 _Noreturn void store_fail_stop(struct store *store, const struct leased_err *err);
 /* ---- thread.c, writer.c, reader.c ---- */
@@ -115,6 +114,7 @@ void store_health_failed(struct store *store, int code, const struct leased_err 
 void store_health_recovered(struct store *store);
 int store_health_code(struct store *store);
 void store_health_count(struct store *store, uint64_t operations);
+void store_health_damaged(struct store *store, bool damaged);
 void store_health_quarantined(struct store *store, int64_t change);
 
 #endif

@@ -119,8 +119,9 @@ store_token_children(struct store_db *db, int64_t parent, int64_t after, unsigne
 	    "?3",
 	    SQL_ARGS(store_sql_int(parent), store_sql_int(after), store_sql_int(limit)), &stmt,
 	    err);
-	while (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row)
-		ret_ids[count++] = sqlite3_column_int64(stmt, 0);
+	while (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row &&
+	       (r = store_sql_advance(db, sqlite3_column_int64(stmt, 0), &after, err)) == 0)
+		ret_ids[count++] = after;
 	store_sql_finish(stmt);
 	if (r == 0)
 		*ret_count = count;

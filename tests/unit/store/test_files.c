@@ -263,21 +263,55 @@ damaged_columns_and_damaged_indexes_of_the_file_hide_no_lease(void **state)
 	store_close(p->fix.store);
 }
 
+/* By another program than leased, while none runs. */
+static void
+outside(const struct place *p, const char *text)
+{
+	char path[128];
+	sqlite3 *sqlite = NULL;
+
+	path_in(p, "leased.db", path);
+	assert_int_equal(sqlite3_open(path, &sqlite), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(sqlite, text, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(sqlite), SQLITE_OK);
+}
+
 /* The index's definition, changed behind SQLite's back: with WHERE 0 it takes no entries. */
 static void
 index_define(const struct place *p, const char *condition)
 {
-	char path[128], text[256];
-	sqlite3 *sqlite = NULL;
+	char text[256];
 
-	path_in(p, "leased.db", path);
 	snprintf(text, sizeof(text),
 	    "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql ="
 	    " 'CREATE INDEX lease_due ON lease (connection, next_at)%s' WHERE name = 'lease_due'",
 	    condition);
-	assert_int_equal(sqlite3_open(path, &sqlite), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(sqlite, text, NULL, NULL, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_close(sqlite), SQLITE_OK);
+	outside(p, text);
+}
+
+static void
+a_store_whose_definitions_are_damaged_is_refused_and_not_written_to(void **state)
+{
+	struct place *p = *state;
+	struct store_config config = fix_config(&p->fix, p->dir);
+	struct leased_err err = LEASED_ERR_INIT;
+
+	fix_open(&p->fix, p->dir);
+	fix_add(&p->fix, 5, 1000, "account");
+	store_close(p->fix.store);
+	index_define(p, " WHERE 0");
+	assert_int_equal(store_open(&config, &p->fix.store, &err), LEASED_ECORRUPT);
+	assert_non_null(strstr(err.text, "index lease_due is not as leased makes it"));
+	assert_non_null(strstr(err.text, "leased fsck --repair"));
+	index_define(p, "");
+	outside(p, "DROP INDEX lease_owner");
+	assert_int_equal(store_open(&config, &p->fix.store, &err), LEASED_ECORRUPT);
+	assert_non_null(strstr(err.text, "index lease_owner is missing"));
+	outside(p, "CREATE INDEX lease_owner ON lease (owner) WHERE owner <> ''");
+	outside(p, "DROP TABLE session");
+	assert_int_equal(store_open(&config, &p->fix.store, &err), LEASED_ECORRUPT);
+	assert_non_null(strstr(err.text, "table session is missing"));
+	assert_non_null(strstr(err.text, "backup"));
 }
 
 static void
@@ -292,11 +326,10 @@ a_lease_that_is_missing_from_the_index_of_expiry_is_found(void **state)
 	size_t count = 9;
 
 	fix_open(&p->fix, p->dir);
-	store_close(p->fix.store);
-	index_define(p, " WHERE 0");
-	fix_open(&p->fix, p->dir);
 	fix_add(&p->fix, 5, 1000, "account");
 	store_close(p->fix.store);
+	index_define(p, " WHERE 0");
+	outside(p, "REINDEX lease_due");
 	index_define(p, "");
 	fix_open(&p->fix, p->dir);
 	assert_int_equal(store_lease_page(p->fix.db, &due, &leases, &count, NULL), 0);
@@ -437,6 +470,7 @@ main(void)
 	    PLACE_TEST(a_newer_schema_is_refused_with_what_to_do),
 	    PLACE_TEST(another_programs_database_is_refused),
 	    PLACE_TEST(a_lease_that_is_missing_from_the_index_of_expiry_is_found),
+	    PLACE_TEST(a_store_whose_definitions_are_damaged_is_refused_and_not_written_to),
 	    PLACE_TEST(damaged_columns_and_damaged_indexes_of_the_file_hide_no_lease),
 #ifdef LEASED_FAILPOINTS
 	    PLACE_TEST(whatever_was_acknowledged_survives_a_kill_and_nothing_is_half),
