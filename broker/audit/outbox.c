@@ -33,7 +33,7 @@ head_decode(const char *text, struct audit_chain *ret_head)
 	struct audit_chain head;
 
 	if (sscanf(text, "%" SCNd64 " %64[0-9a-f]", &head.seq, head.mac) == 2 && head.seq > 0 &&
-	    strlen(head.mac) == AUDIT_MAC_LEN)
+	    head.seq < INT64_MAX / 2 && strlen(head.mac) == AUDIT_MAC_LEN)
 		*ret_head = head;
 }
 
@@ -68,7 +68,12 @@ audit_outbox_open(struct audit *audit, struct audit_chain *ret_head, struct leas
 	if (r == 0)
 		head_decode(text, ret_head);
 	free(text);
-	return (r);
+	if (r != LEASED_ECORRUPT)
+		return (r);
+	log_error("where the chain of the audit ended is not known any more: a cut at the end of "
+		  "its file would not be noticed now",
+	    LOG_ERR(err));
+	return (0);
 }
 
 void

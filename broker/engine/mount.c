@@ -134,11 +134,11 @@ engine_mounts_load(struct engines *engines, struct leased_err *err)
 	if (r != 0)
 		return (r);
 	/* Only the first start mounts: an operator who unmounted database/ meant it. */
-	if (store_meta_get(store_db(engines->config.store), MOUNTED_MARK, &born, NULL) == 0) {
-		free(born);
-		return (0);
-	}
-	return (mount_first(engines, err));
+	r = store_meta_get(store_db(engines->config.store), MOUNTED_MARK, &born, err);
+	free(born);
+	if (r == LEASED_ENOENT)
+		return (mount_first(engines, err));
+	return (r == LEASED_ECORRUPT ? 0 : r); /* that it is there counts, not what it says */
 }
 
 void

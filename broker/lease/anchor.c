@@ -12,21 +12,15 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "lease/anchor.h"
 #include "lease/private.h"
 
 #define ANCHOR_KEY "lease_anchor"
 #define ANCHOR_EVERY_MS 30000
 #define JUMP_MAX_MS (INT64_C(3600) * 1000)
 #define CONFIRM_MAX_MS (INT64_C(300) * 1000)
+#define TIME_MAX_MS (INT64_C(1) << 48)
 #define AGREE_US (INT64_C(300) * 1000000)
-
-struct anchor {
-	char boot_id[64];
-	int64_t boot_ms, wall_ms, lease_ms;
-	/* What is still to be confirmed, so that a restart in between does not forget it. */
-	bool waiting, behind;
-	int64_t ref_lease_ms, ref_wall_ms, since_boot_ms;
-};
 
 struct anchor_task {
 	struct lease_task task; /* first */
@@ -45,11 +39,19 @@ leases_wall_ms(struct leases *leases, int64_t lease_ms)
 	return (wclock_wall_ms(leases->config.clock) + (lease_ms - leases_now_ms(leases)));
 }
 
-static int
-anchor_decode(const char *text, struct anchor *ret_anchor, struct leased_err *err)
+/* Thousands of years, in milliseconds: sums of a few such numbers are numbers still. */
+static bool
+is_time(json_int_t ms)
 {
+	return (ms >= -TIME_MAX_MS && ms <= TIME_MAX_MS);
+}
+
+int
+lease_anchor_decode(const char *text, struct lease_anchor *ret_anchor, struct leased_err *err)
+{
+	unsigned long failures = leased_secret_alloc_failures();
 	json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-	struct anchor anchor = {.waiting = false};
+	struct lease_anchor anchor = {.waiting = false};
 	const char *boot = NULL;
 	json_int_t boot_ms = 0, wall_ms = 0, lease_ms = 0, ref_lease = 0, ref_wall = 0, since = 0;
 	int waiting = 0, behind = 0;
@@ -59,8 +61,11 @@ anchor_decode(const char *text, struct anchor *ret_anchor, struct leased_err *er
 		&boot_ms, "wall_ms", &wall_ms, "lease_ms", &lease_ms, "waiting", &waiting, "behind",
 		&behind, "ref_lease_ms", &ref_lease, "ref_wall_ms", &ref_wall, "since_boot_ms",
 		&since) != 0 ||
-	    strlen(boot) >= sizeof(anchor.boot_id)) {
+	    strlen(boot) >= sizeof(anchor.boot_id) || !is_time(boot_ms) || !is_time(wall_ms) ||
+	    !is_time(lease_ms) || !is_time(ref_lease) || !is_time(ref_wall) || !is_time(since)) {
 		json_decref(object);
+		if (leased_secret_alloc_failures() != failures)
+			return (leased_err_set(err, LEASED_ENOMEM, "no memory to read the anchor"));
 		return (leased_err_set(err, LEASED_ECORRUPT, "the anchor cannot be read"));
 	}
 	lease_text_copy(anchor.boot_id, sizeof(anchor.boot_id), boot);
@@ -225,7 +230,7 @@ time_confirm(struct leases *leases)
 }
 
 static void
-time_after_reboot(struct leases *leases, const struct anchor *anchor)
+time_after_reboot(struct leases *leases, const struct lease_anchor *anchor)
 {
 	struct lease_time *time = &leases->time;
 	struct wclock *clock = leases->config.clock;
@@ -257,7 +262,7 @@ lease_time_open(struct leases *leases, struct leased_err *err)
 {
 	struct lease_time *time = &leases->time;
 	struct wclock *clock = leases->config.clock;
-	struct anchor anchor = {.waiting = false};
+	struct lease_anchor anchor = {.waiting = false};
 	int64_t boot_ms = wclock_boot_ms(clock);
 	char *text = NULL;
 	int r;
@@ -268,15 +273,15 @@ lease_time_open(struct leases *leases, struct leased_err *err)
 		anchor_store(leases);
 		return (0);
 	}
-	if (r != 0)
-		return (r);
-	r = anchor_decode(text, &anchor, err);
+	if (r == 0)
+		r = lease_anchor_decode(text, &anchor, err);
 	free(text);
-	if (r == LEASED_ENOMEM)
+	if (r != 0 && r != LEASED_ECORRUPT)
 		return (r);
 	if (r != 0) {
 		log_error("the anchor of lease time cannot be read: lease time starts again from "
-			  "the wall clock");
+			  "the wall clock",
+		    LOG_ERR(err));
 		time->offset_ms = wclock_wall_ms(clock) - boot_ms;
 	} else if (strcmp(anchor.boot_id, clock->boot_id(clock)) != 0) {
 		time_after_reboot(leases, &anchor);

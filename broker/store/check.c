@@ -1,7 +1,8 @@
 /*
  * fsck's order of work, and what its parts share: what is found goes to the caller as text, and a
  * repair is one transaction of the ordinary writer. The parts: check_file.c looks at the file,
- * check_rows.c at each row, check_links.c at what refers to what. `leased fsck` calls it.
+ * check_values.c at what has no row of its own, check_rows.c at each row, check_links.c at what
+ * refers to what. `leased fsck` calls it.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -76,7 +77,8 @@ store_check(struct store_check *check, struct leased_err *err)
 {
 	int r;
 
-	if ((r = store_check_file(check, err)) != 0 || (r = store_check_rows(check, err)) != 0)
+	if ((r = store_check_file(check, err)) != 0 || (r = store_check_values(check, err)) != 0 ||
+	    (r = store_check_rows(check, err)) != 0)
 		return (r);
 	return (store_check_links(check, err));
 }

@@ -5,11 +5,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "store/hold.h"
 #include "store/row.h"
+#include "store/value.h"
 
 #define HOLD_KEY "restore_hold"
 #define FREE_INDEX "INDEXED BY lease_due_free WHERE id > %" PRId64 " AND connection = ?1"
@@ -22,10 +24,7 @@ store_hold_begin(struct store_db *db, const struct store_hold *hold, struct leas
 
 	(void)snprintf(text, sizeof(text), "%s %" PRId64 " %" PRId64, hold->old_tag, hold->below,
 	    hold->since_wall_ms);
-	r = store_sql_run(db,
-	    "INSERT INTO meta (name, value) VALUES ('" HOLD_KEY "', ?1)"
-	    " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-	    SQL_ARGS(store_sql_text(text)), NULL, err);
+	r = store_meta_write(db, HOLD_KEY, text, err);
 	(void)snprintf(script, sizeof(script),
 	    "DROP INDEX IF EXISTS lease_due_free;"
 	    "CREATE INDEX lease_due_free ON lease (connection, next_at) WHERE id > %" PRId64 ";"
@@ -35,16 +34,37 @@ store_hold_begin(struct store_db *db, const struct store_hold *hold, struct leas
 	return (r != 0 ? r : store_sql_script(db, script, err));
 }
 
-static int
-hold_parse(const char *text, struct store_hold *ret_hold, struct leased_err *err)
+/* A number above 0 without sign or blanks, up to `end`; *text goes behind that. */
+static bool
+number_take(const char **text, char end, int64_t *ret_number)
+{
+	const char *at = *text;
+	int64_t number = 0;
+
+	for (; *at >= '0' && *at <= '9'; at++) {
+		if (number > (INT64_MAX - 9) / 10)
+			return (false);
+		number = number * 10 + (*at - '0');
+	}
+	if (at == *text || *at != end)
+		return (false);
+	*text = end != '\0' ? at + 1 : at;
+	*ret_number = number;
+	return (true);
+}
+
+int
+store_hold_decode(const char *text, struct store_hold *ret_hold, struct leased_err *err)
 {
 	struct store_hold hold = {.held = true};
+	size_t len = strspn(text, "0123456789abcdefghijklmnopqrstuvwxyz");
+	const char *at = text + len + 1;
 
-	if (sscanf(text, "%7s %" SCNd64 " %" SCNd64, hold.old_tag, &hold.below,
-		&hold.since_wall_ms) != 3 ||
-	    hold.below < 0)
+	if (len != STORE_TAG_LEN || text[len] != ' ' || !number_take(&at, ' ', &hold.below) ||
+	    !number_take(&at, '\0', &hold.since_wall_ms))
 		return (leased_err_set(err, LEASED_ECORRUPT,
 		    "the record of the restored store's hold is damaged: restore it again"));
+	memcpy(hold.old_tag, text, len);
 	*ret_hold = hold;
 	return (0);
 }
@@ -64,7 +84,7 @@ store_hold_load(struct store *store, struct leased_err *err)
 	}
 	if (r != 0)
 		return (r);
-	r = hold_parse(text, &state->hold, err);
+	r = store_hold_decode(text, &state->hold, err);
 	free(text);
 	if (r != 0)
 		return (r);

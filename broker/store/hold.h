@@ -42,6 +42,8 @@ struct store_hold_state {
 };
 int store_hold_begin(
     struct store_db *db, const struct store_hold *hold, struct leased_err *err) LEASED_MUST_CHECK;
+int store_hold_decode(
+    const char *text, struct store_hold *ret_hold, struct leased_err *err) LEASED_MUST_CHECK;
 int store_hold_load(struct store *store, struct leased_err *err) LEASED_MUST_CHECK;
 
 #endif

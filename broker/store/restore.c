@@ -14,6 +14,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "store/value.h"
 #include "store/copy.h"
 #include "store/hold.h"
 
@@ -104,7 +105,9 @@ birth_renew(struct store *store, struct leased_err *err)
 	    "UPDATE birth SET tag = ?1, keyring = ?2, seals = 0 WHERE id = 1",
 	    SQL_ARGS(store_sql_text(tag), store_sql_blob(blob, len)), NULL, err);
 	free(blob);
-	return (r);
+	if (r != 0)
+		return (r);
+	return (store_birth_copy_put(store->writer_db, tag, store->cluster_id, err));
 }
 
 static int

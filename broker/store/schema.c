@@ -10,6 +10,7 @@
 #include "base/failpoint.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "store/value.h"
 #include "store/offline_private.h"
 
 static const char migration_1[] =
@@ -93,9 +94,12 @@ static const char migration_6[] =
     "CREATE UNIQUE INDEX rotation_account ON rotation (connection, account)"
     " WHERE account <> '';";
 
+/* Values with a checksum; those that are there get one when they are next written. */
+static const char migration_7[] = "ALTER TABLE meta ADD COLUMN sum BLOB;";
+
 /* The n-th takes a store of version n - 1 to n. What has been released is never edited. */
 static const char *const migrations[] = {
-    migration_1, migration_2, migration_3, migration_4, migration_5, migration_6};
+    migration_1, migration_2, migration_3, migration_4, migration_5, migration_6, migration_7};
 #define VERSION_NEWEST ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))
 
 int
@@ -126,6 +130,7 @@ store_schema_version(struct store *store, int64_t *ret_version, struct leased_er
 		    "version. Start that version again, or restore a backup made before the "
 		    "upgrade",
 		    (long long)version, (long long)VERSION_NEWEST));
+	store->schema = version;
 	*ret_version = version;
 	return (0);
 }
@@ -295,8 +300,11 @@ store_schema_open(struct store *store, struct seal_root *root, struct leased_err
 			return (r);
 		}
 	}
+	store->schema = version;
 	/* Before the first write to a file whose definitions may be damaged. */
 	if ((r = store_model_verify(store, err)) != 0)
 		return (r);
-	return (birth_open(store, root, err));
+	if ((r = birth_open(store, root, err)) != 0)
+		return (r);
+	return (store_birth_settle(store, err));
 }

@@ -78,7 +78,8 @@ store_servers_complete(struct store_db *db, bool *ret_complete, struct leased_er
 	int r = store_meta_get(db, "servers-unknown", &text, err);
 
 	free(text);
-	if (r != 0 && r != LEASED_ENOENT)
+	/* That the value is there counts, not what it says. */
+	if (r != 0 && r != LEASED_ENOENT && r != LEASED_ECORRUPT)
 		return (r);
 	*ret_complete = r == LEASED_ENOENT;
 	return (0);
