@@ -126,6 +126,7 @@ static void
 replace(struct api_request *request, struct http_reply *reply, const struct leased_err *err)
 {
 	char text[sizeof(err->text) + 256];
+	static const char plain[] = "{\"errors\":[\"the audit could not record the answer\"]}\n";
 	bool carried = reply->on_delivery != NULL;
 	struct jenc json = {0};
 	json_t *body;
@@ -144,14 +145,16 @@ replace(struct api_request *request, struct http_reply *reply, const struct leas
 	    request->audited.recorded ? "the request was carried out" : "the request was refused",
 	    err->text, carried ? "What it made is being revoked" : "Look before asking again",
 	    request->id);
-	if ((body = json_pack("{s:[s]}", "errors", text)) == NULL)
-		return;
-	jenc_json(&json, body);
-	if (jenc_check(&json, NULL) == 0) {
+	if ((body = json_pack("{s:[s]}", "errors", text)) != NULL)
+		jenc_json(&json, body);
+	jenc_bytes(&json, "\n", sizeof("\n"));
+	if (body != NULL && jenc_check(&json, NULL) == 0) {
 		reply->body = (char *)json.bytes;
-		reply->body_len = json.len;
+		reply->body_len = json.len - 1;
 	} else {
 		jenc_clear(&json);
+		if ((reply->body = strdup(plain)) != NULL)
+			reply->body_len = sizeof(plain) - 1;
 	}
 	json_decref(body);
 }

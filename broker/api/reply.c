@@ -84,12 +84,18 @@ request_free(struct api_request *request)
 	free(request);
 }
 
-/* An error never goes out without a word, not even when there is no memory to build one. */
+/*
+ * An error never goes out without a word, not even when there is no memory to build one. What the
+ * answer would have carried nobody gets: this one is delivered instead.
+ */
 static void
 reply_plainly(struct http_reply *reply)
 {
 	static const char text[] = "{\"errors\":[\"out of memory while answering\"]}\n";
 
+	if (reply->on_delivery != NULL)
+		reply->on_delivery(reply->on_delivery_arg, HTTP_LOST);
+	reply->on_delivery = NULL;
 	if (reply->status < 400)
 		reply->status = 500;
 	if ((reply->body = strdup(text)) != NULL)
@@ -294,11 +300,20 @@ reply_refuse_last_use(struct api_request *request, struct api_answer *answer)
 	return (true);
 }
 
+/* There was no memory for what it tells of the lease or token that was made. */
+static bool
+answer_lacks(const struct api_answer *answer)
+{
+	return ((answer->token != 0 && answer->auth == NULL) ||
+		(answer->lease_row != 0 && answer->data == NULL));
+}
+
 void
 api_reply(struct api_request *request, struct api_answer *answer)
 {
 	struct http_reply reply = {.status = answer->status != 0 ? answer->status : 200};
 	json_t *body;
+	bool lacks;
 
 	if (reply.status / 100 != 2) {
 		json_decref(answer->data);
@@ -309,13 +324,14 @@ api_reply(struct api_request *request, struct api_answer *answer)
 	}
 	if (reply_refuse_last_use(request, answer))
 		return;
-	if (answer->data == NULL && answer->auth == NULL && !answer->envelope &&
+	lacks = answer_lacks(answer);
+	if (!lacks && answer->data == NULL && answer->auth == NULL && !answer->envelope &&
 	    request->warnings == NULL) {
 		reply_nothing(request, answer->status);
 		return;
 	}
 	body = envelope_new(request, answer);
-	if (body == NULL || !reply_watch(request, answer, &reply)) {
+	if (body == NULL || lacks || !reply_watch(request, answer, &reply)) {
 		json_decref(body);
 		if (answer->lease_row != 0)
 			lease_delivery(request->api->config.leases, answer->lease_row, false);
