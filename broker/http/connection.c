@@ -7,10 +7,8 @@
  */
 #include "http/connection.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <leased/secret.h>
@@ -36,6 +34,8 @@ static unsigned
 deadline_ms(const struct http_limits *limits, enum connection_state state)
 {
 	switch (state) {
+	case CONNECTION_HANDSHAKE:
+		return (limits->handshake_ms);
 	case CONNECTION_IDLE:
 		return (limits->idle_ms);
 	case CONNECTION_HEAD:
@@ -56,9 +56,10 @@ deadline_ms(const struct http_limits *limits, enum connection_state state)
 #define TO(state) (1u << (state))
 /* The edges of the state machine. */
 static const unsigned edges[] = {
-    [CONNECTION_IDLE] = TO(CONNECTION_IDLE) | TO(CONNECTION_HEAD) | TO(CONNECTION_BODY) |
-			TO(CONNECTION_HANDLING) | TO(CONNECTION_WRITING) | TO(CONNECTION_LINGER) |
-			TO(CONNECTION_CLOSED),
+    [CONNECTION_HANDSHAKE] = TO(CONNECTION_HANDSHAKE) | TO(CONNECTION_IDLE) |
+			     TO(CONNECTION_WRITING) | TO(CONNECTION_CLOSED),
+    [CONNECTION_IDLE] = TO(CONNECTION_HEAD) | TO(CONNECTION_BODY) | TO(CONNECTION_HANDLING) |
+			TO(CONNECTION_WRITING) | TO(CONNECTION_LINGER) | TO(CONNECTION_CLOSED),
     [CONNECTION_HEAD] = TO(CONNECTION_BODY) | TO(CONNECTION_HANDLING) | TO(CONNECTION_WRITING) |
 			TO(CONNECTION_LINGER) | TO(CONNECTION_CLOSED),
     [CONNECTION_BODY] = TO(CONNECTION_HANDLING) | TO(CONNECTION_WRITING) | TO(CONNECTION_CLOSED),
@@ -98,7 +99,7 @@ wants_bytes(struct http_connection *connection)
 static void
 arm_read(struct http_connection *connection)
 {
-	if (wants_bytes(connection) && !connection->at_end &&
+	if (wants_bytes(connection) && !connection->hung_up &&
 	    !event_pending(&connection->on_read, EV_READ, NULL))
 		(void)event_add(&connection->on_read, NULL);
 }
@@ -110,6 +111,7 @@ enter_closed(struct http_connection *connection)
 	(void)event_del(&connection->on_read);
 	(void)event_del(&connection->on_write);
 	(void)event_del(&connection->delivery);
+	http_stream_close(connection);
 	(void)close(connection->fd);
 	connection->fd = -1;
 	http_reply_clear(&connection->output);
@@ -136,7 +138,7 @@ http_connection_enter(struct http_connection *connection, enum connection_state 
 	(void)event_del(&connection->deadline);
 	if (ms > 0)
 		(void)event_add(&connection->deadline, &deadline);
-	if (state == CONNECTION_IDLE && !connection->is_waiting) {
+	if (state <= CONNECTION_IDLE && !connection->is_waiting) {
 		TAILQ_INSERT_TAIL(&server->waiting, connection, waiting);
 		connection->is_waiting = true;
 	} else if (state > CONNECTION_HEAD && connection->is_waiting) {
@@ -146,7 +148,7 @@ http_connection_enter(struct http_connection *connection, enum connection_state 
 	if (state == CONNECTION_CLOSED)
 		enter_closed(connection);
 	else if (state == CONNECTION_LINGER)
-		(void)shutdown(connection->fd, SHUT_WR);
+		http_stream_shut(connection);
 	if (state != CONNECTION_CLOSED)
 		arm_read(connection);
 }
@@ -203,40 +205,26 @@ http_connection_orphan(struct http_connection *connection)
 static void
 end_when_settled(struct http_connection *connection)
 {
-	bool is_over = connection->at_end || connection->has_lingered;
+	bool is_over = connection->hung_up || connection->has_lingered;
 
 	if (connection->state == CONNECTION_LINGER && is_over && !is_watched(connection))
 		http_connection_close(connection);
 }
 
-/* The client has shut its side. */
+/* The client will send nothing more; hung_up: since it has shut its side of the socket. */
 static void
-take_end(struct http_connection *connection)
+take_end(struct http_connection *connection, bool hung_up)
 {
 	connection->at_end = true;
-	(void)event_del(&connection->on_read);
+	connection->hung_up = hung_up;
+	if (hung_up)
+		(void)event_del(&connection->on_read);
 	http_delivery_check(connection, false);
 	if (connection->state == CONNECTION_IDLE && connection->left_len == 0)
 		http_connection_enter(connection, CONNECTION_LINGER);
 	else if (connection->state == CONNECTION_HEAD || connection->state == CONNECTION_BODY)
 		http_connection_close(connection);
 	end_when_settled(connection);
-}
-
-static void
-send_continue(struct http_connection *connection)
-{
-	static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
-	ssize_t n;
-
-	connection->continued = true;
-	n = send(connection->fd, line, sizeof(line) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-	/* All earlier replies are with the kernel, so that there is room; a client that has not
-	 * read them does not get on. */
-	if (n != (ssize_t)(sizeof(line) - 1))
-		http_connection_close(connection);
-	else
-		connection->written += sizeof(line) - 1;
 }
 
 /* A whole request is here. */
@@ -277,7 +265,7 @@ take_phase(struct http_connection *connection, enum http_phase phase)
 		if (connection->state != CONNECTION_BODY)
 			http_connection_enter(connection, CONNECTION_BODY);
 		if (parser->expect && !parser->body_begun && !connection->continued)
-			send_continue(connection);
+			http_reply_continue(connection);
 		break;
 	case HTTP_PHASE_DONE:
 		/* Requests that came in one read were all sent before the first of them was
@@ -343,7 +331,7 @@ resume(struct http_connection *connection)
 	if (connection->state != CONNECTION_IDLE)
 		return;
 	if (connection->at_end && connection->left_len == 0)
-		take_end(connection);
+		take_end(connection, connection->hung_up);
 	else
 		arm_read(connection);
 }
@@ -385,40 +373,53 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct http_connection *connection = http_connection_from(arg);
 	unsigned char *buffer = connection->server->read_buffer;
-	ssize_t n;
+	size_t len = 0;
 
+	(void)fd;
 	(void)what;
+	if (connection->state == CONNECTION_HANDSHAKE) {
+		http_stream_handshake(connection);
+		return;
+	}
 	if (!wants_bytes(connection)) {
 		(void)event_del(&connection->on_read);
 		return;
 	}
-	/* recv(), so that descriptors a client passes along are dropped by the kernel. */
-	n = recv(fd, buffer, SERVER_READ_SIZE, 0);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n < 0) {
-		connection->has_failed = true;
-		http_connection_close(connection);
-		return;
-	}
-	if (n == 0) {
-		take_end(connection);
-		return;
-	}
-	if (connection->state != CONNECTION_LINGER) {
+	switch (http_stream_read(connection, buffer, SERVER_READ_SIZE, &len)) {
+	case STREAM_OK:
+		if (connection->state == CONNECTION_LINGER)
+			break;
 		connection->batch = 0;
 		http_delivery_check(connection, true);
-		take_bytes(connection, (const char *)buffer, (size_t)n);
+		take_bytes(connection, (const char *)buffer, len);
+		break;
+	case STREAM_AGAIN:
+		break;
+	case STREAM_CLOSING:
+		take_end(connection, false);
+		break;
+	case STREAM_END:
+		take_end(connection, true);
+		break;
+	case STREAM_FAILED:
+		connection->has_failed = true;
+		http_connection_close(connection);
+		break;
 	}
-	leased_wipe(buffer, (size_t)n);
+	leased_wipe(buffer, len);
 }
 
 static void
 on_writable(evutil_socket_t fd, short what, void *arg)
 {
+	struct http_connection *connection = http_connection_from(arg);
+
 	(void)fd;
 	(void)what;
-	http_reply_write(http_connection_from(arg));
+	if (connection->state == CONNECTION_HANDSHAKE)
+		http_stream_handshake(connection);
+	else
+		http_reply_write(connection);
 }
 
 static void
@@ -441,6 +442,7 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 		(void)event_del(&connection->on_read);
 		end_when_settled(connection);
 		break;
+	case CONNECTION_HANDSHAKE:
 	case CONNECTION_IDLE:
 	case CONNECTION_WRITING:
 		http_connection_close(connection);
@@ -453,21 +455,23 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 
 struct http_connection *
 http_connection_new(struct http_server *server, int fd, const struct http_peer *peer,
-    struct connection_group *group)
+    struct connection_group *group, struct http_tls *tls)
 {
 	struct http_connection *connection;
 	struct http_peer unused = *peer;
 
-	if ((connection = calloc(1, sizeof(*connection))) == NULL) {
+	if ((connection = calloc(1, sizeof(*connection))) != NULL)
+		connection->fd = fd;
+	if (connection == NULL || !http_stream_open(connection, tls)) {
 		http_server_forget(server, group, peer);
 		http_peer_clear(&unused);
+		free(connection);
 		(void)close(fd);
 		return (NULL);
 	}
 	connection->tag = CONNECTION_TAG;
 	connection->server = server;
 	connection->loop = server->loop;
-	connection->fd = fd;
 	connection->peer = *peer;
 	http_parser_init(&connection->parser, &server->limits, &server->budget);
 	if (event_assign(&connection->on_read, server->loop, fd, EV_READ | EV_PERSIST, on_readable,
@@ -481,6 +485,6 @@ http_connection_new(struct http_server *server, int fd, const struct http_peer *
 		log_fatal("the event loop takes no events");
 	connection->group = group;
 	http_server_attach(server, connection);
-	http_connection_enter(connection, CONNECTION_IDLE);
+	http_connection_enter(connection, tls != NULL ? CONNECTION_HANDSHAKE : CONNECTION_IDLE);
 	return (connection);
 }

@@ -16,16 +16,18 @@
 #include "http/parser.h"
 #include "http/reply.h"
 #include "http/request.h"
+#include "http/stream.h"
 
 enum connection_state {
-	CONNECTION_IDLE,     /* between requests */
-	CONNECTION_HEAD,     /* a request's first byte is here */
-	CONNECTION_BODY,     /* its head is whole */
-	CONNECTION_HANDLING, /* the handler has it; nothing is read */
-	CONNECTION_WRITING,  /* its reply is on the way */
-	CONNECTION_LINGER,   /* our side is shut; what still comes is thrown away, so that the last
-				reply is not lost to a reset */
-	CONNECTION_CLOSED,   /* no descriptor any more */
+	CONNECTION_HANDSHAKE, /* of TLS */
+	CONNECTION_IDLE,      /* between requests */
+	CONNECTION_HEAD,      /* a request's first byte is here */
+	CONNECTION_BODY,      /* its head is whole */
+	CONNECTION_HANDLING,  /* the handler has it; nothing is read */
+	CONNECTION_WRITING,   /* its reply is on the way */
+	CONNECTION_LINGER,    /* our side is shut; what still comes is thrown away, so that the last
+				 reply is not lost to a reset */
+	CONNECTION_CLOSED,    /* no descriptor any more */
 };
 
 struct http_connection {
@@ -52,10 +54,14 @@ struct http_connection {
 	size_t left_len;
 
 	struct connection_output output;
-	uint64_t written;  /* bytes ever */
-	bool at_end;       /* the client has shut its side */
-	bool has_lingered; /* it was given long enough to */
-	bool has_failed;   /* ECONNRESET, EPIPE: kept, since SO_ERROR clears when read */
+	struct ssl_st *ssl; /* NULL: plain */
+	bool speaks_tls;    /* its first byte says so */
+	bool ssl_broken;    /* nothing more may be said through it */
+	uint64_t written;   /* bytes ever, as the socket counts them */
+	bool at_end;        /* no more requests will come */
+	bool hung_up;       /* .. since the client has shut its side of the socket */
+	bool has_lingered;  /* it was given long enough to */
+	bool has_failed;    /* ECONNRESET, EPIPE: kept, since SO_ERROR clears when read */
 	struct connection_watch watches[CONNECTION_WATCHES];
 	unsigned poll_ms; /* the delivery timer's back-off */
 
@@ -67,10 +73,10 @@ struct http_connection {
 
 /* connection.c */
 
-/* Takes fd and what peer owns, also on failure; group is http_server_admit()'s. NULL: out of
- * memory. */
+/* Takes fd and what peer owns, also on failure; group is http_server_admit()'s; tls is borrowed,
+ * NULL: plain. NULL: out of memory. */
 struct http_connection *http_connection_new(struct http_server *server, int fd,
-    const struct http_peer *peer, struct connection_group *group);
+    const struct http_peer *peer, struct connection_group *group, struct http_tls *tls);
 
 /* The one function that changes the state. */
 void http_connection_enter(struct http_connection *connection, enum connection_state state);

@@ -129,7 +129,7 @@ judge(struct http_connection *connection, struct connection_watch *watch, uint64
 		is_taken = is_unix ? unread == 0 : connection->written - watch->end >= unread;
 	if (!is_taken && is_due)
 		decide(connection, watch, HTTP_LOST);
-	else if (is_taken && (is_unix || is_due || connection->at_end || (fresh && watch->quiet)))
+	else if (is_taken && (is_unix || is_due || connection->hung_up || (fresh && watch->quiet)))
 		decide(connection, watch, HTTP_DELIVERED);
 }
 
@@ -203,7 +203,6 @@ http_delivery_begin(struct http_connection *connection, struct connection_watch 
 void
 http_delivery_written(struct http_connection *connection)
 {
-	int waiting = 0;
 	unsigned i;
 
 	for (i = 0; i < CONNECTION_WATCHES; i++) {
@@ -213,8 +212,7 @@ http_delivery_written(struct http_connection *connection)
 			continue;
 		watch->written = true;
 		watch->end = connection->written;
-		watch->quiet = !connection->more && ioctl(connection->fd, SIOCINQ, &waiting) == 0 &&
-			       waiting == 0;
+		watch->quiet = !connection->more && !http_stream_has_more(connection);
 	}
 }
 

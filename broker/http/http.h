@@ -10,13 +10,14 @@
 #include <leased/error.h>
 
 #include "http/request.h"
+#include "http/tls.h"
 
 struct http_limits {
 	unsigned request_line, header_bytes, header_count; /* 8 KiB, 16 KiB, 64 */
 	size_t body;                                       /* 1 MiB */
 	size_t bodies; /* 64 MiB: what all bodies over 16 KiB may hold together */
 	unsigned header_ms, body_ms, write_ms, idle_ms; /* 10 000, 30 000, 30 000, 75 000 */
-	unsigned delivery_ms;                           /* 5 000 */
+	unsigned delivery_ms, handshake_ms;             /* 5 000, 5 000 */
 	unsigned connections, connections_per_peer;     /* 4096, 1024 */
 	unsigned connections_reserved;                  /* 8, for root and the daemon's own uid */
 	unsigned pipelined;                             /* 16 */
@@ -41,6 +42,13 @@ int http_server_listen_unix(struct http_server *server, const char *path, mode_t
  * NULL). */
 int http_server_listen_tcp(struct http_server *server, const char *address, unsigned *ret_port,
     struct leased_err *err) LEASED_MUST_CHECK;
+
+/* The same with TLS, which the server takes, also on failure. */
+int http_server_listen_tls(struct http_server *server, const char *address, struct http_tls *tls,
+    unsigned *ret_port, struct leased_err *err) LEASED_MUST_CHECK;
+/* From now on the listener of this address (as it was given) shows another pair, which is taken.
+ * false: it has no such listener that speaks TLS. */
+bool http_server_replace_tls(struct http_server *server, const char *address, struct http_tls *tls);
 
 /* Stops accepting, closes idle connections, lets requests in flight end; done is called once, when
  * the last is gone or after timeout_ms. Unlinks the sockets. */

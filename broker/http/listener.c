@@ -39,9 +39,9 @@ listener_from(void *arg)
 }
 
 /* Instead of serving it. What the client asked was not read, so that this may be lost to a reset:
- * it is a courtesy. */
+ * it is a courtesy, and not worth a handshake. */
 static void
-turn_away(int fd, const char *status, const char *why)
+turn_away(const struct http_listener *listener, int fd, const char *status, const char *why)
 {
 	char text[512];
 	int len = snprintf(text, sizeof(text),
@@ -49,7 +49,8 @@ turn_away(int fd, const char *status, const char *why)
 	    "Cache-Control: no-store\r\nConnection: close\r\n\r\n{\"errors\":[\"%s\"]}",
 	    status, strlen(why) + strlen("{\"errors\":[\"\"]}"), why);
 
-	(void)send(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (listener->tls == NULL)
+		(void)send(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)close(fd);
 }
 
@@ -68,7 +69,7 @@ take_connection(struct http_listener *listener, int fd, const struct sockaddr *a
 		if (log_limited(&server->refuse_log, &left_out))
 			log_warn("connection refused", LOG_ERR(&err),
 			    LOG_I("others_left_out", left_out));
-		turn_away(fd, "403 Forbidden",
+		turn_away(listener, fd, "403 Forbidden",
 		    "leased cannot tell which user you are, so this connection is not served: the "
 		    "log "
 		    "of leased says more");
@@ -82,11 +83,11 @@ take_connection(struct http_listener *listener, int fd, const struct sockaddr *a
 			    LOG_I("open", server->count), LOG_I("uid", peer.uid),
 			    LOG_S("address", peer.address), LOG_I("others_left_out", left_out));
 		http_peer_clear(&peer);
-		turn_away(
-		    fd, "503 Service Unavailable", "too many connections at once; try again later");
+		turn_away(listener, fd, "503 Service Unavailable",
+		    "too many connections at once; try again later");
 		return;
 	}
-	connection = http_connection_new(server, fd, &peer, group);
+	connection = http_connection_new(server, fd, &peer, group, listener->tls);
 	(void)connection; /* out of memory closed it */
 }
 
@@ -156,25 +157,42 @@ on_pause_end(evutil_socket_t fd, short what, void *arg)
 	(void)event_add(&listener->accepting, NULL);
 }
 
-/* Takes fd, and path where there is one. */
+static void
+listener_free(struct http_listener *listener)
+{
+	(void)close(listener->fd);
+	http_tls_free(listener->tls);
+	free(listener->path);
+	free(listener->address);
+	listener->tag = 0;
+	free(listener);
+}
+
+/* Takes fd and tls (NULL: plain). at: its path, or its address. */
 static int
-listener_add(struct http_server *server, enum http_peer_kind kind, int fd, char *path,
-    struct leased_err *err)
+listener_add(struct http_server *server, enum http_peer_kind kind, int fd, const char *at,
+    struct http_tls *tls, struct leased_err *err)
 {
 	struct http_listener *listener;
 	struct stat st;
+	char **name;
 
 	if ((listener = calloc(1, sizeof(*listener))) == NULL) {
 		(void)close(fd);
-		free(path);
+		http_tls_free(tls);
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	}
 	listener->tag = LISTENER_TAG;
 	listener->server = server;
 	listener->kind = kind;
 	listener->fd = fd;
-	listener->path = path;
-	if (path != NULL && lstat(path, &st) == 0) {
+	listener->tls = tls;
+	name = kind == HTTP_PEER_UNIX ? &listener->path : &listener->address;
+	if ((*name = strdup(at)) == NULL) {
+		listener_free(listener);
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	}
+	if (listener->path != NULL && lstat(listener->path, &st) == 0) {
 		listener->path_device = st.st_dev;
 		listener->path_inode = st.st_ino;
 	}
@@ -198,10 +216,7 @@ http_listener_close(struct http_listener *listener)
 	if (listener->path != NULL && lstat(listener->path, &st) == 0 &&
 	    st.st_dev == listener->path_device && st.st_ino == listener->path_inode)
 		(void)unlink(listener->path);
-	(void)close(listener->fd);
-	free(listener->path);
-	listener->tag = 0;
-	free(listener);
+	listener_free(listener);
 }
 
 /* The path is taken. Is somebody listening there? If not, what is left of him is removed. */
@@ -290,7 +305,6 @@ http_server_listen_unix(struct http_server *server, const char *path, mode_t mod
     const char *group, struct leased_err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	char *copy = NULL;
 	int fd = -1, r;
 
 	if (strlen(path) >= sizeof(address.sun_path) || path[0] == '\0')
@@ -298,20 +312,14 @@ http_server_listen_unix(struct http_server *server, const char *path, mode_t mod
 		    "the socket's path must have 1 to %zu bytes: %s", sizeof(address.sun_path) - 1,
 		    path));
 	memcpy(address.sun_path, path, strlen(path) + 1);
-	if ((copy = strdup(path)) == NULL)
-		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0) {
-		r = leased_err_set(err, LEASED_EIO, "cannot make a socket: %s", strerror(errno));
-		goto out;
-	}
-	if ((r = bind_unix(fd, &address, mode, group, err)) != 0)
-		goto out;
-	return (listener_add(server, HTTP_PEER_UNIX, fd, copy, err));
-out:
-	free(copy);
-	if (fd >= 0)
+	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0)
+		return (
+		    leased_err_set(err, LEASED_EIO, "cannot make a socket: %s", strerror(errno)));
+	if ((r = bind_unix(fd, &address, mode, group, err)) != 0) {
 		(void)close(fd);
-	return (r);
+		return (r);
+	}
+	return (listener_add(server, HTTP_PEER_UNIX, fd, path, NULL, err));
 }
 
 /* "127.0.0.1:8200" or "[::1]:8200"; no names, since looking them up could block. */
@@ -358,15 +366,16 @@ port_of(int fd)
 	return (ntohs(at.any.sa_family == AF_INET6 ? at.v6.sin6_port : at.v4.sin_port));
 }
 
-int
-http_server_listen_tcp(
-    struct http_server *server, const char *address, unsigned *ret_port, struct leased_err *err)
+/* Takes tls. */
+static int
+listen_tcp(struct http_server *server, const char *address, struct http_tls *tls,
+    unsigned *ret_port, struct leased_err *err)
 {
 	struct addrinfo *found = NULL;
 	int fd = -1, on = 1, r;
 
 	if ((r = resolve(address, &found, err)) != 0)
-		return (r);
+		goto out;
 	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
 	    bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
@@ -376,11 +385,44 @@ http_server_listen_tcp(
 	}
 	if (ret_port != NULL)
 		*ret_port = port_of(fd);
-	r = listener_add(server, HTTP_PEER_TCP, fd, NULL, err);
+	r = listener_add(server, HTTP_PEER_TCP, fd, address, tls, err);
 	fd = -1;
+	tls = NULL;
 out:
-	freeaddrinfo(found);
+	if (found != NULL)
+		freeaddrinfo(found);
 	if (fd >= 0)
 		(void)close(fd);
+	http_tls_free(tls);
 	return (r);
+}
+
+int
+http_server_listen_tcp(
+    struct http_server *server, const char *address, unsigned *ret_port, struct leased_err *err)
+{
+	return (listen_tcp(server, address, NULL, ret_port, err));
+}
+
+int
+http_server_listen_tls(struct http_server *server, const char *address, struct http_tls *tls,
+    unsigned *ret_port, struct leased_err *err)
+{
+	return (listen_tcp(server, address, tls, ret_port, err));
+}
+
+bool
+http_server_replace_tls(struct http_server *server, const char *address, struct http_tls *tls)
+{
+	struct http_listener *listener;
+
+	SLIST_FOREACH (listener, &server->listeners, next) {
+		if (listener->tls == NULL || strcmp(listener->address, address) != 0)
+			continue;
+		http_tls_free(listener->tls);
+		listener->tls = tls;
+		return (true);
+	}
+	http_tls_free(tls);
+	return (false);
 }

@@ -4,13 +4,11 @@
  *
  * Everything that was sent is wiped. Called by handlers through request.h and by connection.c.
  */
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #include <leased/secret.h>
@@ -216,6 +214,20 @@ format(struct http_connection *connection, struct http_reply *reply, bool is_hea
 }
 
 void
+http_reply_continue(struct http_connection *connection)
+{
+	static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	const struct iovec parts[2] = {{(char *)(uintptr_t)line, sizeof(line) - 1}, {NULL, 0}};
+	size_t len = 0;
+
+	connection->continued = true;
+	/* All earlier replies are with the kernel, so that there is room; a client that has not
+	 * read them does not get on. */
+	if (http_stream_write(connection, parts, &len) != STREAM_OK || len != sizeof(line) - 1)
+		http_connection_close(connection);
+}
+
+void
 http_reply_write(struct http_connection *connection)
 {
 	struct connection_output *output = &connection->output;
@@ -228,22 +240,19 @@ http_reply_write(struct http_connection *connection)
 		struct iovec parts[2] = {{output->head + head_sent, output->head_len - head_sent},
 		    {output->body_len > 0 ? output->body + body_sent : NULL,
 			output->body_len - body_sent}};
-		struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-		ssize_t n = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		size_t n = 0;
+		enum stream_result result = http_stream_write(connection, parts, &n);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN) {
+		if (result == STREAM_AGAIN) {
 			(void)event_add(&connection->on_write, NULL);
 			return;
 		}
-		if (n < 0) {
+		if (result != STREAM_OK) {
 			connection->has_failed = true;
 			http_connection_close(connection);
 			return;
 		}
-		output->sent += (size_t)n;
-		connection->written += (size_t)n;
+		output->sent += n;
 	}
 	http_connection_written(connection);
 }

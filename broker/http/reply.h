@@ -20,6 +20,9 @@ void http_reply_refuse(struct http_connection *connection, int status, const cha
 /* The redirect to the collapsed path. */
 void http_reply_redirect(struct http_connection *connection);
 
+/* 100 Continue. */
+void http_reply_continue(struct http_connection *connection);
+
 /* Sends what is left of the output; on an error the connection closes. */
 void http_reply_write(struct http_connection *connection);
 void http_reply_clear(struct connection_output *output);

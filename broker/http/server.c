@@ -25,6 +25,7 @@ const struct http_limits http_default_limits = {
     .body_ms = 30000,
     .write_ms = 30000,
     .idle_ms = 75000,
+    .handshake_ms = 5000,
     .delivery_ms = 5000,
     .connections = 4096,
     .connections_per_peer = 1024,
@@ -235,7 +236,7 @@ close_listeners(struct http_server *server)
 static void
 stop_connection(struct http_connection *connection)
 {
-	if (connection->state != CONNECTION_IDLE && connection->state != CONNECTION_HEAD)
+	if (connection->state > CONNECTION_HEAD)
 		return;
 	if (http_delivery_pending(connection))
 		http_connection_enter(connection, CONNECTION_LINGER);

@@ -35,7 +35,9 @@ struct http_listener {
 	struct http_server *server;
 	enum http_peer_kind kind;
 	int fd;
-	char *path; /* Unix: unlinked at the end while it is still ours */
+	char *address;        /* TCP: as it was asked for */
+	struct http_tls *tls; /* owned; NULL: plain */
+	char *path;           /* Unix: unlinked at the end while it is still ours */
 	dev_t path_device;
 	ino_t path_inode;
 	struct event accepting, pause;
@@ -54,7 +56,7 @@ struct http_server {
 	unsigned count; /* not CLOSED */
 	struct listener_list listeners;
 	int reserve_fd; /* given up for a moment when descriptors run out */
-	struct log_limit accept_log, refuse_log;
+	struct log_limit accept_log, refuse_log, tls_log;
 	char date[40]; /* the Date header, made once a second */
 	int64_t date_s;
 	unsigned char read_buffer[SERVER_READ_SIZE]; /* wiped after each use */

@@ -243,9 +243,8 @@ edge_count(const char *text, const char *needle)
 	return (count);
 }
 
-/* The replies in text that are whole, as far as this fixture's own go; 100 is one of its own. */
-static unsigned
-whole_replies(const char *text)
+unsigned
+edge_whole_replies(const char *text)
 {
 	unsigned count = 0;
 	const char *end, *length;
@@ -273,7 +272,7 @@ edge_read(struct edge *edge, int fd, unsigned count, unsigned ms)
 	ssize_t n;
 
 	text[0] = '\0';
-	while (whole_replies(text) < count && edge_now_ms() < end) {
+	while (edge_whole_replies(text) < count && edge_now_ms() < end) {
 		step(edge);
 		n = recv(fd, text + len, sizeof(text) - 1 - len, MSG_DONTWAIT);
 		if (n == 0 || (n < 0 && errno != EAGAIN))

@@ -65,6 +65,9 @@ const char *edge_read(struct edge *edge, int fd, unsigned count, unsigned ms);
 /* Reads on until the end of the stream comes; false when none came within ms. */
 bool edge_read_end(struct edge *edge, int fd, unsigned ms);
 
+/* The replies in text that are whole, as far as this fixture's own go; 100 is one of its own. */
+unsigned edge_whole_replies(const char *text);
+
 /* How often needle is in text. */
 unsigned edge_count(const char *text, const char *needle);
 
