@@ -100,4 +100,16 @@ int main_serve_check(const char *path); /* the exit status */
 int main_serve_start(struct main_daemon *daemon, const struct config *config,
     struct leased_err *err) LEASED_MUST_CHECK;
 
+/* listen.c */
+int main_listen(struct main_daemon *daemon, const struct config *config,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* The pair of a listener with TLS. */
+int main_listen_load(const struct config_listener *listener, struct http_tls **ret_tls,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* For struct config_problems. */
+int main_listen_check(const struct config_listener *listener, struct config_problems *problems,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* Logs what a door shows, and what is wrong with it; tls NULL: plain. */
+void main_listen_say(const struct config_listener *listener, const struct http_tls *tls);
+
 #endif

@@ -63,8 +63,9 @@ say_problems(const char *path, const struct config_problems *problems)
 static int
 load(const char *path, bool check_machine, struct config **ret_config, struct leased_err *err)
 {
-	struct config_problems problems = {
-	    .check_policy = on_check_policy, .check_machine = check_machine};
+	struct config_problems problems = {.check_policy = on_check_policy,
+	    .check_listener = check_machine ? main_listen_check : NULL,
+	    .check_machine = check_machine};
 	int r;
 
 	r = config_load(path, ret_config, &problems, err);
@@ -125,6 +126,7 @@ limits_of(const struct config_limits *config)
 	limits.write_ms = ms_or(config->write_timeout_s, limits.write_ms);
 	limits.idle_ms = ms_or(config->idle_timeout_s, limits.idle_ms);
 	limits.delivery_ms = ms_or(config->delivery_timeout_s, limits.delivery_ms);
+	limits.handshake_ms = ms_or(config->tls_handshake_timeout_s, limits.handshake_ms);
 	limits.connections = unsigned_or(config->connections, limits.connections);
 	limits.connections_per_peer =
 	    unsigned_or(config->connections_per_peer, limits.connections_per_peer);
@@ -158,28 +160,6 @@ serve_declare(struct main_daemon *daemon, const struct config *config, struct le
 	return (0);
 }
 
-static int
-serve_listen(struct main_daemon *daemon, const struct config *config, struct leased_err *err)
-{
-	int r;
-
-	for (size_t i = 0; i < config->listener_count; i++) {
-		const struct config_listener *listener = &config->listeners[i];
-
-		if (listener->kind == CONFIG_LISTENER_UNIX)
-			r = http_server_listen_unix(daemon->server, listener->path,
-			    (mode_t)listener->mode, listener->group, err);
-		else
-			r = http_server_listen_tcp(daemon->server, listener->address, NULL, err);
-		if (r != 0)
-			return (leased_err_prefix(err, "line %u", listener->line));
-		log_info("listening",
-		    LOG_S("address", listener->kind == CONFIG_LISTENER_UNIX ? listener->path
-									    : listener->address));
-	}
-	return (0);
-}
-
 int
 main_serve_start(struct main_daemon *daemon, const struct config *config, struct leased_err *err)
 {
@@ -194,7 +174,7 @@ main_serve_start(struct main_daemon *daemon, const struct config *config, struct
 
 	if ((r = main_start_broker(daemon, &place, err)) != 0 ||
 	    (r = serve_declare(daemon, config, err)) != 0 ||
-	    (r = serve_listen(daemon, config, err)) != 0)
+	    (r = main_listen(daemon, config, err)) != 0)
 		return (r);
 	return (main_start_serving(daemon, err));
 }

@@ -8,6 +8,7 @@
 #include "config/config_private.h"
 
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+static const char *const tls_versions[] = {"1.2", "1.3", NULL}; /* enum config_tls_version */
 static const char *const log_formats[] = {"text", "json", NULL};
 
 static const struct config_setting seal_file[] = {
@@ -41,8 +42,22 @@ static const struct config_setting listener_tcp[] = {
 	.kind = CONFIG_ADDRESS,
 	.required = true,
 	.offset = offsetof(struct config_listener, address)},
-    {.name = "tls_cert_file", .kind = CONFIG_LATER},
-    {.name = "tls_key_file", .kind = CONFIG_LATER},
+    {.name = "tls_cert_file",
+	.kind = CONFIG_PATH,
+	.offset = offsetof(struct config_listener, tls_cert_file)},
+    {.name = "tls_client_ca", .kind = CONFIG_LATER},
+    {.name = "tls_client_ca_file", .kind = CONFIG_LATER},
+    {.name = "tls_disable",
+	.kind = CONFIG_BOOL,
+	.offset = offsetof(struct config_listener, tls_disable)},
+    {.name = "tls_key_file",
+	.kind = CONFIG_PATH,
+	.offset = offsetof(struct config_listener, tls_key_file)},
+    {.name = "tls_min_version",
+	.kind = CONFIG_CHOICE,
+	.offset = offsetof(struct config_listener, tls_min_version),
+	.choices = tls_versions},
+    {.name = "tls_require_and_verify_client_cert", .kind = CONFIG_LATER},
     {.name = NULL},
 };
 
@@ -80,6 +95,7 @@ static const struct config_setting limit_settings[] = {
     LIMIT("idle_timeout", CONFIG_DURATION, idle_timeout_s, 1, 86400),
     LIMIT("pipelined", CONFIG_COUNT, pipelined, 1, 1000),
     LIMIT("request_line", CONFIG_SIZE, request_line, KIB, 64 * KIB),
+    LIMIT("tls_handshake_timeout", CONFIG_DURATION, tls_handshake_timeout_s, 1, 60),
     LIMIT("write_timeout", CONFIG_DURATION, write_timeout_s, 1, 3600),
     {.name = NULL},
 };
@@ -162,6 +178,33 @@ check_doors(
 	}
 }
 
+/* Plain HTTP is for this machine alone, and only where somebody wrote that he wants it. */
+static void
+check_tls(struct config_reader *reader, const struct config_listener *listener, const json_t *body)
+{
+	static const char *const keys[] = {"tls_cert_file", "tls_key_file", "tls_min_version"};
+	bool has_cert = json_object_get(body, "tls_cert_file") != NULL;
+	bool has_key = json_object_get(body, "tls_key_file") != NULL;
+
+	if (has_cert != has_key) {
+		config_refuse(reader, body, has_cert ? "tls_cert_file" : "tls_key_file",
+		    "TLS needs both: \"tls_cert_file\" and \"tls_key_file\"");
+	} else if (listener->tls_disable) {
+		for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+			if (json_object_get(body, keys[i]) != NULL)
+				config_refuse(reader, body, keys[i],
+				    "\"%s\" and \"tls_disable\" exclude each other", keys[i]);
+		if (listener->address != NULL && !config_address_is_loopback(listener->address))
+			config_refuse(reader, body, "address",
+			    "\"address\" is no loopback address: without TLS everybody between "
+			    "here and the client could read the credentials");
+	} else if (!has_cert) {
+		config_refuse(reader, body, NULL,
+		    "listener \"tcp\" needs \"tls_cert_file\" and \"tls_key_file\" (or "
+		    "\"tls_disable = true\", for plain HTTP on a loopback address)");
+	}
+}
+
 static int
 on_listener(void *arg, const char *label, const json_t *body, struct leased_err *err)
 {
@@ -182,10 +225,13 @@ on_listener(void *arg, const char *label, const json_t *body, struct leased_err 
 		return (0);
 	listener->kind = is_unix ? CONFIG_LISTENER_UNIX : CONFIG_LISTENER_TCP;
 	listener->mode = 0660;
+	listener->tls_min_version = CONFIG_TLS_1_3;
 	listener->line = at.line;
 	listener->column = at.column;
 	config_read_settings(reader, body, is_unix ? listener_unix : listener_tcp, listener,
 	    is_unix ? "listener \"unix\"" : "listener \"tcp\"");
+	if (!is_unix)
+		check_tls(reader, listener, body);
 	check_doors(reader, listener, body);
 	if (reader->problems->check_machine && listener->group != NULL &&
 	    getgrnam(listener->group) == NULL)

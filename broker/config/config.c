@@ -141,6 +141,21 @@ check_policies(struct config_reader *reader)
 			reader->out_of_memory = true;
 }
 
+static void
+check_listeners(struct config_reader *reader)
+{
+	const struct config *config = reader->config;
+	struct leased_err why = LEASED_ERR_INIT;
+
+	for (size_t i = 0; reader->problems->check_listener != NULL && i < config->listener_count;
+	     i++)
+		if (config->listeners[i].tls_cert_file != NULL &&
+		    config->listeners[i].tls_key_file != NULL &&
+		    reader->problems->check_listener(
+			&config->listeners[i], reader->problems, &why) != 0)
+			reader->out_of_memory = true;
+}
+
 static int
 finish(struct config_reader *reader, struct leased_err *err)
 {
@@ -194,6 +209,7 @@ config_parse(const char *text, size_t len, struct config **ret_config,
 	config_read_policies(&reader, hcl_root(doc));
 	check_together(&reader, hcl_root(doc));
 	check_policies(&reader);
+	check_listeners(&reader);
 	if (problems->check_machine)
 		check_machine(&reader, hcl_root(doc));
 	if ((r = finish(&reader, err)) != 0)
@@ -269,6 +285,8 @@ config_free(struct config *config)
 		free(config->listeners[i].path);
 		free(config->listeners[i].group);
 		free(config->listeners[i].address);
+		free(config->listeners[i].tls_cert_file);
+		free(config->listeners[i].tls_key_file);
 	}
 	for (size_t i = 0; i < config->role_count; i++) {
 		free(config->roles[i].name);

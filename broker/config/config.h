@@ -15,13 +15,18 @@
 #include <leased/error.h>
 
 enum config_listener_kind { CONFIG_LISTENER_UNIX, CONFIG_LISTENER_TCP };
+enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 
 struct config_listener {
 	enum config_listener_kind kind;
 	char *path;    /* unix */
 	int64_t mode;  /* unix: permission bits */
 	char *group;   /* unix; NULL: the daemon's own */
-	char *address; /* tcp: HOST:PORT with a numeric loopback address */
+	char *address; /* tcp: HOST:PORT with a numeric address */
+	/* tcp: both or none; without them tls_disable stands, and the address is a loopback one */
+	char *tls_cert_file, *tls_key_file;
+	bool tls_disable;
+	int64_t tls_min_version; /* enum config_tls_version */
 	unsigned line, column;
 };
 
@@ -30,7 +35,7 @@ struct config_limits {
 	int64_t request_line, header_bytes, body, bodies; /* bytes */
 	int64_t header_count, connections, connections_per_peer, connections_reserved, pipelined;
 	int64_t header_timeout_s, body_timeout_s, write_timeout_s, idle_timeout_s,
-	    delivery_timeout_s;
+	    delivery_timeout_s, tls_handshake_timeout_s;
 };
 
 /* auth "unix" { role "name" { .. } } */
@@ -83,6 +88,9 @@ struct config_problems {
 	 * config_problem_add(). Nonzero: out of memory. */
 	int (*check_policy)(const struct config_policy *policy, struct config_problems *problems,
 	    struct leased_err *err);
+	/* The same for each listener with TLS: do its files hold a pair? */
+	int (*check_listener)(const struct config_listener *listener,
+	    struct config_problems *problems, struct leased_err *err);
 	/* Is what the file names on this machine: groups, plugin_dir? A start finds out by itself.
 	 */
 	bool check_machine;

@@ -17,9 +17,10 @@ struct config_reader {
 
 enum config_kind {
 	CONFIG_STRING,
-	CONFIG_PATH,     /* absolute */
-	CONFIG_SOCKET,   /* absolute, and short enough for a Unix socket */
-	CONFIG_ADDRESS,  /* HOST:PORT, loopback */
+	CONFIG_PATH,    /* absolute */
+	CONFIG_SOCKET,  /* absolute, and short enough for a Unix socket */
+	CONFIG_ADDRESS, /* HOST:PORT, numeric */
+	CONFIG_BOOL,
 	CONFIG_DURATION, /* int64_t seconds; the file must name the unit */
 	CONFIG_SIZE,     /* int64_t bytes: a number, or "64KiB", "1MiB" */
 	CONFIG_COUNT,    /* int64_t */
@@ -57,6 +58,9 @@ void config_warn(struct config_reader *reader, const json_t *object, const char 
 /* One value into *at (NULL: only checked); on a mistake a static text that says what it must be. */
 const char *config_read_value(
     const struct config_setting *setting, const json_t *value, void *at, bool *ret_out_of_memory);
+
+/* Of a CONFIG_ADDRESS that was taken: does it lead nowhere but to this machine? */
+bool config_address_is_loopback(const char *address);
 
 /* The blocks of the file, each into reader->config. */
 void config_read_blocks(struct config_reader *reader, const json_t *root);

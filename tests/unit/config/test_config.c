@@ -23,7 +23,7 @@ static const char sample[] =
     "seal \"file\"      { path = \"/etc/leased/root.key\" }\n"
     "listener \"unix\"  { path = \"/run/leased/leased.sock\"  mode = \"0600\"  group = \"leased\" "
     "}\n"
-    "listener \"tcp\"   { address = \"127.0.0.1:8200\" }\n"
+    "listener \"tcp\"   { address = \"127.0.0.1:8200\" tls_disable = true }\n"
     "plugin_dir = \"/opt/plugins\"\n"
     "default_lease_ttl = \"1h30m\"\n"
     "max_lease_ttl     = \"32d\"\n"
@@ -67,6 +67,7 @@ the_sample_is_read(void **state)
 	assert_string_equal(config->listeners[0].group, "leased");
 	assert_int_equal(config->listeners[1].kind, CONFIG_LISTENER_TCP);
 	assert_string_equal(config->listeners[1].address, "127.0.0.1:8200");
+	assert_true(config->listeners[1].tls_disable);
 	assert_int_equal(config->limits.body, 2 << 20);
 	assert_int_equal(config->limits.header_count, 32);
 	assert_int_equal(config->limits.idle_timeout_s, 120);
@@ -103,6 +104,39 @@ what_is_left_out_has_a_default(void **state)
 	assert_int_equal(config->listeners[0].mode, 0660);
 	assert_null(config->listeners[0].group);
 	config_free(config);
+	config_problems_clear(&problems);
+}
+
+static int
+on_check_listener(const struct config_listener *listener, struct config_problems *problems,
+    struct leased_err *err)
+{
+	assert_string_equal(listener->tls_cert_file, "/c");
+	return (config_problem_add(problems, "4:1: asked", err));
+}
+
+static void
+a_listener_with_tls_may_be_anywhere_and_its_files_are_asked_about(void **state)
+{
+	static const char text[] =
+	    BASE "listener \"tcp\" { address = \"0.0.0.0:8200\" tls_cert_file = "
+		 "\"/c\" tls_key_file = \"/k\" }\n"
+		 "listener \"tcp\" { address = \"[::1]:1\" tls_disable = true }\n"
+		 "listener \"tcp\" { address = \"[2001:db8::1]:1\" tls_cert_file = "
+		 "\"/c\" tls_key_file = \"/k\" tls_min_version = \"1.2\" }\n";
+	struct config_problems problems = {0};
+	struct config *config = NULL;
+
+	(void)state;
+	assert_int_equal(config_parse(text, strlen(text), &config, &problems, NULL), 0);
+	assert_string_equal(config->listeners[1].tls_key_file, "/k");
+	assert_int_equal(config->listeners[1].tls_min_version, CONFIG_TLS_1_3);
+	assert_int_equal(config->listeners[3].tls_min_version, CONFIG_TLS_1_2);
+	config_free(config);
+	config = NULL;
+	problems.check_listener = on_check_listener;
+	assert_int_equal(config_parse(text, strlen(text), &config, &problems, NULL), LEASED_EINVAL);
+	assert_int_equal(problems.count, 2);
 	config_problems_clear(&problems);
 }
 
@@ -193,16 +227,36 @@ static const struct {
     {"listener \"unix\" { path = \"/t\" group = \"\" }",
 	"\"group\" must be a string that is not empty"},
     {"listener \"tcp\" { address = \"0.0.0.0:8200\" }",
-	"f:4:18: \"address\" is no loopback address: it needs TLS, which is not available "
-	"in this version"},
-    {"listener \"tcp\" { address = \"[::]:8200\" }", "no loopback address"},
+	"f:4:1: listener \"tcp\" needs \"tls_cert_file\" and \"tls_key_file\""},
+    {"listener \"tcp\" { address = \"127.0.0.1:8200\" }", "needs \"tls_cert_file\""},
+    {"listener \"tcp\" { address = \"127.0.0.1:8200\" tls_disable = false }",
+	"needs \"tls_cert_file\""},
+    {"listener \"tcp\" { address = \"0.0.0.0:8200\" tls_disable = true }",
+	"f:4:18: \"address\" is no loopback address"},
+    {"listener \"tcp\" { address = \"[::]:8200\" tls_disable = true }", "no loopback address"},
+    {"listener \"tcp\" { address = \"127.0.0.1:1\" tls_disable = \"true\" }",
+	"\"tls_disable\" must be true or false"},
+    {"listener \"tcp\" { address = \"127.0.0.1:1\" tls_disable = true tls_min_version = \"1.3\" }",
+	"\"tls_min_version\" and \"tls_disable\" exclude each other"},
+    {"listener \"tcp\" { address = \"127.0.0.1:1\" tls_disable = true tls_cert_file = \"/c\" "
+     "tls_key_file = \"/k\" }",
+	"\"tls_cert_file\" and \"tls_disable\" exclude each other"},
+    {"listener \"tcp\" { address = \"127.0.0.1:1\" tls_key_file = \"/k\" }",
+	"f:4:42: TLS needs both"},
+    {"listener \"tcp\" { address = \"127.0.0.1:1\" tls_cert_file = \"c\" tls_key_file = \"/k\" }",
+	"\"tls_cert_file\" must be an absolute path"},
+    {"listener \"tcp\" { address = \"127.0.0.1:1\" tls_cert_file = \"/c\" tls_key_file = \"/k\" "
+     "tls_min_version = \"1.1\" }",
+	"\"tls_min_version\" is none of the words that may stand here: 1.2, 1.3"},
+    {"listener \"tcp\" { address = \"127.0.0.1:1\" tls_client_ca_file = \"/c\" }",
+	"\"tls_client_ca_file\" is not available in this version"},
     {"listener \"tcp\" { address = \"localhost:8200\" }", "numeric address"},
     {"listener \"tcp\" { address = \"127.0.0.1\" }", "must be \"HOST:PORT\""},
     {"listener \"tcp\" { address = \"127.0.0.1:0\" }", "must be \"HOST:PORT\""},
     {"listener \"tcp\" { address = \"127.0.0.1:65536\" }", "must be \"HOST:PORT\""},
     {"listener \"tcp\" { address = \"::1:8200\" }", "must be \"HOST:PORT\""},
     {"listener \"tcp\" { address = \"127.0.0.1:1\" tls_cert_file = \"/c\" }",
-	"\"tls_cert_file\" is not available in this version"},
+	"f:4:42: TLS needs both"},
     {"limits { body = \"1MB\" }", "\"body\" must be a number of bytes"},
     {"limits { body = 1 }", "\"body\" is too small"},
     {"limits { body = \"99GiB\" }", "\"body\" is too large"},
@@ -281,8 +335,8 @@ all_mistakes_are_told_in_order_not_only_the_first(void **state)
 	    "auth \"unix\" {\n role \"x\" { bound_uid = [1] }\n}\n";
 	static const char *const want[] = {"f:1:1: ", "f:2:1: ",
 	    "f:3:1: audit \"file\" needs \"path\"", "f:4:1: seal \"file\" needs \"path\"",
-	    "f:4:15: unknown key \"pth\"; did you mean \"path\"?",
-	    "f:5:18: ", "f:7:2: a role needs \"policies\"", "f:7:2: the role",
+	    "f:4:15: unknown key \"pth\"; did you mean \"path\"?", "f:5:1: listener",
+	    "f:7:2: a role needs \"policies\"", "f:7:2: the role",
 	    "f:7:13: unknown key \"bound_uid\"; did you mean \"bound_uids\"?"};
 	char lines[2048], *at = lines;
 
@@ -390,6 +444,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_sample_is_read),
 	    cmocka_unit_test(what_is_left_out_has_a_default),
+	    cmocka_unit_test(a_listener_with_tls_may_be_anywhere_and_its_files_are_asked_about),
 	    cmocka_unit_test(json_is_read_too),
 	    cmocka_unit_test(each_mistake_is_named_with_its_place),
 	    cmocka_unit_test(what_is_missing_is_named),

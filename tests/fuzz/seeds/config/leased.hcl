@@ -1,7 +1,7 @@
 data_dir = "/d"
 seal "file" { path = "/k" }
 listener "unix" { path = "/s" mode = "0660" group = "leased" }
-listener "tcp" { address = "[::1]:8200" }
+listener "tcp" { address = "[::1]:8200" tls_disable = true }
 default_lease_ttl = "1h"
 log { level = "info" format = "json" }
 limits { body = "1MiB" idle_timeout = "75s" connections = 4096 }

@@ -1,0 +1,114 @@
+/*
+ * The doors of leased as leased.hcl has them: Unix sockets, TLS, plain HTTP on the loopback; and
+ * the certificates of those with TLS, at the start and whenever the file is read again. Called by
+ * serve.c and reload.c.
+ */
+#include <stdio.h>
+
+#include "daemon.h"
+
+#include "base/log.h"
+
+static struct http_tls_files
+files_of(const struct config_listener *listener)
+{
+	return ((struct http_tls_files){.certificate = listener->tls_cert_file,
+	    .key = listener->tls_key_file,
+	    .min_version =
+		listener->tls_min_version == CONFIG_TLS_1_2 ? HTTP_TLS_1_2 : HTTP_TLS_1_3});
+}
+
+int
+main_listen_load(
+    const struct config_listener *listener, struct http_tls **ret_tls, struct leased_err *err)
+{
+	const struct http_tls_files files = files_of(listener);
+
+	return (http_tls_new(&files, ret_tls, err));
+}
+
+int
+main_listen_check(const struct config_listener *listener, struct config_problems *problems,
+    struct leased_err *err)
+{
+	struct leased_err why = LEASED_ERR_INIT;
+	char text[sizeof(why.text) + 32];
+	struct http_tls *tls = NULL;
+	int r = main_listen_load(listener, &tls, &why);
+
+	if (r == LEASED_ENOMEM)
+		return (leased_err_set(err, r, "%s", why.text));
+	http_tls_free(tls);
+	if (r == 0)
+		return (0);
+	(void)snprintf(text, sizeof(text), "%u:%u: %s", listener->line, listener->column, why.text);
+	return (config_problem_add(problems, text, err));
+}
+
+void
+main_listen_say(const struct config_listener *listener, const struct http_tls *tls)
+{
+	struct wclock *clock = wclock_system();
+	struct leased_err why = LEASED_ERR_INIT;
+
+	if (tls == NULL) {
+		log_info("listening",
+		    LOG_S("address", listener->kind == CONFIG_LISTENER_UNIX ? listener->path
+									    : listener->address));
+		return;
+	}
+	log_info("listening with TLS", LOG_S("address", listener->address),
+	    LOG_S("certificate", listener->tls_cert_file), LOG_S("subject", http_tls_subject(tls)),
+	    LOG_S("not_after", http_tls_not_after(tls)));
+	/* No reason not to start: there are leases to be ended, and the Unix socket. */
+	if (http_tls_check_dates(tls, clock->wall_us(clock) / 1000000, &why) != 0)
+		log_warn("clients will refuse a certificate", LOG_S("address", listener->address),
+		    LOG_ERR(&why));
+	if (http_tls_is_slow(tls))
+		log_warn("each TLS handshake with this key costs milliseconds in which nobody else "
+			 "is served: use ECDSA P-256, or RSA with 2048 bits",
+		    LOG_S("key", listener->tls_key_file));
+}
+
+static int
+listen_tls(
+    struct main_daemon *daemon, const struct config_listener *listener, struct leased_err *err)
+{
+	struct http_tls *tls = NULL;
+	int r;
+
+	if ((r = main_listen_load(listener, &tls, err)) != 0)
+		return (r);
+	main_listen_say(listener, tls);
+	return (http_server_listen_tls(daemon->server, listener->address, tls, NULL, err));
+}
+
+static int
+listen_one(
+    struct main_daemon *daemon, const struct config_listener *listener, struct leased_err *err)
+{
+	int r;
+
+	if (listener->tls_cert_file != NULL)
+		return (listen_tls(daemon, listener, err));
+	if (listener->kind == CONFIG_LISTENER_UNIX)
+		r = http_server_listen_unix(
+		    daemon->server, listener->path, (mode_t)listener->mode, listener->group, err);
+	else
+		r = http_server_listen_tcp(daemon->server, listener->address, NULL, err);
+	if (r == 0)
+		main_listen_say(listener, NULL);
+	return (r);
+}
+
+int
+main_listen(struct main_daemon *daemon, const struct config *config, struct leased_err *err)
+{
+	for (size_t i = 0; i < config->listener_count; i++) {
+		int r = listen_one(daemon, &config->listeners[i], err);
+
+		if (r != 0)
+			return (leased_err_prefix(err, "line %u", config->listeners[i].line));
+	}
+	return (0);
+}
