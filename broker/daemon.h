@@ -14,6 +14,7 @@
 #include "api/api.h"
 #include "audit/audit.h"
 #include "auth/auth.h"
+#include "auth/declare.h"
 #include "config/config.h"
 #include "engine/engine.h"
 #include "http/http.h"
@@ -97,6 +98,9 @@ int main_audit_verify(const struct main_options *options);
 int main_serve_load(
     const char *path, struct config **ret_config, struct leased_err *err) LEASED_MUST_CHECK;
 int main_serve_check(const char *path); /* the exit status */
+/* What the file declares, to be applied; nothing is turned on by it alone. */
+int main_serve_declare(struct main_daemon *daemon, const struct config *config,
+    struct auth_declared **ret_declared, struct leased_err *err) LEASED_MUST_CHECK;
 int main_serve_start(struct main_daemon *daemon, const struct config *config,
     struct leased_err *err) LEASED_MUST_CHECK;
 

@@ -136,27 +136,35 @@ limits_of(const struct config_limits *config)
 	return (limits);
 }
 
-/* What the file declares holds from the first request on, and is read-only over the API. */
-static int
-serve_declare(struct main_daemon *daemon, const struct config *config, struct leased_err *err)
+/* *ret_declared is the caller's to apply. */
+int
+main_serve_declare(struct main_daemon *daemon, const struct config *config,
+    struct auth_declared **ret_declared, struct leased_err *err)
 {
+	struct auth_declared *declared = NULL;
 	int r;
 
-	for (size_t i = 0; i < config->policy_count; i++) {
+	if ((r = auth_declared_new(daemon->auth, &declared, err)) != 0)
+		return (r);
+	for (size_t i = 0; r == 0 && i < config->policy_count; i++) {
 		const struct config_policy *policy = &config->policies[i];
 
-		r = auth_policy_declare(daemon->auth, policy->name, policy->text, err);
+		r = auth_declared_policy(declared, policy->name, policy->text, err);
 		if (r != 0)
-			return (leased_err_prefix(err, "policy \"%s\"", policy->name));
+			r = leased_err_prefix(err, "policy \"%s\"", policy->name);
 	}
-	for (size_t i = 0; i < config->role_count; i++) {
+	for (size_t i = 0; r == 0 && i < config->role_count; i++) {
 		const struct config_role *role = &config->roles[i];
 
-		r = auth_unix_role_declare(daemon->auth, role->name, role->body, err);
+		r = auth_declared_unix_role(declared, role->name, role->body, err);
 		if (r != 0)
-			return (
-			    leased_err_prefix(err, "line %u: role \"%s\"", role->line, role->name));
+			r = leased_err_prefix(err, "line %u: role \"%s\"", role->line, role->name);
 	}
+	if (r != 0) {
+		auth_declared_free(declared);
+		return (r);
+	}
+	*ret_declared = declared;
 	return (0);
 }
 
@@ -170,11 +178,15 @@ main_serve_start(struct main_daemon *daemon, const struct config *config, struct
 	    .max_ttl_s = config->max_lease_ttl_s,
 	    .limits = &limits,
 	    .audit_path = config->audit_path};
+	struct auth_declared *declared = NULL;
 	int r;
 
 	if ((r = main_start_broker(daemon, &place, err)) != 0 ||
-	    (r = serve_declare(daemon, config, err)) != 0 ||
-	    (r = main_listen(daemon, config, err)) != 0)
+	    (r = main_serve_declare(daemon, config, &declared, err)) != 0)
+		return (r);
+	/* It holds from the first request on. */
+	auth_declared_apply(declared);
+	if ((r = main_listen(daemon, config, err)) != 0)
 		return (r);
 	return (main_start_serving(daemon, err));
 }

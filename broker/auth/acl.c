@@ -71,15 +71,6 @@ failed:
 
 /* ---- the documents ---- */
 
-static const struct auth_declared_policy *
-declared_find(const struct auth *auth, const char *name)
-{
-	for (const struct auth_declared_policy *p = auth->declared; p != NULL; p = p->next)
-		if (strcmp(p->name, name) == 0)
-			return (p);
-	return (NULL);
-}
-
 static int
 copy_text(const char *text, char **ret_text, struct leased_err *err)
 {
@@ -91,7 +82,7 @@ copy_text(const char *text, char **ret_text, struct leased_err *err)
 int
 auth_policy_get(struct auth *auth, const char *name, char **ret_text, struct leased_err *err)
 {
-	const struct auth_declared_policy *declared = declared_find(auth, name);
+	const struct auth_declared_policy *declared = auth_declared_find(auth->declared, name);
 	struct store_doc *doc = NULL;
 	int r;
 
@@ -165,7 +156,7 @@ policy_check_writable(struct auth *auth, const char *name, const char *verb, str
 	if (strcmp(name, "root") == 0)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "cannot %s \"root\" policy: it stands for every right", verb));
-	if (declared_find(auth, name) != NULL)
+	if (auth_declared_find(auth->declared, name) != NULL)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "policy %s is declared in the configuration file: change it there", name));
 	return (0);
@@ -238,34 +229,6 @@ auth_policy_delete(struct auth *auth, const char *name, auth_write_done done, vo
 	}
 	if ((write = policy_write_new(auth, name, done, arg, &err)) != NULL)
 		auth_document_delete(auth, POLICY_KIND, name, on_policy_written, write);
-}
-
-int
-auth_policy_declare(struct auth *auth, const char *name, const char *text, struct leased_err *err)
-{
-	struct auth_declared_policy *declared;
-	char normal[AUTH_NAME_MAX + 1];
-	struct policy *policy = NULL;
-	int r;
-
-	if ((r = policy_name_normalize(name, normal, err)) != 0)
-		return (r);
-	if (declared_find(auth, normal) != NULL)
-		return (leased_err_set(err, LEASED_EEXIST, "policy %s is declared twice", normal));
-	if ((r = policy_parse(text, strlen(text), &policy, err)) != 0)
-		return (r);
-	policy_free(policy);
-	if ((declared = calloc(1, sizeof(*declared))) == NULL ||
-	    (declared->name = strdup(normal)) == NULL || (declared->text = strdup(text)) == NULL) {
-		if (declared != NULL)
-			free(declared->name);
-		free(declared);
-		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	}
-	declared->next = auth->declared;
-	auth->declared = declared;
-	auth_acl_forget_all(auth);
-	return (0);
 }
 
 /* ---- compiled sets ---- */

@@ -130,7 +130,7 @@ auth_new(const struct auth_config *config, struct auth **ret_auth, struct leased
 			*err = setup.err;
 		goto out;
 	}
-	if ((r = auth_unix_roles_load(auth, err)) != 0)
+	if ((r = auth_unix_roles_load(auth, &auth->roles, err)) != 0)
 		goto out;
 	*ret_auth = auth;
 	auth = NULL; /* ownership handed over */
@@ -142,19 +142,12 @@ out:
 void
 auth_free(struct auth *auth)
 {
-	struct auth_declared_policy *declared;
-
 	if (auth == NULL)
 		return;
 	auth_cache_clear(auth);
 	auth_acl_forget_all(auth);
-	auth_unix_roles_free(auth);
-	while ((declared = auth->declared) != NULL) {
-		auth->declared = declared->next;
-		free(declared->name);
-		free(declared->text);
-		free(declared);
-	}
+	auth_unix_roles_free(&auth->roles);
+	auth_declared_policies_free(auth->declared);
 	auth->tag = 0;
 	free(auth);
 }

@@ -88,9 +88,6 @@ void auth_policy_put(
 void auth_policy_delete(struct auth *auth, const char *name, auth_write_done done, void *arg);
 /* Adds the names that no document holds (default, root, those of the configuration) to an array. */
 int auth_policy_builtin_names(struct auth *auth, json_t *names) LEASED_MUST_CHECK;
-/* A policy of leased.hcl: read-only over the API. */
-int auth_policy_declare(struct auth *auth, const char *name, const char *text,
-    struct leased_err *err) LEASED_MUST_CHECK;
 
 /* A new reference; LEASED_ENOENT. */
 int auth_unix_role_get(struct auth *auth, const char *name, json_t **ret_role,
@@ -104,9 +101,6 @@ void auth_unix_role_put(
     struct auth *auth, const char *name, json_t *data, auth_write_done done, void *arg);
 void auth_unix_role_delete(struct auth *auth, const char *name, auth_write_done done, void *arg);
 int auth_unix_role_names(struct auth *auth, json_t *names) LEASED_MUST_CHECK;
-/* A role of leased.hcl: read-only over the API. */
-int auth_unix_role_declare(struct auth *auth, const char *name, const json_t *body,
-    struct leased_err *err) LEASED_MUST_CHECK;
 
 /* Sorts an array of strings and drops repeats; a new array, NULL: out of memory. */
 json_t *auth_names_sort(const json_t *names);

@@ -7,6 +7,7 @@
 #include "auth/auth.h"
 #include "auth/token.h"
 #include "auth/token_cache.h"
+#include "auth/unix_role.h"
 
 #define AUTH_TAG 0x61757468u          /* "auth" */
 #define AUTH_IDENTITY_TAG 0x69646e74u /* "idnt" */
@@ -36,23 +37,6 @@ struct auth_entity_slot {
 	char entity[ID_UUID_SIZE];
 };
 
-struct auth_unix_role {
-	char *name;
-	bool declared; /* by leased.hcl */
-	json_t *data;
-	/* The same, decoded. An empty list binds nothing. */
-	int64_t *uids, *gids;
-	size_t uid_count, gid_count;
-	bool bound_units; /* never matches here: see unix_role.c */
-	json_t *policies;
-	int64_t max_leases;
-};
-
-struct auth_declared_policy {
-	char *name, *text;
-	struct auth_declared_policy *next;
-};
-
 struct auth {
 	unsigned tag;
 	struct auth_config config;
@@ -60,8 +44,7 @@ struct auth {
 	char token_uuid[ID_UUID_SIZE], unix_uuid[ID_UUID_SIZE];
 	struct auth_acl *acls[AUTH_ACL_SLOTS];
 	struct auth_entity_slot entities[AUTH_ENTITY_SLOTS];
-	struct auth_unix_role *roles;
-	size_t role_count;
+	struct auth_unix_roles roles;
 	struct auth_declared_policy *declared;
 	uint64_t policy_writes; /* how often compiled policies have been forgotten */
 	struct auth_cached cache[AUTH_CACHE_SETS][AUTH_CACHE_WAYS];
@@ -96,17 +79,6 @@ bool auth_token_alive(struct auth *auth, const struct store_lease *row);
 /* token_take.c: takes one use, whatever becomes of the request. Takes identity. */
 void auth_token_take_use(
     struct auth *auth, struct auth_identity *identity, auth_done done, void *arg);
-
-/* unix_role.c */
-int auth_unix_roles_load(struct auth *auth, struct leased_err *err) LEASED_MUST_CHECK;
-void auth_unix_roles_free(struct auth *auth);
-/* Adds the policies of the roles that match peer to names; the smallest cap: *max_leases. */
-int auth_unix_roles_apply(struct auth *auth, const struct http_peer *peer, json_t *names,
-    int64_t *max_leases, struct leased_err *err) LEASED_MUST_CHECK;
-
-/* unix_role_body.c: body over what is there (base may be NULL); *ret_data is the caller's. */
-int auth_unix_role_build(const json_t *base, const json_t *body, json_t **ret_data,
-    json_t **ret_unknown, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* document.c: puts (data is taken) or deletes a document by its name, whatever version it has. */
 void auth_document_put(struct auth *auth, const char *kind, const char *name, json_t *data,

@@ -47,20 +47,25 @@ role_numbers(const json_t *list, int64_t **ret_numbers, size_t *ret_count, struc
 }
 
 static struct auth_unix_role *
-role_find(struct auth *auth, const char *name)
+roles_find(const struct auth_unix_roles *roles, const char *name)
 {
-	for (size_t i = 0; i < auth->role_count; i++)
-		if (strcmp(auth->roles[i].name, name) == 0)
-			return (&auth->roles[i]);
+	for (size_t i = 0; i < roles->count; i++)
+		if (strcmp(roles->items[i].name, name) == 0)
+			return (&roles->items[i]);
 	return (NULL);
 }
 
-/* Puts a role into memory, in place of one of its name. data is borrowed. */
-static int
-role_remember(
-    struct auth *auth, const char *name, json_t *data, bool declared, struct leased_err *err)
+static struct auth_unix_role *
+role_find(const struct auth *auth, const char *name)
 {
-	struct auth_unix_role role = {.declared = declared}, *there, *roles;
+	return (roles_find(&auth->roles, name));
+}
+
+int
+auth_unix_role_remember(struct auth_unix_roles *roles, const char *name, json_t *data,
+    bool declared, struct leased_err *err)
+{
+	struct auth_unix_role role = {.declared = declared}, *there, *items;
 	int r;
 
 	role.data = json_incref(data);
@@ -75,14 +80,14 @@ role_remember(
 		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 	if (r != 0)
 		goto out;
-	if ((there = role_find(auth, name)) == NULL) {
-		roles = reallocarray(auth->roles, auth->role_count + 1, sizeof(*roles));
-		if (roles == NULL) {
+	if ((there = roles_find(roles, name)) == NULL) {
+		items = reallocarray(roles->items, roles->count + 1, sizeof(*items));
+		if (items == NULL) {
 			r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 			goto out;
 		}
-		auth->roles = roles;
-		there = &roles[auth->role_count++];
+		roles->items = items;
+		there = &items[roles->count++];
 		*there = (struct auth_unix_role){0};
 	}
 	role_clear(there);
@@ -101,11 +106,11 @@ role_forget(struct auth *auth, const char *name)
 	if (role == NULL)
 		return;
 	role_clear(role);
-	*role = auth->roles[--auth->role_count];
+	*role = auth->roles.items[--auth->roles.count];
 }
 
 int
-auth_unix_roles_load(struct auth *auth, struct leased_err *err)
+auth_unix_roles_load(struct auth *auth, struct auth_unix_roles *roles, struct leased_err *err)
 {
 	struct store_doc **docs = NULL;
 	char after[256] = "";
@@ -119,7 +124,8 @@ auth_unix_roles_load(struct auth *auth, struct leased_err *err)
 			return (r);
 		for (size_t i = 0; i < count; i++) {
 			if (r == 0)
-				r = role_remember(auth, docs[i]->name, docs[i]->data, false, err);
+				r = auth_unix_role_remember(
+				    roles, docs[i]->name, docs[i]->data, false, err);
 			(void)snprintf(after, sizeof(after), "%s", docs[i]->name);
 			store_doc_free(docs[i]);
 		}
@@ -129,13 +135,12 @@ auth_unix_roles_load(struct auth *auth, struct leased_err *err)
 }
 
 void
-auth_unix_roles_free(struct auth *auth)
+auth_unix_roles_free(struct auth_unix_roles *roles)
 {
-	for (size_t i = 0; i < auth->role_count; i++)
-		role_clear(&auth->roles[i]);
-	free(auth->roles);
-	auth->roles = NULL;
-	auth->role_count = 0;
+	for (size_t i = 0; i < roles->count; i++)
+		role_clear(&roles->items[i]);
+	free(roles->items);
+	*roles = (struct auth_unix_roles){0};
 }
 
 /* ---- matching ---- */
@@ -176,8 +181,8 @@ int
 auth_unix_roles_apply(struct auth *auth, const struct http_peer *peer, json_t *names,
     int64_t *max_leases, struct leased_err *err)
 {
-	for (size_t i = 0; i < auth->role_count; i++) {
-		const struct auth_unix_role *role = &auth->roles[i];
+	for (size_t i = 0; i < auth->roles.count; i++) {
+		const struct auth_unix_role *role = &auth->roles.items[i];
 
 		if (!role_matches(role, peer))
 			continue;
@@ -207,28 +212,10 @@ auth_unix_role_get(struct auth *auth, const char *name, json_t **ret_role, struc
 int
 auth_unix_role_names(struct auth *auth, json_t *names)
 {
-	for (size_t i = 0; i < auth->role_count; i++)
-		if (json_array_append_new(names, json_string(auth->roles[i].name)) != 0)
+	for (size_t i = 0; i < auth->roles.count; i++)
+		if (json_array_append_new(names, json_string(auth->roles.items[i].name)) != 0)
 			return (LEASED_ENOMEM);
 	return (0);
-}
-
-int
-auth_unix_role_declare(
-    struct auth *auth, const char *name, const json_t *body, struct leased_err *err)
-{
-	json_t *data = NULL, *unknown = NULL;
-	int r;
-
-	r = auth_unix_role_build(NULL, body, &data, &unknown, err);
-	if (r == 0 && unknown != NULL)
-		r = leased_err_set(err, LEASED_EINVAL, "unknown key \"%s\"",
-		    json_string_value(json_array_get(unknown, 0)));
-	if (r == 0)
-		r = role_remember(auth, name, data, true, err);
-	json_decref(data);
-	json_decref(unknown);
-	return (r);
 }
 
 struct role_write {
@@ -243,12 +230,16 @@ static void
 on_role_written(void *arg, int code, const struct leased_err *err)
 {
 	struct role_write *write = arg;
+	const struct auth_unix_role *role = role_find(write->auth, write->name);
 	struct leased_err own = LEASED_ERR_INIT;
 
-	if (code == 0 && write->data == NULL)
-		role_forget(write->auth, write->name);
-	else if (code == 0) {
-		code = role_remember(write->auth, write->name, write->data, false, &own);
+	/* The file may have been read again meanwhile, and have a role of this name now. */
+	if (code == 0 && (role == NULL || !role->declared)) {
+		if (write->data == NULL)
+			role_forget(write->auth, write->name);
+		else
+			code = auth_unix_role_remember(
+			    &write->auth->roles, write->name, write->data, false, &own);
 		err = &own;
 	}
 	write->done(write->arg, code, err);
@@ -293,7 +284,7 @@ role_check_writable(struct auth *auth, const char *name, struct leased_err *err)
 	if (role != NULL && role->declared)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "role %s is declared in the configuration file: change it there", name));
-	if (role == NULL && auth->role_count >= AUTH_ROLES_MAX)
+	if (role == NULL && auth->roles.count >= AUTH_ROLES_MAX)
 		return (leased_err_set(err, LEASED_ELIMIT,
 		    "auth/unix holds at most %d roles, since each request looks at all of them",
 		    AUTH_ROLES_MAX));

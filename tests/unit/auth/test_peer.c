@@ -1,6 +1,7 @@
 /*
  * Peers of the Unix socket: entities, roles, and the policies that they give.
  */
+#include "auth/declare.h"
 #include "unit/auth/fixture.h"
 
 static bool
@@ -185,13 +186,16 @@ what_is_declared_cannot_be_changed_over_the_api(void **state)
 	struct fix *f = *state;
 	json_t *body = json_pack("{s:[i], s:[s]}", "bound_uids", 1, "policies", "fixed");
 	struct leased_err err = LEASED_ERR_INIT;
+	struct auth_declared *declared = NULL;
 	struct auth_identity *identity;
 	int code;
 
-	assert_int_equal(auth_unix_role_declare(f->auth, "fixed", body, &err), 0);
-	assert_int_equal(auth_policy_declare(f->auth, "fixed",
+	assert_int_equal(auth_declared_new(f->auth, &declared, &err), 0);
+	assert_int_equal(auth_declared_unix_role(declared, "fixed", body, &err), 0);
+	assert_int_equal(auth_declared_policy(declared, "fixed",
 			     "path \"sys/mounts\" { capabilities = [\"read\"] }", &err),
 	    0);
+	auth_declared_apply(declared);
 	assert_int_equal(put_role(f, "fixed", "{\"bound_uids\":[2]}"), LEASED_EINVAL);
 	assert_int_equal(
 	    put_policy(f, "fixed", "path \"a\" { capabilities = [\"read\"] }"), LEASED_EINVAL);
@@ -199,6 +203,93 @@ what_is_declared_cannot_be_changed_over_the_api(void **state)
 	assert_true(policy_acl_allows(identity->acl, "sys/mounts", POLICY_READ));
 	auth_identity_release(identity);
 	json_decref(body);
+}
+
+/* Declares a role and a policy of this name for uid, alone. */
+static void
+declare(struct fix *f, const char *name, int uid)
+{
+	json_t *body = json_pack("{s:[i], s:[s]}", "bound_uids", uid, "policies", name);
+	struct auth_declared *declared = NULL;
+	struct leased_err err;
+	char text[100];
+
+	(void)snprintf(text, sizeof(text), "path \"%s\" { capabilities = [\"read\"] }", name);
+	assert_int_equal(auth_declared_new(f->auth, &declared, &err), 0);
+	assert_int_equal(auth_declared_policy(declared, name, text, &err), 0);
+	assert_int_equal(auth_declared_policy(declared, name, text, &err), LEASED_EEXIST);
+	assert_int_equal(auth_declared_unix_role(declared, name, body, &err), 0);
+	auth_declared_apply(declared);
+	json_decref(body);
+}
+
+static bool
+may(struct fix *f, uid_t uid, const char *path)
+{
+	struct auth_identity *identity;
+	bool allowed;
+	int code;
+
+	identity = login_peer(f, uid, uid, 0, &code);
+	allowed = policy_acl_allows(identity->acl, path, POLICY_READ);
+	auth_identity_release(identity);
+	return (allowed);
+}
+
+static void
+another_file_takes_the_place_of_what_was_declared(void **state)
+{
+	struct fix *f = *state;
+	struct auth_identity *held;
+	int code;
+
+	assert_int_equal(put_role(f, "one", "{\"bound_uids\":[7],\"policies\":[\"stored\"]}"), 0);
+	assert_int_equal(put_policy(f, "stored", "path \"s\" { capabilities = [\"read\"] }"), 0);
+	assert_true(may(f, 7, "s"));
+	declare(f, "one", 1);
+	assert_true(may(f, 1, "one"));
+	assert_false(may(f, 7, "s")); /* hidden by the file's */
+	held = login_peer(f, 1, 1, 0, &code);
+	declare(f, "two", 1);
+	assert_true(policy_acl_allows(held->acl, "one", POLICY_READ)); /* a request in flight */
+	assert_false(may(f, 1, "one"));
+	assert_true(may(f, 1, "two"));
+	assert_true(may(f, 7, "s"));
+	assert_int_equal(put_role(f, "one", "{\"bound_uids\":[8]}"), 0);
+	auth_identity_release(held);
+}
+
+static int
+declare_without_memory(void *arg)
+{
+	struct fix *f = arg;
+	json_t *body = json_pack("{s:[i], s:[s]}", "bound_uids", 9, "policies", "mem");
+	struct auth_declared *declared = NULL;
+	struct leased_err err = LEASED_ERR_INIT;
+	int r = body != NULL ? auth_declared_new(f->auth, &declared, &err) : LEASED_ENOMEM;
+
+	if (r == 0)
+		r = auth_declared_policy(
+		    declared, "mem", "path \"m\" { capabilities = [\"read\"] }", &err);
+	if (r == 0)
+		r = auth_declared_unix_role(declared, "mem", body, &err);
+	if (r == 0)
+		auth_declared_apply(declared);
+	else
+		auth_declared_free(declared);
+	json_decref(body);
+	return (r);
+}
+
+static void
+a_file_for_which_memory_runs_out_changes_nothing(void **state)
+{
+	struct fix *f = *state;
+
+	declare(f, "before", 1);
+	assert_true(failalloc_each(declare_without_memory, f) > 5);
+	assert_false(may(f, 1, "before"));
+	assert_true(may(f, 9, "m"));
 }
 
 static void
@@ -252,6 +343,8 @@ main(void)
 	    T(a_role_that_says_nothing_of_whom_it_means_is_refused),
 	    T(an_update_keeps_what_it_does_not_name),
 	    T(what_is_declared_cannot_be_changed_over_the_api),
+	    T(another_file_takes_the_place_of_what_was_declared),
+	    T(a_file_for_which_memory_runs_out_changes_nothing),
 	    T(a_write_of_a_policy_holds_for_the_next_request),
 	    T(running_out_of_memory_denies_and_nothing_else),
 	};
