@@ -27,16 +27,22 @@ struct forget_task {
 
 /* Mount and place as the columns say, or UNKNOWN_PATH, where they say nothing. */
 static void
-path_of(struct leases *leases, const struct store_damaged *damaged, char *ret_path, size_t size)
+path_below(const char *mount, const struct store_damaged *damaged, char *ret_path, size_t size)
 {
-	const char *mount = leases->config.mount_path(leases->config.arg, damaged->mount);
 	int len = -1;
 
-	if (mount != NULL && damaged->place[0] != '\0' &&
+	if (mount != NULL && mount[0] != '\0' && damaged->place[0] != '\0' &&
 	    utf8_is_valid(damaged->place, strlen(damaged->place)))
 		len = snprintf(ret_path, size, "%s%s", mount, damaged->place);
 	if (len < 0 || (size_t)len >= size)
 		(void)snprintf(ret_path, size, "%s", UNKNOWN_PATH);
+}
+
+static void
+path_of(struct leases *leases, const struct store_damaged *damaged, char *ret_path, size_t size)
+{
+	path_below(
+	    leases->config.mount_path(leases->config.arg, damaged->mount), damaged, ret_path, size);
 }
 
 int
@@ -92,6 +98,27 @@ lease_damaged_describe(struct leases *leases, const struct store_damaged *damage
 		: "the record is damaged; access ends when the lease was to end, or when it is "
 		  "revoked",
 	    "delivery", "unknown", "issue_time", "expire_time", "last_renewal"));
+}
+
+/* By the id that lists show for it, so that it can be looked up afterwards. */
+void
+lease_damaged_ended(const struct store_damaged *damaged, const char *mount, int64_t wall_ms,
+    struct lease_ended *ret_ended)
+{
+	struct lease_ended ended = {.format = LEASE_ENDED_FORMAT,
+	    .kind = STORE_LEASE_CREDENTIAL,
+	    .mount = damaged->mount,
+	    .gone_wall_ms = wall_ms};
+	char path[LEASE_ID_MAX];
+	size_t mount_len;
+
+	path_below(mount, damaged, path, sizeof(path));
+	mount_len = strcmp(path, UNKNOWN_PATH) == 0 ? strlen(path) : strlen(mount);
+	memcpy(ended.mount_path, path, mount_len);
+	lease_text_copy(ended.place, sizeof(ended.place), path + mount_len);
+	lease_text_copy(ended.random, sizeof(ended.random), UNKNOWN_RANDOM);
+	lease_text_copy(ended.owner, sizeof(ended.owner), text_or_none(damaged->owner));
+	*ret_ended = ended;
 }
 
 /* ---- forgetting ---- */

@@ -132,7 +132,8 @@ lease_ended_cause(const struct lease_ended *ended)
 	    [LEASE_END_UNDELIVERED] = "undelivered",
 	    [LEASE_END_MINT] = "failed_mint",
 	    [LEASE_END_PREFLIGHT] = "preflight",
-	    [LEASE_END_MOUNT] = "mount_removed"};
+	    [LEASE_END_MOUNT] = "mount_removed",
+	    [LEASE_END_ABANDONED] = "abandoned"};
 
 	if (ended->end <= LEASE_END_NONE ||
 	    ended->end >= (int64_t)(sizeof(texts) / sizeof(texts[0])))
@@ -144,6 +145,18 @@ static json_t *
 text_or_null(const char *text)
 {
 	return (text[0] != '\0' ? json_string(text) : json_null());
+}
+
+/* Nobody saw its account go. */
+static int
+put_abandoned(json_t *object, const struct lease_ended *ended)
+{
+	bool disarmed = ended->disarmed_wall_ms != 0;
+
+	return (json_object_update_new(object,
+	    json_pack("{s:o,s:n,s:s,s:s,s:b}", "ended_time", time_text(ended->disarmed_wall_ms),
+		"gone_time", "abandoned_reason", ended->reason, "server", ended->server,
+		"access_may_be_open", (int)!disarmed)));
 }
 
 json_t *
@@ -170,9 +183,11 @@ lease_ended_describe(const struct lease_ended *ended, bool with_accessor)
 	    ended->entity, "delivery", ended->delivered ? "delivered" : "unknown", "connection",
 	    (json_int_t)ended->connection, "canary", (int)(ended->kind == STORE_LEASE_CANARY),
 	    "cause", ended->revoke_cause[0] != '\0' ? ended->revoke_cause : ended->cause);
-	if (object != NULL && with_accessor && ended->end_accessor[0] != '\0' &&
-	    json_object_set_new(object, "ended_by_accessor", json_string(ended->end_accessor)) !=
-		0) {
+	if ((object != NULL && ended->end == LEASE_END_ABANDONED &&
+		put_abandoned(object, ended) != 0) ||
+	    (object != NULL && with_accessor && ended->end_accessor[0] != '\0' &&
+		json_object_set_new(
+		    object, "ended_by_accessor", json_string(ended->end_accessor)) != 0)) {
 		json_decref(object);
 		return (NULL);
 	}

@@ -33,6 +33,10 @@ void lease_look_over(struct lease *lease);
 void lease_looks(struct leases *leases, int64_t now_ms);
 /* What is left to do of a disarmed lease whose record is damaged. */
 void lease_damaged_why(const char *account, struct leased_err *ret_why);
+struct lease_ended;
+/* What is known of one for its tombstone; mount: the path of its mount, "" when unknown. */
+void lease_damaged_ended(const struct store_damaged *damaged, const char *mount, int64_t wall_ms,
+    struct lease_ended *ret_ended);
 /* In a transaction: gives back what the lease holds of its caps; all, or all but the ceiling. */
 int lease_caps_give(struct lease *lease, struct store_txn *txn, bool all, struct leased_err *err);
 /* The mint's outcome is in the row from now on (mint.c). */
@@ -74,6 +78,8 @@ void lease_wait_refused(
 /* Something failed that is tried again: for the reason in the answer, should the time run out. */
 void lease_wait_noted(struct leases *leases, int64_t id, const struct leased_err *why);
 void lease_wait_gone(struct leases *leases, int64_t id, const struct leased_err *unrecorded);
+/* A person dropped its record: it is not gone, and nobody waits for that any more. */
+void lease_wait_abandoned(struct leases *leases, int64_t id);
 void lease_wait_cancel(struct lease_waiter *waiter);
 int64_t lease_waits_step(struct leases *leases, int64_t now_ms); /* next deadline */
 void lease_waits_clear(struct leases *leases);

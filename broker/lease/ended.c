@@ -10,8 +10,6 @@
 #include "lease/ended.h"
 #include "lease/private.h"
 
-#define ENDED_FORMAT 1
-
 #define FIELD(member, kind) LEASE_FIELD(struct lease_ended, member, LEASE_##kind)
 
 /* look.c reads some of these by name. */
@@ -40,6 +38,7 @@ static const struct lease_field fields[] = {
     FIELD(revoke_cause, FIELD_TEXT),
     FIELD(end_by, FIELD_TEXT),
     FIELD(end_accessor, FIELD_TEXT),
+    FIELD(reason, FIELD_TEXT),
 };
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
 
@@ -80,7 +79,7 @@ lease_ended_fill(const struct lease *lease, struct lease_ended *ret_ended)
 {
 	const struct lease_data *data = &lease->data;
 	const struct store_lease *row = lease->row;
-	struct lease_ended ended = {.format = ENDED_FORMAT,
+	struct lease_ended ended = {.format = LEASE_ENDED_FORMAT,
 	    .kind = row->kind,
 	    .mount = row->mount,
 	    .role_version = data->role_version,
@@ -123,7 +122,7 @@ lease_ended_decode(const json_t *data, struct lease_ended *ret_ended, struct lea
 	json_t *value;
 
 	memset(&ended, 0, sizeof(ended));
-	if (json_integer_value(json_object_get(data, "format")) != ENDED_FORMAT)
+	if (json_integer_value(json_object_get(data, "format")) != LEASE_ENDED_FORMAT)
 		return (leased_err_set(err, LEASED_ENOENT,
 		    "the tombstone is of a version that did not keep how a lease ended"));
 	json_object_foreach((json_t *)(uintptr_t)data, key, value)

@@ -10,6 +10,7 @@
 struct lease;
 struct lease_data;
 
+#define LEASE_ENDED_FORMAT 1
 #define LEASE_ENDED_MS (INT64_C(24) * 3600 * 1000)
 
 struct lease_ended {
@@ -24,6 +25,7 @@ struct lease_ended {
 	char owner[64], entity[64], role[256], handle[65], server[128];
 	char cause[129], revoke_cause[129]; /* of its issue; of its end */
 	char end_by[129], end_accessor[25];
+	char reason[241]; /* ABANDONED: the person's */
 };
 
 /*

@@ -194,6 +194,7 @@ enum lease_end {
 	LEASE_END_MINT = 6,        /* its mint failed */
 	LEASE_END_PREFLIGHT = 7,   /* a canary's purpose was served */
 	LEASE_END_MOUNT = 8,       /* its mount was removed */
+	LEASE_END_ABANDONED = 9,   /* a person dropped its record (abandon.h) */
 };
 /* Who asked for an end, for whoever wants to know later; borrowed, NULL for unknown. */
 struct lease_actor {

@@ -120,6 +120,24 @@ step_gone(struct lease_waiter *waiter, const struct leased_err *err)
 	return (true);
 }
 
+static bool
+step_abandoned(struct lease_waiter *waiter, const struct leased_err *err)
+{
+	finish(waiter, LEASE_REVOKE_FAILED, err);
+	return (true);
+}
+
+void
+lease_wait_abandoned(struct leases *leases, int64_t id)
+{
+	struct leased_err why = LEASED_ERR_INIT;
+
+	(void)leased_err_set(&why, LEASED_EEXPIRED,
+	    "the lease was abandoned meanwhile: its record is dropped, and its account may be left "
+	    "behind");
+	each(leases, id, step_abandoned, &why);
+}
+
 void
 lease_wait_disarmed(struct leases *leases, int64_t id, bool recorded)
 {

@@ -91,6 +91,31 @@ store_damaged_armed(struct store_db *db, const struct store_lease_query *query, 
 	    SQL_ARGS(QUERY_ARGS(query)), ret_count, err));
 }
 
+int
+store_damaged_abandon(struct store_txn *txn, const struct store_damaged *damaged,
+    const json_t *tombstone, int64_t now_ms, struct leased_err *err)
+{
+	char none[] = "";
+	struct store_lease lease = {.id = damaged->id,
+	    .state = damaged->disarmed ? STORE_LEASE_DISARMED : STORE_LEASE_LIVE,
+	    .kind = STORE_LEASE_CREDENTIAL,
+	    .connection = damaged->connection,
+	    .mount = damaged->mount,
+	    .place = none,
+	    .account = damaged->account,
+	    .owner = none};
+	int r;
+
+	if ((r = store_quarantine_delete(txn, damaged->id, err)) == 0)
+		r = store_watch_tell(txn,
+		    &(struct store_change){
+			.kind = STORE_CHANGE_LEASE_GONE, .lease = &lease, .tombstone = tombstone},
+		    err);
+	if (r != 0)
+		return (r);
+	return (store_tombstone_insert(txn, &lease, tombstone, now_ms, 0, err));
+}
+
 uint64_t
 store_damaged_met(const struct store_db *db)
 {

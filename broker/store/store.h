@@ -288,6 +288,10 @@ int store_damaged_mark(struct store_txn *txn, const struct store_lease_query *qu
     int64_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
 int store_damaged_armed(struct store_db *db, const struct store_lease_query *query,
     int64_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
+/* By a person's word: it goes from the quarantine with a tombstone, as a lease does; kind and place
+ * are left out, since nothing vouches for them. */
+int store_damaged_abandon(struct store_txn *txn, const struct store_damaged *damaged,
+    const json_t *tombstone, int64_t now_ms, struct leased_err *err) LEASED_MUST_CHECK;
 /* Grows with each damaged lease row that reads of db met. Such a row is in quarantine by the next
  * transaction, not in that of the read. */
 uint64_t store_damaged_met(const struct store_db *db);
