@@ -59,6 +59,7 @@ int cli_run_whoami(const struct cli_options *options, int argc, char **argv);
 int cli_run_read(const struct cli_options *options, int argc, char **argv);
 int cli_run_write(const struct cli_options *options, int argc, char **argv);
 int cli_run_delete(const struct cli_options *options, int argc, char **argv);
+int cli_run_abandon(const struct cli_options *options, int argc, char **argv);
 int cli_run_restore(const struct cli_options *options, int argc, char **argv);
 int cli_run_list_path(const struct cli_options *options, int argc, char **argv);
 
@@ -66,6 +67,10 @@ int cli_run_list_path(const struct cli_options *options, int argc, char **argv);
 int cli_fail(int code, const char *fmt, ...) LEASED_PRINTF(2, 3);
 /* The same, with how to get help for the command; CLI_USAGE. */
 int cli_usage(const char *command, const char *fmt, ...) LEASED_PRINTF(2, 3);
+
+/* Takes "--NAME VALUE" or "--NAME=VALUE" out of argv; *ret_value stays when it is not there. -1:
+ * the value is missing. */
+int cli_option_take(int *argc, char **argv, const char *name, const char **ret_value);
 
 /* The same texts without what drives a terminal, as all that a server says is shown to people. */
 void cli_print_safe(FILE *to, const char *text);

@@ -7,10 +7,8 @@
 
 #include "cli.h"
 
-/* Takes "--NAME VALUE" or "--NAME=VALUE" out of argv; *ret_value stays when it is not there. -1:
- * the value is missing. */
-static int
-option_take(int *argc, char **argv, const char *name, const char **ret_value)
+int
+cli_option_take(int *argc, char **argv, const char *name, const char **ret_value)
 {
 	size_t len = strlen(name);
 	int i, used;
@@ -97,7 +95,7 @@ cli_run_list(const struct cli_options *options, int argc, char **argv)
 	bool stuck;
 	int code;
 
-	if (option_take(&argc, argv, "--state", &state) != 0 || argc > 2)
+	if (cli_option_take(&argc, argv, "--state", &state) != 0 || argc > 2)
 		return (cli_usage("list", "list takes at most one PREFIX and --state STATE"));
 	if (state != NULL && strcmp(state, "gone") == 0)
 		return (cli_usage("list",
@@ -175,7 +173,7 @@ cli_run_renew(const struct cli_options *options, int argc, char **argv)
 	json_t *body, *credential;
 	int code;
 
-	if (option_take(&argc, argv, "--increment", &increment) != 0 || argc != 2)
+	if (cli_option_take(&argc, argv, "--increment", &increment) != 0 || argc != 2)
 		return (cli_usage("renew", "renew takes one LEASE-ID"));
 	body = json_pack(
 	    "{s:s, s:s}", "lease_id", argv[1], "increment", increment != NULL ? increment : "0");
@@ -246,7 +244,8 @@ cli_run_revoke(const struct cli_options *options, int argc, char **argv)
 	bool alike = true;
 
 	(void)options; /* there is nothing to show */
-	if (option_take(&argc, argv, "--prefix", &prefix) != 0 || (prefix == NULL) == (argc < 2))
+	if (cli_option_take(&argc, argv, "--prefix", &prefix) != 0 ||
+	    (prefix == NULL) == (argc < 2))
 		return (cli_usage("revoke", "revoke takes LEASE-IDs, or --prefix PREFIX"));
 	if (prefix != NULL)
 		return (revoke_prefix(prefix));

@@ -69,6 +69,16 @@ const struct cli_command cli_commands[] = {
 	"  lease revoke \"$LEASE_ID\"\n"
 	"  lease revoke --prefix database/creds/app\n",
 	"--prefix"},
+    {"abandon", cli_run_abandon, "LEASE-ID --reason TEXT",
+	"drop the record of a lease that can never be ended",
+	"For a backend that is gone for good. Only a lease that was revoked, or is over its time,\n"
+	"can be abandoned: nothing is tried for it any more, its account may be left behind, and\n"
+	"the audit says so. `lease list --state stuck` shows what may need it. Needs sudo.\n\n"
+	"options:\n"
+	"  --reason TEXT   why, for whoever reads the audit\n\n"
+	"examples:\n"
+	"  lease abandon --reason 'db7 was scrapped' \"$LEASE_ID\"\n",
+	"--reason"},
     {"status", cli_run_status, "", "say whether leased is there and ready",
 	"Exit status 0 when it serves, 5 when it cannot be reached, 6 when it is sealed or not\n"
 	"ready.\n\n"

@@ -53,6 +53,9 @@ NOT_OF_AN_OPERATION = {
     "lease_recount_before": "a minute after the start: tests/unit/lease has a clock of its own",
     "lease_recount_after": "the same",
     "audit_device_open": "at the start and when the file is renamed: tests/unit/audit",
+    "lease_abandon_before": "of a server that is gone: tests/integration/test_abandon.py",
+    "lease_abandon_write": "the same",
+    "lease_abandon_after": "the same",
     "lease_look_before": "10 minutes after the end of a lease: tests/unit/lease has a clock of its own",
 }
 # Rotations have a test of their own: what may be told of a password is another oracle.
