@@ -88,7 +88,8 @@ int
 cli_run_list(const struct cli_options *options, int argc, char **argv)
 {
 	static const char *const columns[] = {"id", "state", "ttl", "account", NULL};
-	static const char *const stuck_columns[] = {"lease_id", "error", NULL};
+	static const char *const stuck_columns[] = {
+	    "lease_id", "state", "overdue_s", "revoke_attempts", "account", "error", NULL};
 	const char *state = NULL;
 	struct cli_reply reply;
 	json_t *rows;

@@ -171,10 +171,21 @@ api_scan_rows_page_all(struct api_scan *scan, struct store_db *db,
 static void
 rows_answer(struct api_scan *scan)
 {
+	struct lease_counts counts;
 	json_t *data;
 
 	data = json_pack("{s:I, s:O}", "lease_count", (json_int_t)json_array_size(scan->answer),
 	    "leases", scan->answer);
+	if (data != NULL && scan->overdue) {
+		leases_counts(scan->request->api->config.leases, &counts);
+		if (json_object_update_new(data,
+			json_pack("{s:I, s:I}", "overdue", (json_int_t)counts.overdue,
+			    "oldest_overdue_s", (json_int_t)(counts.oldest_overdue_ms / 1000))) !=
+		    0) {
+			json_decref(data);
+			data = NULL;
+		}
+	}
 	api_reply_data(scan->request, data);
 	api_scan_free(scan);
 }

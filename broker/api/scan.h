@@ -41,6 +41,7 @@ struct api_scan {
 	size_t count_count;
 	json_t *answer;
 	bool cut;
+	bool overdue; /* what is listed is overdue: the answer says how many are in all */
 };
 
 /* NULL: answered. collect runs on the reader thread, as store_read.run does; finish on the loop,

@@ -297,5 +297,6 @@ api_sys_leases(struct api_request *request)
 	if ((scan = api_scan_new(request, api_scan_overdue, api_scan_rows_turn)) == NULL)
 		return;
 	scan->limit = limit;
+	scan->overdue = true;
 	api_scan_start(scan);
 }

@@ -13,6 +13,7 @@
 #define EVERY_MS 15000
 #define AHEAD_MS 75000 /* a refused end is tried again within 60 s */
 #define PAGE 1024
+#define TELL_MS 60000
 #define LOOKED_MAX 64 /* of a connection: of those that are due, and of those that wait */
 
 struct lease_count {
@@ -140,6 +141,26 @@ on_count_run(struct store_read *read, struct store_db *db, struct leased_err *er
 	return (r);
 }
 
+/* Said once a minute while it lasts, and when it is over: revocation goes on by itself, and
+ * somebody may have to help it. */
+static void
+overdue_tell(struct leases *leases)
+{
+	int64_t oldest_ms = leases->counts.oldest_overdue_ms, now_ms = leases_now_ms(leases);
+
+	if (oldest_ms >= TELL_MS && now_ms >= leases->overdue_told_ms + TELL_MS) {
+		log_warn("leases are overdue: their accounts are not disarmed or not removed yet, "
+			 "which is tried again and again; `lease list --state stuck` shows why",
+		    LOG_I("overdue", (int64_t)leases->counts.overdue),
+		    LOG_I("oldest_s", oldest_ms / 1000));
+		leases->overdue_told_ms = now_ms;
+	} else if (oldest_ms < TELL_MS && leases->overdue_told_ms != 0) {
+		log_info("no lease is long overdue any more",
+		    LOG_I("overdue", (int64_t)leases->counts.overdue));
+		leases->overdue_told_ms = 0;
+	}
+}
+
 static void
 on_count_done(struct store_read *read, int result, const struct leased_err *err)
 {
@@ -151,6 +172,7 @@ on_count_done(struct store_read *read, int result, const struct leased_err *err)
 		if (result == 0) {
 			leases->counts.overdue = count->overdue;
 			leases->counts.oldest_overdue_ms = count->oldest_ms;
+			overdue_tell(leases);
 			leases->counts.held = (uint64_t)count->held;
 		} else if (result != LEASED_ECANCELED) {
 			log_warn("overdue leases cannot be counted", LOG_ERR(err));

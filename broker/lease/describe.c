@@ -80,6 +80,17 @@ put_error(json_t *object, struct leases *leases, const struct lease_data *data,
 			"needs_a_person", (int)row->stuck)));
 }
 
+/* For how long it should have been at its end. Its next_at says when it is tried again. */
+static int
+put_overdue(
+    json_t *object, const struct lease_data *data, const struct store_lease *row, int64_t now_ms)
+{
+	int64_t due_ms = data->due_ms != 0 ? data->due_ms : row->next_at_ms;
+
+	return (json_object_set_new(
+	    object, "overdue_s", json_integer(due_ms < now_ms ? (now_ms - due_ms) / 1000 : 0)));
+}
+
 json_t *
 lease_describe(struct leases *leases, const struct store_lease *row)
 {
@@ -113,6 +124,7 @@ lease_describe(struct leases *leases, const struct store_lease *row)
 	    (json_int_t)row->connection, "canary", (int)(row->kind == STORE_LEASE_CANARY));
 	ends = overdue || row->revoke || row->state == STORE_LEASE_DISARMED;
 	if (object != NULL && put_error(object, leases, &data, row, ends) == 0 &&
+	    (!ends || put_overdue(object, &data, row, now_ms) == 0) &&
 	    json_object_set_new(object, "cause",
 		json_string(data.revoke_cause[0] != '\0' ? data.revoke_cause : data.cause)) == 0)
 		return (object);

@@ -107,6 +107,7 @@ struct leases {
 		bool running, busy;
 	} recount;
 	struct lease_remembered remembered[LEASE_REMEMBERED_MAX]; /* by row number */
+	int64_t overdue_told_ms; /* 0: nothing to tell */
 	int64_t look_ms, purge_ms, quarantine_ms, count_ms, jobs_load_ms, tokens_pause_ms;
 	bool purging, opened, freeing;
 };

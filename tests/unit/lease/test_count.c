@@ -51,6 +51,28 @@ a_revocation_that_is_refused_grows_old(void **state)
 }
 
 static void
+a_stuck_lease_says_since_when_how_often_and_why(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 10), live = make(f, 3600);
+	json_t *shown;
+
+	snprintf(account_of(f, &a)->blocked, 128, "owns table t");
+	later(f, 100000);
+	assert_non_null(shown = lease_describe(f->leases, row_of(f, a.row)));
+	assert_in_range(json_integer_value(json_object_get(shown, "overdue_s")), 89, 91);
+	assert_in_range(json_integer_value(json_object_get(shown, "revoke_attempts")), 3, 20);
+	assert_string_equal(
+	    json_string_value(json_object_get(shown, "revoke_error")), "owns table t");
+	json_decref(shown);
+	assert_non_null(shown = lease_describe(f->leases, row_of(f, live.row)));
+	assert_null(json_object_get(shown, "overdue_s"));
+	json_decref(shown);
+	account_of(f, &a)->blocked[0] = '\0';
+	later(f, 90000);
+}
+
+static void
 a_thousand_overdue_leases_are_counted_by_opening_a_few(void **state)
 {
 	struct fix *f = *state;
@@ -78,6 +100,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(what_is_overdue_is_counted_and_what_only_ends_soon_is_not),
 	    TEST(a_revocation_that_is_refused_grows_old),
+	    TEST(a_stuck_lease_says_since_when_how_often_and_why),
 	    TEST(a_thousand_overdue_leases_are_counted_by_opening_a_few),
 	};
 
