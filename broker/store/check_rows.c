@@ -247,7 +247,7 @@ table_is_there(struct store *store, const struct table *table)
 }
 
 struct drop {
-	const char *text;
+	const char *text, *table;
 	int64_t id;
 	bool is_job;
 };
@@ -288,13 +288,17 @@ work_drop(struct store_check *check, struct store_txn *txn, void *arg, struct le
 
 	(void)check;
 	r = store_sql_run(txn->db, drop->text, SQL_ARGS(store_sql_int(drop->id)), NULL, err);
+	if (r == 0)
+		r = store_sql_run(txn->db,
+		    "DELETE FROM quarantine WHERE table_name = ?1 AND key = ?2",
+		    SQL_ARGS(store_sql_text(drop->table), store_sql_int(drop->id)), NULL, err);
 	return (r == 0 && drop->is_job ? tokens_rearm(txn, err) : r);
 }
 
 static void
 bad_row(struct store_check *check, const struct table *table, int64_t id, const char *why)
 {
-	struct drop drop = {table->drop, id, table->open == job_open};
+	struct drop drop = {table->drop, table->name, id, table->open == job_open};
 	struct leased_err failed = LEASED_ERR_INIT;
 
 	if (check->repair && table->drop != NULL &&
@@ -353,13 +357,28 @@ table_walk(struct store *store, const struct table *table, struct store_check *c
 	return (0);
 }
 
+static int
+work_forget(struct store_check *check, struct store_txn *txn, void *arg, struct leased_err *err)
+{
+	(void)check;
+	(void)arg;
+	return (
+	    store_sql_script(txn->db, "DELETE FROM quarantine WHERE table_name <> 'lease'", err));
+}
+
 int
 store_check_rows(struct store_check *check, struct leased_err *err)
 {
+	struct leased_err why = LEASED_ERR_INIT;
 	int r;
 
 	if ((r = leases_check(check, err)) != 0)
 		return (r);
+	/* What was written again or removed since is no longer counted; the walk counts the rest.
+	 */
+	if (check->repair && store_check_write(check, work_forget, NULL, &why) != 0)
+		store_check_say(
+		    check, STORE_FOUND_LEFT, "the quarantine cannot be tidied: %s", why.text);
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
 		r = table_walk(check->store, &tables[i], check, &check->rows, err);
 		if (r == LEASED_ECORRUPT)

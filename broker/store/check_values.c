@@ -79,10 +79,8 @@ birth_check(struct store_check *check, struct leased_err *err)
 	if (r == LEASED_ENOENT || r == LEASED_ECORRUPT || (r == 0 && same))
 		return (
 		    0); /* the next start makes the copy; a damaged one is told by its checksum */
-	if (r != 0) {
-		*err = why;
-		return (r);
-	}
+	if (r != 0)
+		return (leased_err_set(err, r, "%s", why.text));
 	memcpy(was, check->store->tag, sizeof(was));
 	if (check->repair && store_check_write(check, work_birth, &birth, &why) == 0)
 		store_check_say(check, STORE_FOUND_REPAIRED,

@@ -182,8 +182,8 @@ restore_run(struct restore *restore, struct store *from, struct leased_err *err)
 	if (rename(restore->making, restore->made) != 0)
 		r = leased_err_set(err, LEASED_EIO, "cannot give the store its name %s: %s",
 		    restore->made, strerror(errno));
-	else
-		r = store_copy_directory_sync(restore->made, err);
+	else if ((r = store_copy_directory_sync(restore->made, err)) != 0)
+		(void)unlink(restore->made); /* else the next try would meet a store */
 	FAILPOINT(store_restore_after);
 out:
 	if (r != 0)

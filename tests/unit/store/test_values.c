@@ -265,6 +265,33 @@ fsck_finds_values_and_a_tag_that_were_changed(void **state)
 	assert_string_equal(store_tag(p->fix.store), p->tag);
 }
 
+static int
+job_put(struct store_txn *txn, void *arg, struct leased_err *err)
+{
+	return (store_job_put(txn, arg, err));
+}
+
+static void
+what_fsck_removed_or_found_good_again_is_no_longer_counted(void **state)
+{
+	struct place *p = *state;
+	struct store_job job = {.data = json_object()}, *got = NULL;
+	struct findings findings;
+
+	assert_int_equal(fix_write(&p->fix, job_put, &job), 0);
+	json_decref(job.data);
+	fix_sql(&p->fix,
+	    "UPDATE job SET sealed = x'00';"
+	    "INSERT INTO quarantine (table_name, key, at, reason, connection, account,"
+	    " next_at, disarmed) VALUES ('doc', 9, 1, 'it did not open', 0, '', 0, 1)");
+	assert_int_equal(store_job_get(p->fix.db, job.id, &got, NULL), LEASED_ECORRUPT);
+	findings = fsck(p, true);
+	assert_int_equal(findings.found[STORE_FOUND_REPAIRED], 1);
+	assert_int_equal(findings.found[STORE_FOUND_NOTE], 0);
+	fix_open(&p->fix, p->dir);
+	assert_int_equal(fix_quarantined(&p->fix), 0);
+}
+
 static void
 fsck_makes_an_index_anew_whose_definition_was_damaged(void **state)
 {
@@ -297,6 +324,7 @@ main(void)
 	    T(only_what_a_hold_looks_like_is_one),
 	    T(a_copy_of_the_version_before_is_restored_with_its_hold),
 	    T(fsck_finds_values_and_a_tag_that_were_changed),
+	    T(what_fsck_removed_or_found_good_again_is_no_longer_counted),
 	    T(fsck_makes_an_index_anew_whose_definition_was_damaged),
 	};
 #undef T
