@@ -14,7 +14,6 @@
 #include "api/api.h"
 #include "audit/audit.h"
 #include "auth/auth.h"
-#include "auth/declare.h"
 #include "config/config.h"
 #include "engine/engine.h"
 #include "http/http.h"
@@ -62,6 +61,8 @@ struct main_daemon {
 	struct http_server *server;
 	struct event *signals[7];
 	struct event *watchdog;
+	const char *config_path; /* NULL: --dev */
+	struct config *config;   /* of the start; NULL: --dev */
 	bool serving, stopping;
 	bool failed; /* it cannot do its work any more: the exit status says so */
 };
@@ -85,6 +86,8 @@ int main_start_broker(struct main_daemon *daemon, const struct main_place *place
     struct leased_err *err) LEASED_MUST_CHECK;
 /* Signals, the watchdog, and READY. */
 int main_start_serving(struct main_daemon *daemon, struct leased_err *err) LEASED_MUST_CHECK;
+/* Lines for the service manager. */
+void main_tell_manager(const char *state);
 void main_stop(struct main_daemon *daemon); /* in any state */
 
 /* dev.c: leased --dev. */
@@ -93,27 +96,5 @@ int main_dev_start(struct main_daemon *daemon, const struct main_options *option
 
 /* audit_verify.c: leased audit verify; the exit status. */
 int main_audit_verify(const struct main_options *options);
-
-/* serve.c: leased -config FILE. Both say on stderr what is wrong with the file, all of it. */
-int main_serve_load(
-    const char *path, struct config **ret_config, struct leased_err *err) LEASED_MUST_CHECK;
-int main_serve_check(const char *path); /* the exit status */
-/* What the file declares, to be applied; nothing is turned on by it alone. */
-int main_serve_declare(struct main_daemon *daemon, const struct config *config,
-    struct auth_declared **ret_declared, struct leased_err *err) LEASED_MUST_CHECK;
-int main_serve_start(struct main_daemon *daemon, const struct config *config,
-    struct leased_err *err) LEASED_MUST_CHECK;
-
-/* listen.c */
-int main_listen(struct main_daemon *daemon, const struct config *config,
-    struct leased_err *err) LEASED_MUST_CHECK;
-/* The pair of a listener with TLS. */
-int main_listen_load(const struct config_listener *listener, struct http_tls **ret_tls,
-    struct leased_err *err) LEASED_MUST_CHECK;
-/* For struct config_problems. */
-int main_listen_check(const struct config_listener *listener, struct config_problems *problems,
-    struct leased_err *err) LEASED_MUST_CHECK;
-/* Logs what a door shows, and what is wrong with it; tls NULL: plain. */
-void main_listen_say(const struct config_listener *listener, const struct http_tls *tls);
 
 #endif

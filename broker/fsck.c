@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "offline.h"
+#include "serve.h"
 
 #include "base/harden.h"
 #include "base/log.h"

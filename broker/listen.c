@@ -5,7 +5,7 @@
  */
 #include <stdio.h>
 
-#include "daemon.h"
+#include "serve.h"
 
 #include "base/log.h"
 

@@ -7,6 +7,7 @@
 
 #include "daemon.h"
 #include "offline.h"
+#include "serve.h"
 
 #include "base/failpoint.h"
 #include "base/harden.h"
@@ -42,8 +43,9 @@ start(struct main_daemon *daemon, struct main_options *options, struct leased_er
 	if ((r = main_start_spawner(daemon, options->plugin_dir, err)) != 0 ||
 	    (r = harden_process(err)) != 0)
 		goto out;
-	r = options->dev ? main_dev_start(daemon, options, err)
-			 : main_serve_start(daemon, config, err);
+	if (options->dev)
+		return (main_dev_start(daemon, options, err));
+	return (main_serve_start(daemon, options->config, config, err));
 out:
 	config_free(config);
 	return (r);

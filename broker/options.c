@@ -17,7 +17,7 @@
 static const char usage_text[] =
     "leased hands out credentials that die by themselves.\n"
     "\n"
-    "  leased -config FILE            serve as FILE says\n"
+    "  leased -config FILE            serve as FILE says; SIGHUP reads it again\n"
     "  leased check -config FILE      say everything that is wrong with FILE, and serve nothing\n"
     "  leased audit verify -config FILE [LOG...]\n"
     "                                 find every record of the audit that was changed, cut or "

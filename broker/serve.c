@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon.h"
+#include "serve.h"
 
 #include "base/log.h"
 #include "policy/policy.h"
@@ -49,44 +49,62 @@ on_check_policy(
 	return (r == LEASED_ENOMEM ? r : 0);
 }
 
+/* To a terminal, or to whoever reads the log of a daemon that serves. */
 static void
-say_problems(const char *path, const struct config_problems *problems)
+say_problems(const char *path, const struct config_problems *problems, bool to_log)
 {
 	char text[1024];
 
 	for (size_t i = 0; i < problems->count; i++) {
 		config_problem_format(&problems->items[i], path, text, sizeof(text));
-		(void)fprintf(stderr, "%s\n", text);
+		if (!to_log)
+			(void)fprintf(stderr, "%s\n", text);
+		else if (problems->items[i].warning)
+			log_warn("the configuration file", LOG_S("says", text));
+		else
+			log_error("a mistake in the configuration file", LOG_S("mistake", text));
 	}
 }
 
 static int
-load(const char *path, bool check_machine, struct config **ret_config, struct leased_err *err)
+load(const char *path, struct config_problems *problems, bool to_log, struct config **ret_config,
+    struct leased_err *err)
 {
-	struct config_problems problems = {.check_policy = on_check_policy,
-	    .check_listener = check_machine ? main_listen_check : NULL,
-	    .check_machine = check_machine};
 	int r;
 
-	r = config_load(path, ret_config, &problems, err);
-	say_problems(path, &problems);
-	config_problems_clear(&problems);
+	problems->check_policy = on_check_policy;
+	r = config_load(path, ret_config, problems, err);
+	say_problems(path, problems, to_log);
+	config_problems_clear(problems);
 	return (r);
 }
 
 int
 main_serve_load(const char *path, struct config **ret_config, struct leased_err *err)
 {
-	return (load(path, false, ret_config, err));
+	struct config_problems problems = {0};
+
+	return (load(path, &problems, false, ret_config, err));
+}
+
+/* Groups and directories are not looked up: that could take long, and changes nothing now. */
+int
+main_serve_reload(const char *path, struct config **ret_config, struct leased_err *err)
+{
+	struct config_problems problems = {.check_listener = main_listen_check};
+
+	return (load(path, &problems, true, ret_config, err));
 }
 
 int
 main_serve_check(const char *path)
 {
+	struct config_problems problems = {
+	    .check_listener = main_listen_check, .check_machine = true};
 	struct leased_err err = LEASED_ERR_INIT;
 	struct config *config = NULL;
 
-	if (load(path, true, &config, &err) != 0) {
+	if (load(path, &problems, false, &config, &err) != 0) {
 		(void)fprintf(stderr, "leased: %s: %s\n", path, err.text);
 		return (1);
 	}
@@ -169,7 +187,8 @@ main_serve_declare(struct main_daemon *daemon, const struct config *config,
 }
 
 int
-main_serve_start(struct main_daemon *daemon, const struct config *config, struct leased_err *err)
+main_serve_start(
+    struct main_daemon *daemon, const char *path, struct config *config, struct leased_err *err)
 {
 	struct http_limits limits = limits_of(&config->limits);
 	struct main_place place = {.data_dir = config->data_dir,
@@ -181,6 +200,8 @@ main_serve_start(struct main_daemon *daemon, const struct config *config, struct
 	struct auth_declared *declared = NULL;
 	int r;
 
+	daemon->config_path = path;
+	daemon->config = config;
 	if ((r = main_start_broker(daemon, &place, err)) != 0 ||
 	    (r = main_serve_declare(daemon, config, &declared, err)) != 0)
 		return (r);

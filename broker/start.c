@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon.h"
+#include "serve.h"
 
 #include "base/log.h"
 #include "base/notify.h"
@@ -58,8 +58,8 @@ main_start_spawner(struct main_daemon *daemon, const char *plugin_dir, struct le
 
 /* ---- stopping ---- */
 
-static void
-tell_manager(const char *state)
+void
+main_tell_manager(const char *state)
 {
 	struct leased_err err = LEASED_ERR_INIT;
 
@@ -81,7 +81,7 @@ stop_serving(struct main_daemon *daemon, unsigned within_ms)
 	if (daemon->stopping)
 		return;
 	daemon->stopping = true;
-	tell_manager("STOPPING=1");
+	main_tell_manager("STOPPING=1");
 	http_server_stop(daemon->server, within_ms, on_served, daemon);
 }
 
@@ -293,16 +293,19 @@ on_terminate(evutil_socket_t signal_number, short what, void *arg)
 }
 
 static void
+on_hangup(evutil_socket_t signal_number, short what, void *arg)
+{
+	(void)signal_number;
+	(void)what;
+	main_reload(arg);
+}
+
+static void
 on_ignored(evutil_socket_t signal_number, short what, void *arg)
 {
-	struct main_daemon *daemon = arg;
-
 	(void)what;
-	if (signal_number == SIGHUP)
-		audit_reopen(daemon->audit);
-	log_info("a signal is ignored: the configuration is read at the start only, and the log "
-		 "goes to stderr",
-	    LOG_S("signal", strsignal((int)signal_number)));
+	(void)arg;
+	log_info("a signal is ignored", LOG_S("signal", strsignal((int)signal_number)));
 }
 
 static void
@@ -311,7 +314,7 @@ on_watchdog(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	(void)arg;
-	tell_manager("WATCHDOG=1");
+	main_tell_manager("WATCHDOG=1");
 }
 
 static int
@@ -335,9 +338,9 @@ main_start_serving(struct main_daemon *daemon, struct leased_err *err)
 		int number;
 		event_callback_fn callback;
 	} rows[] = {{SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGQUIT, on_terminate},
-	    /* What hooks of log rotation send must not end it. */
-	    {SIGHUP, on_ignored}, {SIGUSR1, on_ignored}, {SIGUSR2, on_ignored},
-	    {SIGALRM, on_ignored}};
+	    {SIGHUP, on_hangup},
+	    /* What other daemons take for a word must not end it. */
+	    {SIGUSR1, on_ignored}, {SIGUSR2, on_ignored}, {SIGALRM, on_ignored}};
 	int r;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -352,7 +355,7 @@ main_start_serving(struct main_daemon *daemon, struct leased_err *err)
 		return (leased_err_set(
 		    err, LEASED_EUNAVAIL, "the spawner ended while leased was starting"));
 	daemon->serving = true;
-	tell_manager("READY=1\nSTATUS=serving");
+	main_tell_manager("READY=1\nSTATUS=serving");
 	return (0);
 }
 
@@ -429,6 +432,7 @@ main_stop(struct main_daemon *daemon)
 	store_close(daemon->store);
 	api_free(daemon->api);
 	auth_free(daemon->auth);
+	config_free(daemon->config);
 	seal_root_free(daemon->root);
 	for (size_t i = 0; i < sizeof(daemon->signals) / sizeof(daemon->signals[0]); i++)
 		if (daemon->signals[i] != NULL)

@@ -50,6 +50,9 @@ int http_server_listen_tls(struct http_server *server, const char *address, stru
  * false: it has no such listener that speaks TLS. */
 bool http_server_replace_tls(struct http_server *server, const char *address, struct http_tls *tls);
 
+/* What the listener of this address shows now; NULL: it has no such listener. */
+const struct http_tls *http_server_tls(const struct http_server *server, const char *address);
+
 /* Stops accepting, closes idle connections, lets requests in flight end; done is called once, when
  * the last is gone or after timeout_ms. Unlinks the sockets. */
 void http_server_stop(

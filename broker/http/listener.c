@@ -411,18 +411,35 @@ http_server_listen_tls(struct http_server *server, const char *address, struct h
 	return (listen_tcp(server, address, tls, ret_port, err));
 }
 
-bool
-http_server_replace_tls(struct http_server *server, const char *address, struct http_tls *tls)
+static struct http_listener *
+tls_listener(const struct http_server *server, const char *address)
 {
 	struct http_listener *listener;
 
-	SLIST_FOREACH (listener, &server->listeners, next) {
-		if (listener->tls == NULL || strcmp(listener->address, address) != 0)
-			continue;
-		http_tls_free(listener->tls);
-		listener->tls = tls;
-		return (true);
+	SLIST_FOREACH (listener, &server->listeners, next)
+		if (listener->tls != NULL && strcmp(listener->address, address) == 0)
+			return (listener);
+	return (NULL);
+}
+
+const struct http_tls *
+http_server_tls(const struct http_server *server, const char *address)
+{
+	const struct http_listener *listener = tls_listener(server, address);
+
+	return (listener != NULL ? listener->tls : NULL);
+}
+
+bool
+http_server_replace_tls(struct http_server *server, const char *address, struct http_tls *tls)
+{
+	struct http_listener *listener = tls_listener(server, address);
+
+	if (listener == NULL) {
+		http_tls_free(tls);
+		return (false);
 	}
-	http_tls_free(tls);
-	return (false);
+	http_tls_free(listener->tls);
+	listener->tls = tls;
+	return (true);
 }

@@ -1,0 +1,141 @@
+"""SIGHUP reads leased.hcl again: what changes, what is named because it cannot, and what a mistake leaves alone."""
+
+import os
+import signal
+import socket
+import threading
+
+import pytest
+
+from daemon import poll
+from served import Served
+
+GID = os.getegid()
+
+
+@pytest.fixture
+def leased():
+    with Served() as one:
+        yield one
+
+
+def may(leased, uid, path):
+    return leased.request_as(uid, GID, "GET", path).status == 200
+
+
+def test_policies_and_roles_of_the_file_change_at_once(leased):
+    assert may(leased, 4321, "sys/mounts") and not may(leased, 4322, "sys/mounts") and not may(leased, 4321, "sys/auth")
+    leased.edit("bound_uids = [4321]", "bound_uids = [4322]")
+    leased.edit('path "sys/mounts"', 'path "sys/auth"')
+    assert may(leased, 4321, "sys/mounts"), "not before SIGHUP"
+    assert leased.reload()
+    assert may(leased, 4322, "sys/auth") and not may(leased, 4321, "sys/mounts") and not may(leased, 4322, "sys/mounts")
+    leased.edit('role "shop" { bound_uids = [4322]  policies = ["shop"] }', "")
+    leased.edit('policy "shop" { path "sys/auth" { capabilities = ["read"] } }', "")
+    assert leased.reload()
+    assert not may(leased, 4322, "sys/auth")
+    assert leased.get("sys/policies/acl/shop").status == 404
+
+
+def test_a_role_over_the_api_comes_forward_when_the_file_lets_go_of_its_name(leased):
+    leased.edit('role "shop" { bound_uids = [4321]  policies = ["shop"] }', "")
+    assert leased.reload()
+    assert leased.post("auth/unix/role/shop", {"bound_uids": [5555], "policies": ["shop"]}).status in (200, 204)
+    assert may(leased, 5555, "sys/mounts")
+    leased.edit('role "admin"', 'role "shop" { bound_uids = [4321]  policies = ["shop"] }\n  role "admin"')
+    assert leased.reload()
+    assert may(leased, 4321, "sys/mounts") and not may(leased, 5555, "sys/mounts")
+    assert leased.post("auth/unix/role/shop", {"bound_uids": [1]}).status == 400
+    leased.edit('role "shop" { bound_uids = [4321]  policies = ["shop"] }\n', "")
+    assert leased.reload()
+    assert may(leased, 5555, "sys/mounts") and not may(leased, 4321, "sys/mounts")
+
+
+def test_the_log_level_changes(leased):
+    def levels():
+        return [line["level"] for line in leased.log_lines()]
+
+    leased.edit('level = "info"', 'level = "error"')
+    os.kill(leased.pid, signal.SIGHUP)  # its own success is below that
+    poll(lambda: leased.get("sys/health").status == 200)
+    os.kill(leased.pid, signal.SIGUSR1)
+    leased.get("sys/health")
+    count = len(levels())
+    os.kill(leased.pid, signal.SIGUSR2)
+    leased.get("sys/health")
+    assert len(levels()) == count
+    leased.edit('level = "error"', 'level = "info"')
+    assert leased.reload()
+
+
+def test_a_mistake_changes_nothing_and_all_of_them_are_named(leased):
+    good = leased.config
+    leased.edit("bound_uids = [4321]", "bound_uids = [4322]")
+    leased.edit('path "sys/mounts" { capabilities = ["read"] }', 'path "sys/mounts" { capabilities = ["raed"] }')
+    leased.edit("tls/a.key", "tls/none.key")
+    leased.edit('level = "info"', 'level = "loud"')
+    assert not leased.reload()
+    said = [line["mistake"] for line in leased.log_lines() if "mistake" in line]
+    assert len(said) == 3 and all(text.startswith(f"{leased.dir}/leased.hcl:") for text in said), said
+    assert any("raed" in text for text in said) and any("none.key" in text for text in said) and any("loud" in text for text in said)
+    assert may(leased, 4321, "sys/mounts") and not may(leased, 4322, "sys/mounts")
+    (leased.dir / "leased.hcl").unlink()
+    assert not leased.reload()
+    assert may(leased, 4321, "sys/mounts")
+    leased.config = good
+    leased.write()
+    assert leased.reload()
+
+
+def test_what_cannot_change_is_named_and_the_rest_holds(leased):
+    leased.edit('data_dir  = "{dir}/data"', 'data_dir  = "{dir}/other"\ndefault_lease_ttl = "2h"')
+    leased.edit('mode = "0666"', 'mode = "0660"')
+    leased.edit("bound_uids = [4321]", "bound_uids = [4322]")
+    leased.config += 'listener "unix" { path = "{dir}/second.sock" }\nlimits { idle_timeout = "10s" }\n'
+    leased.write()
+    assert leased.reload()
+    changed = [line["changed"] for line in leased.log_lines() if "changed" in line][-1]
+    assert changed == f"data_dir, default_lease_ttl, limits, listener {leased.dir}/leased.sock, listener {leased.dir}/second.sock"
+    assert may(leased, 4322, "sys/mounts") and not (leased.dir / "other").exists()
+
+
+def test_the_service_manager_hears_of_a_reload(tmp_path):
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
+    manager.settimeout(10)
+    with Served(env={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as one:
+        assert b"READY=1" in manager.recv(4096)
+        assert one.reload()
+        begin = manager.recv(4096)
+        assert begin.startswith(b"RELOADING=1\nMONOTONIC_USEC=") and int(begin.split(b"=")[2]) > 0
+        assert b"READY=1" in manager.recv(4096)
+        (one.dir / "leased.hcl").write_text("nonsense")
+        assert not one.reload()
+        assert manager.recv(4096).startswith(b"RELOADING=1")
+        assert b"refused" in manager.recv(4096)
+    manager.close()
+
+
+def test_requests_go_on_through_many_reloads(leased):
+    failed, stop = [], threading.Event()
+
+    def work(call):
+        while not stop.is_set():
+            try:
+                if call().status != 200:
+                    failed.append(call)
+            except OSError as error:
+                failed.append(error)
+
+    calls = [lambda: leased.get("sys/health"), lambda: leased.tls_request("GET", "sys/health"),
+             lambda: leased.request_as(4321, GID, "GET", "sys/mounts")]
+    threads = [threading.Thread(target=work, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for _ in range(30):
+        assert leased.reload()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failed, failed[:3]
+    assert leased.stop() == 0
