@@ -12,6 +12,7 @@
 
 #include "base/jdec.h"
 #include "cli.h"
+#include "client_tls.h"
 
 #define SYSTEM_SOCKET "/run/leased/leased.sock"
 #define BODY_MAX (64u * 1024 * 1024)
@@ -301,6 +302,7 @@ static void
 transfer(CURL *curl, struct cli_reply *reply)
 {
 	char why[CURL_ERROR_SIZE] = "", address[512];
+	const char *advice;
 	struct buffer buf = {NULL, 0, 0};
 	CURLcode code;
 	long os_errno = 0;
@@ -323,13 +325,14 @@ transfer(CURL *curl, struct cli_reply *reply)
 		    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno) == CURLE_OK &&
 		    os_errno != 0)
 			(void)snprintf(why, sizeof(why), "%s", strerror((int)os_errno));
+		advice = cli_tls_advice(curl, code);
+		if (os_errno == EACCES)
+			advice = "Become a member of the group that owns the socket, or ask "
+				 "whoever runs leased";
 		(void)snprintf(reply->error, sizeof(reply->error),
 		    "cannot reach leased at %s: %s. %s", address,
 		    why[0] != '\0' ? why : curl_easy_strerror(code),
-		    os_errno == EACCES
-			? "Become a member of the group that owns the socket, or ask "
-			  "whoever runs leased"
-			: "Is it running, and is LEASE_ADDR right?");
+		    advice != NULL ? advice : "Is it running, and is LEASE_ADDR right?");
 	}
 	(void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
 	if (buf.bytes != NULL)
@@ -382,6 +385,7 @@ cli_request(const char *method, const char *path, const char *query, const json_
 	(void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	(void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
 	(void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+	cli_tls_setup(curl);
 	/* What is asked for is what the server judges: dots are not resolved here. */
 	(void)curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
 	if (text != NULL)

@@ -186,11 +186,17 @@ help(FILE *to)
 		    "  --help                    what a command does, with examples\n"
 		    "  --version\n\n"
 		    "environment:\n"
-		    "  LEASE_ADDR     unix:///path or http://HOST:PORT; else VAULT_ADDR; else\n"
+		    "  LEASE_ADDR     unix:///path, https://HOST:PORT, or http://.. on this "
+		    "machine;\n"
+		    "                 else VAULT_ADDR; else\n"
 		    "                 /run/leased/leased.sock, else "
 		    "$XDG_RUNTIME_DIR/leased/leased.sock\n"
 		    "  LEASE_TOKEN    a token; else VAULT_TOKEN; without one, the kernel says who "
-		    "you are\n\n",
+		    "you are\n"
+		    "  LEASE_CACERT   the file with the certificate of a CA of your own, which "
+		    "vouches for\n"
+		    "                 https:// alone; LEASE_CAPATH: a directory of them; else "
+		    "VAULT_..\n\n",
 	    to);
 	(void)fputs(exit_codes, to);
 }
