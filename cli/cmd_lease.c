@@ -194,6 +194,26 @@ cli_run_renew(const struct cli_options *options, int argc, char **argv)
 
 /* ---- revoke ---- */
 
+/* The API says 204 of an id that it does not know, as clients expect; whoever mistyped one must not
+ * take that for an end. What ended within a day is known still. */
+static int
+revoked_check(const char *id)
+{
+	struct cli_reply reply;
+	json_t *body = json_pack("{s:s}", "lease_id", id);
+	int code = CLI_OK;
+
+	cli_request("PUT", "sys/leases/lookup", NULL, body, &reply);
+	if (reply.status == 400)
+		code = cli_fail(CLI_NOT_FOUND,
+		    "%s: nothing was revoked: no lease has this id, or it ended more than 24 hours "
+		    "ago (`lease list` shows what there is)",
+		    id);
+	cli_reply_clear(&reply);
+	json_decref(body);
+	return (code);
+}
+
 static int
 revoke_one(const char *id)
 {
@@ -205,6 +225,8 @@ revoke_one(const char *id)
 	code = reply.code == CLI_OK ? CLI_OK : cli_reply_fail(&reply, id);
 	if (code == CLI_OK)
 		cli_reply_warn(&reply);
+	if (code == CLI_OK && reply.status == 204)
+		code = revoked_check(id);
 	cli_reply_clear(&reply);
 	json_decref(body);
 	return (code);

@@ -204,7 +204,19 @@ def test_some_of_many_failed_is_9(leased):
     assert run(leased, "revoke", "b").returncode == 7
     done = run(leased, "revoke", "b", "a")
     assert done.returncode == 9 and b"later" in done.stderr
-    assert len(leased.asked) == 4
+    assert len([one for one in leased.asked if one.path.endswith("/revoke")]) == 4
+
+
+def test_a_mistyped_id_is_no_success_and_one_that_has_ended_is(leased):
+    known = {"id": "a", "state": "gone"}
+    leased.answers[REVOKE] = (204, None)
+    leased.answers["PUT /v1/sys/leases/lookup"] = \
+        lambda asked: (200, envelope(known)) if asked.json["lease_id"] == "a" else (400, {"errors": ["invalid lease"]})
+    assert run(leased, "revoke", "a").returncode == 0
+    done = run(leased, "revoke", "mistyped")
+    assert done.returncode == 4 and b"nothing was revoked" in done.stderr
+    leased.answers["PUT /v1/sys/leases/lookup"] = (403, {"errors": ["permission denied"]})
+    assert run(leased, "revoke", "mistyped").returncode == 0, "who may not look is told nothing"
 
 
 def test_when_all_of_many_fail_alike_the_reason_stays(leased):
