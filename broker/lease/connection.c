@@ -32,7 +32,8 @@ lease_connection_get(struct leases *leases, int64_t id)
 	connection->tag = CONNECTION_TAG;
 	connection->leases = leases;
 	connection->id = id;
-	connection->disarm_us = connection->remove_us = 2000;
+	connection->disarm_limit[0] = connection->remove_limit[0] = LEASE_BATCH_MAX;
+	connection->disarm_limit[1] = connection->remove_limit[1] = 4;
 	TAILQ_INIT(&connection->disarming);
 	TAILQ_INIT(&connection->removing);
 	TAILQ_INIT(&connection->sessions);

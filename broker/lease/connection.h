@@ -29,9 +29,11 @@ struct lease_connection {
 	unsigned ending, removals;             /* leases of it to be disarmed; to be removed */
 	unsigned calls, mints;                 /* under way; calls: disarms and removes */
 	unsigned removes;                      /* among the calls */
-	int64_t disarm_us, remove_us;          /* what one account takes, smoothed */
-	unsigned fails;                        /* of the connection, in a row */
-	int64_t pause_ms;                      /* lease time: no call of ours before */
+	int64_t minted_ms;                     /* lease time: when a mint was last under way */
+	/* How many accounts a batch may hold: [1] while mints are wanted, else [0] (end.c). */
+	unsigned disarm_limit[2], remove_limit[2];
+	unsigned fails;   /* of the connection, in a row */
+	int64_t pause_ms; /* lease time: no call of ours before */
 	bool sessions_read;
 	bool fence_all; /* memory was out for a fence: nobody passes before all dead are reaped */
 	struct lease_session_list sessions;

@@ -12,8 +12,10 @@
 
 #define BATCH_TAG 0x6c626174u
 #define BATCH_US 1000000 /* what a batch may take, by the measure of the ones before .. */
-#define MINTING_US 20000 /* .. and while a mint is under way */
-#define CALLS_MAX 4      /* of each operation under way for one connection */
+#define MINTING_US 10000 /* .. and while mints are wanted, which wait for the same backend */
+#define MINTING_MS 2000  /* how long the last mint says that more will come */
+#define CALLS_MAX 4      /* of each operation under way for one connection .. */
+#define CALLS_MINTING 1  /* .. and while mints are wanted */
 #define TRIES_MAX 2      /* of an account alone, before "unavailable" is called its own trouble */
 #define QUEUED_MS 200    /* pause when the pool had no room within a call's deadline */
 
@@ -23,6 +25,7 @@ struct lease_batch {
 	enum plugin_op op;
 	struct plugin_call *call;
 	int64_t start_us;
+	bool minting; /* made small, since mints are wanted */
 	unsigned count;
 	struct lease *leases[LEASE_BATCH_MAX];
 	TAILQ_ENTRY(lease_batch) entry;
@@ -149,26 +152,32 @@ batch_unavailable(struct lease_batch *batch, const struct leased_err *why)
 	}
 }
 
-static int64_t *
-account_us(struct lease_connection *connection, enum plugin_op op)
+static unsigned *
+limit_of(struct lease_connection *connection, enum plugin_op op, bool minting)
 {
-	return (op == PLUGIN_OP_REMOVE ? &connection->remove_us : &connection->disarm_us);
+	return (op == PLUGIN_OP_REMOVE ? &connection->remove_limit[minting]
+				       : &connection->disarm_limit[minting]);
 }
 
-/* How much one account takes, for the size of batches to come; a timeout is believed at once. */
+/*
+ * What took too long shrinks those to come by as much as that; what was full and in time lets them
+ * grow. By batches and not by accounts: a round trip and a commit belong to the batch, and spread
+ * over few accounts they would say that an account is slow.
+ */
 static void
-measure(struct lease_batch *batch, bool timed_out)
+measure(const struct lease_batch *batch)
 {
-	struct lease_connection *connection = batch->connection;
-	struct wclock *clock = connection->leases->config.clock;
-	int64_t each_us = (clock->boot_us(clock) - batch->start_us) / batch->count;
+	struct wclock *clock = batch->connection->leases->config.clock;
+	unsigned *limit = limit_of(batch->connection, batch->op, batch->minting);
+	int64_t took_us = clock->boot_us(clock) - batch->start_us;
+	int64_t budget_us = batch->minting ? MINTING_US : BATCH_US;
+	int64_t next = *limit;
 
-	int64_t *known_us = account_us(connection, batch->op);
-
-	if (timed_out && each_us > *known_us)
-		*known_us = each_us;
-	else
-		*known_us = (*known_us * 3 + each_us) / 4;
+	if (took_us > budget_us)
+		next = batch->count * budget_us / took_us;
+	else if (batch->count >= *limit)
+		next += next / 2 + 1;
+	*limit = next < 1 ? 1 : next < LEASE_BATCH_MAX ? (unsigned)next : LEASE_BATCH_MAX;
 }
 
 static void
@@ -178,7 +187,7 @@ batch_failed(struct lease_batch *batch, const struct plugin_outcome *outcome)
 
 	why.code = outcome->code;
 	if (why.code == LEASED_ETIMEDOUT && !outcome->not_sent)
-		measure(batch, true);
+		measure(batch);
 	for (unsigned i = 0; i < batch->count; i++)
 		lease_wait_noted(batch->connection->leases, batch->leases[i]->id, &why);
 	if (why.code == LEASED_ECANCELED || why.code == LEASED_ENOMEM ||
@@ -266,7 +275,7 @@ on_batch(void *arg, const struct plugin_outcome *outcome)
 	if (failed.code != 0) {
 		batch_failed(batch, &failed);
 	} else {
-		measure(batch, false);
+		measure(batch);
 		connection->fails = 0;
 		for (unsigned i = 0; i < batch->count; i++)
 			account_ended(batch, i, json_array_get(results, i));
@@ -278,16 +287,12 @@ on_batch(void *arg, const struct plugin_outcome *outcome)
 
 /* ---- calls ---- */
 
-static unsigned
-batch_limit(struct lease_connection *connection, enum plugin_op op)
+/* Not only while one is under way: the next one finds the backend as the last batch left it. */
+static bool
+mints_wanted(const struct lease_connection *connection)
 {
-	int64_t budget_us = connection->mints > 0 ? MINTING_US : BATCH_US;
-	int64_t each_us = *account_us(connection, op);
-	int64_t limit = budget_us / (each_us > 0 ? each_us : 1);
-
-	if (limit < 1)
-		return (1);
-	return (limit < LEASE_BATCH_MAX ? (unsigned)limit : LEASE_BATCH_MAX);
+	return (connection->mints > 0 ||
+		leases_now_ms(connection->leases) < connection->minted_ms + MINTING_MS);
 }
 
 static void
@@ -342,7 +347,8 @@ batch_start(struct lease_connection *connection, struct plugin_port *port, enum 
 	batch->connection = connection;
 	batch->op = op;
 	batch->start_us = clock->boot_us(clock);
-	batch_fill(batch, queue, batch_limit(connection, op));
+	batch->minting = mints_wanted(connection);
+	batch_fill(batch, queue, *limit_of(connection, op, batch->minting));
 	if (op == PLUGIN_OP_REMOVE)
 		FAILPOINT(lease_expire_before_remove);
 	if ((params = batch_params(batch)) != NULL)
@@ -363,6 +369,7 @@ lease_end_pump(struct lease_connection *connection)
 	struct leases *leases = connection->leases;
 	struct leased_err err = LEASED_ERR_INIT;
 	struct plugin_port *port;
+	unsigned calls_max = mints_wanted(connection) ? CALLS_MINTING : CALLS_MAX;
 	bool started = true;
 
 	if (TAILQ_EMPTY(&connection->disarming) && TAILQ_EMPTY(&connection->removing))
@@ -376,9 +383,9 @@ lease_end_pump(struct lease_connection *connection)
 		return;
 	/* Each has calls of its own, so that removals hold up no disarm; the pool sees to the rest.
 	 */
-	while (started && connection->calls - connection->removes < CALLS_MAX)
+	while (started && connection->calls - connection->removes < calls_max)
 		started = batch_start(connection, port, PLUGIN_OP_DISARM);
-	for (started = true; started && connection->removes < CALLS_MAX;)
+	for (started = true; started && connection->removes < calls_max;)
 		started = batch_start(connection, port, PLUGIN_OP_REMOVE);
 }
 

@@ -259,8 +259,10 @@ on_mint(void *arg, const struct plugin_outcome *outcome)
 
 	lease->call = NULL;
 	FAILPOINT(lease_issue_after_mint);
-	if (connection != NULL)
+	if (connection != NULL) {
 		connection->mints--;
+		connection->minted_ms = leases_now_ms(connection->leases);
+	}
 	if (r == 0)
 		r = lease_take_identity(lease, outcome->result, &lease->failure);
 	else
