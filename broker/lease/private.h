@@ -67,11 +67,6 @@ struct lease_time {
 
 #define LEASE_NOMEM_MAX 256
 #define LEASE_DELIVERED_MAX 512
-struct lease_role;
-struct lease_count;
-struct lease_fence;
-struct lease_job;
-struct lease_job_start;
 
 struct leases {
 	unsigned tag;
@@ -107,7 +102,7 @@ struct leases {
 		bool running, busy;
 	} recount;
 	struct lease_remembered remembered[LEASE_REMEMBERED_MAX]; /* by row number */
-	int64_t overdue_told_ms; /* 0: nothing to tell */
+	int64_t overdue_told_ms;                                  /* 0: nothing to tell */
 	int64_t look_ms, purge_ms, quarantine_ms, count_ms, jobs_load_ms, tokens_pause_ms;
 	bool purging, opened, freeing;
 };
