@@ -11,7 +11,7 @@
 #include "plugin/pool.h"
 
 METRICS_HISTOGRAM(call_time, "leased_plugin_call_seconds", "",
-    "How long calls to plugins took, their time in the queue included.");
+    "How long calls to plugins took, their time in the queue included.", metrics_bounds_short);
 METRICS_COUNTER(calls_failed, "leased_plugin_calls_failed", "", "Calls to plugins that failed.");
 
 static struct call *
