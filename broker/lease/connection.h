@@ -5,6 +5,7 @@
 #define LEASE_CONNECTION_H
 
 #include "lease/object.h"
+#include "lease/stats.h"
 
 struct lease_session {
 	char worker[64], session[160];
@@ -40,6 +41,8 @@ struct lease_connection {
 	struct plugin_call *reap_call;
 	unsigned reap_fails;
 	int64_t reap_ms, record_ms;
+	struct lease_connection_stats stats; /* but for what is asked for each time */
+	bool from_start;                     /* it had rows when this run began */
 	bool gone; /* there is no such connection any more, and no lease of it */
 	UT_hash_handle hh;
 };

@@ -1,9 +1,11 @@
 /*
- * How many leases have ended and are not gone, and since when: counted on the store's reader thread
- * every 15 s, for sys/health. The number comes from the index and the plain columns, so that it
- * costs little however large it is; what is about to be ended in time is in it for a moment, and
- * nothing that is overdue is left out. The age is the oldest of up to LOOKED_MAX that are opened.
+ * How many leases have ended and are not gone, and since when, of each connection: counted on the
+ * store's reader thread every 15 s, for sys/health and the metrics. The number comes from the index
+ * and the plain columns, so that it costs little however large it is; what is about to be ended in
+ * time is in it for a moment, and nothing that is overdue is left out. The age is the oldest of up
+ * to LOOKED_MAX that are opened.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -16,13 +18,19 @@
 #define TELL_MS 60000
 #define LOOKED_MAX 64 /* of a connection: of those that are due, and of those that wait */
 
+/* Of one connection. */
+struct counted {
+	int64_t overdue, oldest_ms, leases;
+	int64_t error_code, error_wall_ms; /* the last of those that were looked at */
+};
+
 struct lease_count {
 	struct store_read read; /* first */
 	struct leases *leases;  /* NULL: leases_free() let go of it */
-	int64_t now_ms, oldest_ms;
-	uint64_t overdue;
+	int64_t now_ms;
 	int64_t held;
 	int64_t *connections;
+	struct counted *counted; /* as many */
 	size_t connection_count, at;
 	struct store_late late; /* of the connection at `at`; limit 0: not begun */
 	size_t looked;
@@ -31,14 +39,20 @@ struct lease_count {
 static void
 row_look(struct lease_count *count, const struct store_lease *row)
 {
+	struct counted *counted = &count->counted[count->at];
 	struct lease_data data;
 	int64_t since_ms = row->next_at_ms;
 
-	if (lease_data_decode(row->data, &data, NULL) == 0 && data.due_ms != 0 &&
-	    data.due_ms < since_ms)
-		since_ms = data.due_ms;
-	if (count->now_ms - since_ms > count->oldest_ms)
-		count->oldest_ms = count->now_ms - since_ms;
+	if (lease_data_decode(row->data, &data, NULL) == 0) {
+		if (data.due_ms != 0 && data.due_ms < since_ms)
+			since_ms = data.due_ms;
+		if (data.error_wall_ms > counted->error_wall_ms) {
+			counted->error_wall_ms = data.error_wall_ms;
+			counted->error_code = data.error_code;
+		}
+	}
+	if (count->now_ms - since_ms > counted->oldest_ms)
+		counted->oldest_ms = count->now_ms - since_ms;
 }
 
 /* The due ones: the number, and the ages of the first. */
@@ -57,7 +71,7 @@ due_count(
 
 	if ((r = store_lease_due_count(db, connection, count->now_ms, &due, err)) != 0 || due == 0)
 		return (r);
-	count->overdue += (uint64_t)due;
+	count->counted[count->at].overdue += due;
 	if ((r = store_lease_page(db, &query, &rows, &found, err)) != 0)
 		return (r);
 	for (size_t i = 0; i < found; i++)
@@ -90,6 +104,17 @@ late_page(struct lease_count *count, struct store_db *db, bool *ret_more, struct
 	return (0);
 }
 
+/* All that it has, by the counter of its ceiling, which is kept with the rows. */
+static int
+leases_count(
+    struct lease_count *count, struct store_db *db, int64_t connection, struct leased_err *err)
+{
+	char counter[32];
+
+	(void)snprintf(counter, sizeof(counter), "conn:%lld", (long long)connection);
+	return (store_counter_get(db, counter, &count->counted[count->at].leases, err));
+}
+
 /* 0, an error, or STORE_READ_AGAIN: this connection is not through. */
 static int
 connection_count(
@@ -99,7 +124,8 @@ connection_count(
 	int r;
 
 	if (count->late.limit == 0) {
-		if ((r = due_count(count, db, connection, err)) != 0)
+		if ((r = due_count(count, db, connection, err)) != 0 ||
+		    (r = leases_count(count, db, connection, err)) != 0)
 			return (r);
 		count->looked = 0;
 		count->late = (struct store_late){.connection = connection,
@@ -114,9 +140,22 @@ connection_count(
 		if (more && store_read_is_long(db))
 			return (STORE_READ_AGAIN);
 	}
-	count->overdue += (uint64_t)count->late.count;
+	count->counted[count->at].overdue += count->late.count;
 	count->late.limit = 0;
 	return (0);
+}
+
+static int
+count_begin(struct lease_count *count, struct store_db *db, struct leased_err *err)
+{
+	int r;
+
+	if ((r = store_held_overdue(db, count->now_ms, &count->held, err)) != 0 ||
+	    (r = store_lease_connections(db, &count->connections, &count->connection_count, err)) !=
+		0)
+		return (r);
+	count->counted = calloc(count->connection_count + 1, sizeof(*count->counted));
+	return (count->counted != NULL ? 0 : leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 }
 
 static int
@@ -125,9 +164,8 @@ on_count_run(struct store_read *read, struct store_db *db, struct leased_err *er
 	struct lease_count *count = (struct lease_count *)read;
 	int r = 0;
 
-	if (count->connections == NULL &&
-	    (r = store_held_overdue(db, count->now_ms, &count->held, err)) == 0)
-		r = store_lease_connections(db, &count->connections, &count->connection_count, err);
+	if (count->counted == NULL)
+		r = count_begin(count, db, err);
 	while (r == 0 && count->at < count->connection_count) {
 		/* Connection 0 is the timer of tokens. */
 		if (count->connections[count->at] != 0)
@@ -161,6 +199,42 @@ overdue_tell(struct leases *leases)
 	}
 }
 
+/* Those without a row have none that is overdue. */
+static void
+count_take(struct leases *leases, const struct lease_count *count)
+{
+	struct lease_connection *connection, *next;
+	struct lease_connection_stats *stats;
+	uint64_t overdue = 0;
+	int64_t oldest_ms = 0;
+
+	HASH_ITER(hh, leases->connections, connection, next)
+	{
+		connection->stats.leases = connection->stats.overdue = 0;
+		connection->stats.oldest_overdue_ms = 0;
+	}
+	for (size_t i = 0; i < count->connection_count; i++) {
+		const struct counted *counted = &count->counted[i];
+
+		overdue += (uint64_t)counted->overdue;
+		oldest_ms = counted->oldest_ms > oldest_ms ? counted->oldest_ms : oldest_ms;
+		connection = lease_connection_find(leases, count->connections[i]);
+		if (connection == NULL)
+			continue;
+		stats = &connection->stats;
+		stats->leases = (uint64_t)counted->leases;
+		stats->overdue = (uint64_t)counted->overdue;
+		stats->oldest_overdue_ms = counted->oldest_ms;
+		if (counted->error_wall_ms > stats->error_wall_ms) {
+			stats->error_wall_ms = counted->error_wall_ms;
+			stats->error_code = (int)counted->error_code;
+		}
+	}
+	leases->counts.overdue = overdue;
+	leases->counts.oldest_overdue_ms = oldest_ms;
+	leases->counts.held = (uint64_t)count->held;
+}
+
 static void
 on_count_done(struct store_read *read, int result, const struct leased_err *err)
 {
@@ -170,15 +244,14 @@ on_count_done(struct store_read *read, int result, const struct leased_err *err)
 	if (leases != NULL) {
 		leases->counting = NULL;
 		if (result == 0) {
-			leases->counts.overdue = count->overdue;
-			leases->counts.oldest_overdue_ms = count->oldest_ms;
+			count_take(leases, count);
 			overdue_tell(leases);
-			leases->counts.held = (uint64_t)count->held;
 		} else if (result != LEASED_ECANCELED) {
 			log_warn("overdue leases cannot be counted", LOG_ERR(err));
 		}
 	}
 	free(count->connections);
+	free(count->counted);
 	free(count);
 }
 

@@ -135,7 +135,7 @@ lease_describe(struct leases *leases, const struct store_lease *row)
 /* ---- what has ended ---- */
 
 const char *
-lease_ended_cause(const struct lease_ended *ended)
+lease_end_text(int64_t end)
 {
 	static const char *const texts[] = {[LEASE_END_EXPIRED] = "expired",
 	    [LEASE_END_REVOKED] = "revoked",
@@ -147,10 +147,15 @@ lease_ended_cause(const struct lease_ended *ended)
 	    [LEASE_END_MOUNT] = "mount_removed",
 	    [LEASE_END_ABANDONED] = "abandoned"};
 
-	if (ended->end <= LEASE_END_NONE ||
-	    ended->end >= (int64_t)(sizeof(texts) / sizeof(texts[0])))
+	if (end <= LEASE_END_NONE || end >= (int64_t)(sizeof(texts) / sizeof(texts[0])))
 		return ("unknown");
-	return (texts[ended->end]);
+	return (texts[end]);
+}
+
+const char *
+lease_ended_cause(const struct lease_ended *ended)
+{
+	return (lease_end_text(ended->end));
 }
 
 static json_t *

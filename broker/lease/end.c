@@ -188,6 +188,9 @@ batch_failed(struct lease_batch *batch, const struct plugin_outcome *outcome)
 	why.code = outcome->code;
 	if (why.code == LEASED_ETIMEDOUT && !outcome->not_sent)
 		measure(batch);
+	if (why.code != LEASED_ECANCELED && why.code != LEASED_ENOMEM &&
+	    (why.code != LEASED_ETIMEDOUT || !outcome->not_sent))
+		lease_stats_end_failed(batch->connection, why.code);
 	for (unsigned i = 0; i < batch->count; i++)
 		lease_wait_noted(batch->connection->leases, batch->leases[i]->id, &why);
 	if (why.code == LEASED_ECANCELED || why.code == LEASED_ENOMEM ||
@@ -223,6 +226,7 @@ account_ended(struct lease_batch *batch, unsigned at, const json_t *result)
 	}
 	(void)leased_err_set(&why, code != NULL ? leased_code_from_name(code) : LEASED_EPROTO, "%s",
 	    text != NULL ? text : "the plugin gave no reason");
+	lease_stats_end_failed(batch->connection, why.code);
 	lease_end_refused(lease, &why);
 }
 

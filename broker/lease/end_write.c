@@ -114,6 +114,7 @@ on_gone(struct lease *lease, int result, const struct leased_err *err)
 		park(lease, err);
 		return;
 	}
+	lease_stats_gone(lease);
 	lease_enter(lease, LEASE_GONE);
 	lease_release(lease);
 	lease_fence_drop(leases, id);
@@ -246,6 +247,7 @@ lease_end_disarmed(struct lease *lease, const json_t *result)
 		lease_look_over(lease);
 		return;
 	}
+	lease_stats_disarmed(lease);
 	lease_write(lease, disarmed_run, on_disarmed);
 }
 

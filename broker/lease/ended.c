@@ -62,8 +62,8 @@ lease_data_end(struct lease_data *data, enum lease_end end, const char *cause,
 	lease_text_copy(data->end_accessor, sizeof(data->end_accessor), actor->accessor);
 }
 
-static enum lease_end
-end_of(const struct lease *lease)
+enum lease_end
+lease_ended_end(const struct lease *lease)
 {
 	const struct lease_data *data = &lease->data;
 
@@ -83,7 +83,7 @@ lease_ended_fill(const struct lease *lease, struct lease_ended *ret_ended)
 	    .kind = row->kind,
 	    .mount = row->mount,
 	    .role_version = data->role_version,
-	    .end = end_of(lease),
+	    .end = lease_ended_end(lease),
 	    .issued_wall_ms = data->issued_wall_ms,
 	    .renewed_wall_ms = data->renewed_wall_ms,
 	    .disarmed_wall_ms = data->disarmed_wall_ms,

@@ -42,7 +42,13 @@ json_t *lease_ended_describe(const struct lease_ended *ended, bool with_accessor
 /* What ended it, in one word, as lease_ended_describe() says it: "expired", "token_ended". */
 const char *lease_ended_cause(const struct lease_ended *ended);
 
+/* The same of an enum lease_end. */
+const char *lease_end_text(int64_t end);
+
 /* ---- inside of lease/ ---- */
+
+/* What ends, or has ended, one that something is done to. */
+enum lease_end lease_ended_end(const struct lease *lease);
 
 struct lease_id_parts {            /* borrowed from the id */
 	const char *path, *random; /* mount and place without the last '/'; 16 characters */

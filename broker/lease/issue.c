@@ -319,6 +319,7 @@ start(struct leases *leases, const struct lease_issue *issue, lease_issue_done o
 	request->on_issued = on_issued;
 	request->on_probed = on_probed;
 	request->arg = arg;
+	request->start_us = leases->config.clock->boot_us(leases->config.clock);
 	lease->request = request;
 	if ((r = issue_prepare(lease, issue, &err)) != 0) {
 		lease->request = NULL;

@@ -38,15 +38,19 @@ static int
 connections_load(struct leases *leases, struct leased_err *err)
 {
 	struct store_db *db = store_db(leases->config.store);
+	struct lease_connection *connection;
 	int64_t *ids = NULL;
 	size_t count = 0;
 	int r;
 
 	if ((r = store_lease_connections(db, &ids, &count, err)) != 0)
 		return (r);
-	for (size_t i = 0; i < count && r == 0; i++)
-		if (lease_connection_get(leases, ids[i]) == NULL)
+	for (size_t i = 0; i < count && r == 0; i++) {
+		if ((connection = lease_connection_get(leases, ids[i])) == NULL)
 			r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
+		else
+			connection->from_start = true;
+	}
 	if (r == 0 && lease_connection_get(leases, 0) == NULL)
 		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 	free(ids);

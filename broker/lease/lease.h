@@ -297,11 +297,16 @@ json_t *lease_damaged_describe(struct leases *leases, const struct store_damaged
 void lease_damaged_forget(struct leases *leases, int64_t row, const struct lease_actor *actor,
     lease_revoke_done done, void *arg);
 
+#define LEASE_CODES 32
+#define LEASE_ENDS 16
 struct lease_counts {
 	uint64_t overdue;          /* ended, and not yet disarmed or not yet removed */
 	int64_t oldest_overdue_ms; /* age of the oldest, 0: none */
 	uint64_t held;             /* of these, those that a restored store holds (hold.h) */
 	uint64_t in_flight;
+	/* Since the start. */
+	uint64_t mint_failures[LEASE_CODES]; /* by enum leased_code, without its sign */
+	uint64_t gone[LEASE_ENDS];           /* by enum lease_end */
 };
 void leases_counts(struct leases *leases, struct lease_counts *ret_counts);
 

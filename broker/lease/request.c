@@ -91,6 +91,7 @@ answer_issue(struct lease_request *request, int code, const struct leased_err *e
 		issued.password = request->password;
 		issued.ttl_s = left_s(request, lease->data.expires_ms);
 	}
+	lease_stats_issued(request, code);
 	request->on_issued(request->arg, &issued);
 }
 
