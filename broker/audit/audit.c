@@ -251,6 +251,16 @@ audit_healthy(const struct audit *audit)
 	return (!audit->stalled && !atomic_load(&audit->failing));
 }
 
+int64_t
+audit_lag_ms(const struct audit *audit)
+{
+	const struct audit_item *oldest = TAILQ_FIRST(&audit->waiting);
+
+	if (oldest == NULL)
+		return (0);
+	return (wclock_boot_ms(audit->clock) - (oldest->deadline_ms - audit->wait_ms));
+}
+
 const char *
 audit_path(const struct audit *audit)
 {

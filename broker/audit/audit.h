@@ -46,6 +46,8 @@ void audit_pump(struct audit *audit);
 void audit_reopen(struct audit *audit);
 /* Does the device take records? */
 bool audit_healthy(const struct audit *audit);
+/* For how long the oldest record has waited for it, 0: none waits. */
+int64_t audit_lag_ms(const struct audit *audit);
 const char *audit_path(const struct audit *audit);
 
 /* ---- requests ---- */

@@ -58,6 +58,13 @@ struct plugin_outcome {
 };
 typedef void (*plugin_done)(void *arg, const struct plugin_outcome *outcome);
 
+struct plugin_port_stats {
+	unsigned workers;                                       /* that run */
+	unsigned mints_waiting, ends_waiting, removals_waiting; /* ends: and all other calls */
+	unsigned running;                                       /* calls that workers have */
+	uint64_t workers_died;                                  /* without being asked to */
+};
+
 struct plugin_port_ops {
 	struct plugin_call *(*call)(struct plugin_port *port, enum plugin_op op, json_t *params,
 	    unsigned timeout_ms, plugin_done done, void *arg);
@@ -66,6 +73,8 @@ struct plugin_port_ops {
 	void (*close)(struct plugin_port *port);
 	/* NULL: its workers have no configuration of their own */
 	void (*configure)(struct plugin_port *port, json_t *config, bool restart);
+	/* NULL: it has nothing to count. ret_stats is all 0 */
+	void (*stats)(const struct plugin_port *port, struct plugin_port_stats *ret_stats);
 };
 
 /* What a port tells its owner; each may be NULL. All on the loop. */
@@ -112,6 +121,7 @@ struct plugin_call *plugin_call_start(struct plugin_port *port, enum plugin_op o
 void plugin_call_cancel(struct plugin_call *call);
 /* 0: may be called. LEASED_EUNAVAIL with the reason while the connection is in back-off. */
 int plugin_port_ready(struct plugin_port *port, struct leased_err *err) LEASED_MUST_CHECK;
+void plugin_port_stats(const struct plugin_port *port, struct plugin_port_stats *ret_stats);
 /* Ends the workers; calls under way end with LEASED_ECANCELED first, then on_worker_gone for each.
  * port is freed at the loop's end. NULL is fine. */
 void plugin_port_close(struct plugin_port *port);

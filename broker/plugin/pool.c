@@ -329,6 +329,7 @@ plugin_pool_on_worker_gone(struct worker *worker)
 
 	TAILQ_REMOVE(&pool->workers, worker, in_pool);
 	plugin_pool_drop_ack(worker);
+	pool->workers_died += worker->ran && !worker->accounted;
 	if (!worker->accounted)
 		log_warn("a worker ended", LOG_S("plugin", worker->program),
 		    LOG_S("worker", worker->id), LOG_S("reason", worker->why));
@@ -456,7 +457,7 @@ pool_configure(struct plugin_port *port, json_t *config, bool restart)
 }
 
 static const struct plugin_port_ops pool_ops = {
-    pool_call, pool_cancel, pool_ready, pool_close, pool_configure};
+    pool_call, pool_cancel, pool_ready, pool_close, pool_configure, plugin_pool_stats};
 
 struct plugin_port *
 plugin_port_open(struct plugin_host *host, const struct plugin_catalog_row *row, json_t *config,

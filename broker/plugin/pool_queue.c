@@ -2,6 +2,8 @@
  * Whose turn it is in a pool: mints, then what ends access and the like, then removals. Decides
  * only; pool.c hands out the calls.
  */
+#include <limits.h>
+
 #include "plugin/pool_queue.h"
 
 #define REMOVE_WAITS_US 2000000 /* then it is a removal's turn, if none runs */
@@ -89,6 +91,22 @@ plugin_pool_count_waiting(const struct pool *pool)
 	unsigned room = room_for_others(pool);
 
 	return (mints + (others + removes < room ? others + removes : room));
+}
+
+void
+plugin_pool_stats(const struct plugin_port *port, struct plugin_port_stats *ret_stats)
+{
+	const struct pool *pool = (const struct pool *)port;
+	struct plugin_port_stats stats = {.workers_died = (uint64_t)pool->workers_died};
+	const struct worker *worker;
+
+	TAILQ_FOREACH (worker, &pool->workers, in_pool)
+		stats.workers += worker->state != WORKER_STARTING && worker->state != WORKER_DEAD;
+	stats.mints_waiting = count_up_to(&pool->mints, UINT_MAX);
+	stats.ends_waiting = count_up_to(&pool->others, UINT_MAX);
+	stats.removals_waiting = count_up_to(&pool->removes, UINT_MAX);
+	stats.running = count_up_to(&pool->busy, UINT_MAX);
+	*ret_stats = stats;
 }
 
 /* The only worker has a removal, and somebody waits: repeating it later does no harm. */

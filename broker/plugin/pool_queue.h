@@ -12,6 +12,9 @@ struct call *plugin_pool_next_call(struct pool *pool);
 /* Calls that a further worker could take now. */
 unsigned plugin_pool_count_waiting(const struct pool *pool);
 
+/* For plugin_port_ops. */
+void plugin_pool_stats(const struct plugin_port *port, struct plugin_port_stats *ret_stats);
+
 /* Lets a removal that keeps the only worker end soon, if somebody waits. */
 void plugin_pool_give_way(struct pool *pool);
 

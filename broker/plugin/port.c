@@ -61,6 +61,14 @@ plugin_port_ready(struct plugin_port *port, struct leased_err *err)
 }
 
 void
+plugin_port_stats(const struct plugin_port *port, struct plugin_port_stats *ret_stats)
+{
+	*ret_stats = (struct plugin_port_stats){0};
+	if (port->ops->stats != NULL)
+		port->ops->stats(port, ret_stats);
+}
+
+void
 plugin_port_close(struct plugin_port *port)
 {
 	if (port != NULL)

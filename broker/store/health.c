@@ -3,6 +3,10 @@
  * when a write finds it full, made again when there is room. Called by the writer; read from
  * anywhere.
  */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
 #include "base/log.h"
 #include "store/store_private.h"
 
@@ -75,4 +79,35 @@ store_health_get(struct store *store, struct store_health *ret_health)
 	pthread_mutex_lock(&store->mutex);
 	*ret_health = store->health;
 	pthread_mutex_unlock(&store->mutex);
+}
+
+static int64_t
+file_bytes(const char *path)
+{
+	struct stat status;
+
+	return (stat(path, &status) == 0 ? (int64_t)status.st_size : 0);
+}
+
+void
+store_stats_get(struct store *store, struct store_stats *ret_stats)
+{
+	struct store_stats stats = {0};
+	char *log = NULL;
+
+	pthread_mutex_lock(&store->mutex);
+	stats.health = store->health;
+	stats.writes_waiting = store->queue.count;
+	for (const struct store_read *read = store->reads.first; read != NULL; read = read->next)
+		stats.reads_waiting++;
+	pthread_mutex_unlock(&store->mutex);
+	stats.has_reserve = store->files.has_reserve;
+	if (store->files.database != NULL) {
+		/* Names that the kernel knows: neither waits for the disk. */
+		stats.file_bytes = file_bytes(store->files.database);
+		if (asprintf(&log, "%s-wal", store->files.database) >= 0)
+			stats.log_bytes = file_bytes(log);
+		free(log);
+	}
+	*ret_stats = stats;
 }

@@ -111,6 +111,14 @@ struct store_health {
 	uint64_t commits, operations; /* operations / commits = the batch size */
 };
 void store_health_get(struct store *store, struct store_health *ret_health);
+/* For whoever watches: what waits for the threads, and what is on disk (0 in memory). */
+struct store_stats {
+	struct store_health health;
+	size_t writes_waiting, reads_waiting;
+	bool has_reserve;
+	int64_t file_bytes, log_bytes;
+};
+void store_stats_get(struct store *store, struct store_stats *ret_stats);
 
 /* ---- small values: anchor, settings ---- */
 int store_meta_get(struct store_db *db, const char *key, char **ret_text,

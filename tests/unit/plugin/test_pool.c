@@ -29,6 +29,34 @@ a_call_is_answered_by_a_worker_whose_session_is_durable(void **state)
 }
 
 static void
+what_waits_and_what_runs_is_counted(void **state)
+{
+	struct fix *fix = *state;
+	struct plugin_port_stats stats;
+
+	fix->hold_sessions = true;
+	fix_open(fix, "good", 1);
+	fix_mint(fix, 5000, &fix->out);
+	fix_until(fix, &fix->sessions, 1);
+	fix_mint(fix, 5000, &fix->out);
+	fix_mint(fix, 5000, &fix->out);
+	fix_call(fix, PLUGIN_OP_PING, "{}", &fix->other);
+	plugin_port_stats(fix->port, &stats);
+	assert_int_equal(stats.workers, 1);
+	assert_int_equal(stats.workers_died, 0);
+	assert_int_equal(stats.running, 1);
+	assert_int_equal(stats.mints_waiting, 3); /* what runs is the open */
+	assert_int_equal(stats.ends_waiting, 1);
+	assert_int_equal(stats.removals_waiting, 0);
+	plugin_session_ack(fix->held, 0);
+	fix->hold_sessions = false;
+	fix_until(fix, &fix->out.count, 3);
+	fix_until(fix, &fix->other.count, 1);
+	plugin_port_stats(fix->port, &stats);
+	assert_int_equal(stats.running + stats.mints_waiting + stats.ends_waiting, 0);
+}
+
+static void
 nothing_is_done_before_the_session_is_acknowledged(void **state)
 {
 	struct fix *fix = *state;
@@ -80,6 +108,7 @@ a_refused_session_fails_the_open_and_the_connection_backs_off(void **state)
 static void
 crashes(struct fix *fix, const char *mode)
 {
+	struct plugin_port_stats stats;
 	unsigned took;
 
 	fix_open(fix, mode, 2);
@@ -94,6 +123,9 @@ crashes(struct fix *fix, const char *mode)
 	took = fix_until(fix, &fix->other.count, 1);
 	assert_int_equal(fix->other.code, 0);
 	assert_true(took < 1000); /* no back-off for what one call did */
+	plugin_port_stats(fix->port, &stats);
+	assert_in_range(stats.workers_died, 1, 2);
+	assert_in_range(stats.workers, 1, 2);
 	assert_string_not_equal(fix->other.worker, fix->out.worker);
 	assert_int_equal(fix->recovered, 0);
 }
@@ -424,6 +456,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    WITH_FIXTURE(a_call_is_answered_by_a_worker_whose_session_is_durable),
 	    WITH_FIXTURE(nothing_is_done_before_the_session_is_acknowledged),
+	    WITH_FIXTURE(what_waits_and_what_runs_is_counted),
 	    WITH_FIXTURE(an_ack_that_comes_after_its_worker_died_is_harmless),
 	    WITH_FIXTURE(a_refused_session_fails_the_open_and_the_connection_backs_off),
 	    WITH_FIXTURE(a_killed_worker_costs_one_call),

@@ -107,6 +107,62 @@ what_waits_for_a_commit_shares_the_next_one(void **state)
 	sem_destroy(&gate);
 }
 
+struct gates {
+	sem_t begun, gate;
+};
+
+static int
+hold_told(struct store_txn *txn, void *arg, struct leased_err *err)
+{
+	struct gates *gates = arg;
+
+	(void)sem_post(&gates->begun);
+	return (hold(txn, &gates->gate, err));
+}
+
+static int
+nothing(struct store_txn *txn, void *arg, struct leased_err *err)
+{
+	(void)txn;
+	(void)arg;
+	(void)err;
+	return (0);
+}
+
+static void
+what_waits_and_what_is_on_disk_is_told(void **state)
+{
+	struct threaded *t = *state;
+	struct store_stats stats;
+	struct fix_op holder, waits[3];
+	struct gates gates;
+
+	sem_init(&gates.begun, 0, 0);
+	sem_init(&gates.gate, 0, 0);
+	store_stats_get(t->fix.store, &stats);
+	assert_int_equal(stats.writes_waiting, 0);
+	assert_true(stats.file_bytes > 0 && stats.has_reserve);
+	holder = fix_op(hold_told, &gates);
+	store_submit(t->fix.store, &holder.op);
+	while (sem_wait(&gates.begun) != 0)
+		continue;
+	for (int i = 0; i < 3; i++) {
+		waits[i] = fix_op(nothing, NULL);
+		store_submit(t->fix.store, &waits[i].op);
+	}
+	store_stats_get(t->fix.store, &stats);
+	assert_int_equal(stats.writes_waiting, 3);
+	assert_int_equal(stats.reads_waiting, 0);
+	assert_int_equal(stats.health.code, 0);
+	sem_post(&gates.gate);
+	wait_for(t, &waits[2].finished);
+	store_stats_get(t->fix.store, &stats);
+	assert_int_equal(stats.writes_waiting, 0);
+	assert_true(stats.log_bytes > 0);
+	sem_destroy(&gates.begun);
+	sem_destroy(&gates.gate);
+}
+
 static unsigned order_next;
 
 static void
@@ -353,6 +409,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    THREADED_TEST(what_waits_for_a_commit_shares_the_next_one),
+	    THREADED_TEST(what_waits_and_what_is_on_disk_is_told),
 	    THREADED_TEST(results_come_in_order_of_submission_each_its_own),
 	    THREADED_TEST(reads_run_beside_writes),
 	    THREADED_TEST(closing_writes_what_is_queued_and_calls_back),
