@@ -424,6 +424,7 @@ load_done(struct store_read *read, int result, const struct leased_err *err)
 		log_error("connections could not be read; their leases wait", LOG_ERR(err));
 	for (i = 0; result == 0 && !load->engines->stopping && i < load->count; i++)
 		load_open(load->engines, load->docs[i]);
+	load->engines->loading--;
 	engines_release(load->engines);
 	free(load->docs);
 	free(load);
@@ -443,6 +444,7 @@ engine_connections_load(struct engines *engines, struct leased_err *err)
 		load->kind = kinds[i];
 		load->read.run = load_run;
 		load->read.done = load_done;
+		engines->loading++;
 		engines_hold(engines);
 		store_submit_read(engines->config.store, &load->read);
 	}

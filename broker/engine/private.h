@@ -38,9 +38,9 @@ struct engine_connection {
 struct engines {
 	struct engines_config config;
 	struct leases *leases;
-	struct event *sweep, *rotations;   /* timers (connection.c, rotation_timer.c) */
-	struct engine_rolevers *rolevers;  /* the sweep of role versions */
-	unsigned waiting;                  /* what the store has to say yet */
+	struct event *sweep, *rotations;  /* timers (connection.c, rotation_timer.c) */
+	struct engine_rolevers *rolevers; /* the sweep of role versions */
+	unsigned waiting, loading; /* what the store has to say yet; of it, who is to be opened */
 	bool trial_begun, stopping, freed; /* freed: memory goes with the last of waiting */
 	LIST_HEAD(, engine_mount) mounts;
 	LIST_HEAD(, engine_connection) connections;
