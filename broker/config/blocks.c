@@ -11,6 +11,12 @@ static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL}
 static const char *const tls_versions[] = {"1.2", "1.3", NULL}; /* enum config_tls_version */
 static const char *const log_formats[] = {"text", "json", NULL};
 
+#define UNAUTHENTICATED_METRICS                                                                    \
+	{                                                                                          \
+		.name = "unauthenticated_metrics", .kind = CONFIG_BOOL,                            \
+		.offset = offsetof(struct config_listener, unauthenticated_metrics)                \
+	}
+
 static const struct config_setting seal_file[] = {
     {.name = "path",
 	.kind = CONFIG_PATH,
@@ -34,6 +40,7 @@ static const struct config_setting listener_unix[] = {
 	.kind = CONFIG_SOCKET,
 	.required = true,
 	.offset = offsetof(struct config_listener, path)},
+    UNAUTHENTICATED_METRICS,
     {.name = NULL},
 };
 
@@ -58,6 +65,7 @@ static const struct config_setting listener_tcp[] = {
 	.offset = offsetof(struct config_listener, tls_min_version),
 	.choices = tls_versions},
     {.name = "tls_require_and_verify_client_cert", .kind = CONFIG_LATER},
+    UNAUTHENTICATED_METRICS,
     {.name = NULL},
 };
 

@@ -25,7 +25,7 @@ struct config_listener {
 	char *address; /* tcp: HOST:PORT with a numeric address */
 	/* tcp: both or none; without them tls_disable stands, and the address is a loopback one */
 	char *tls_cert_file, *tls_key_file;
-	bool tls_disable;
+	bool tls_disable, unauthenticated_metrics;
 	int64_t tls_min_version; /* enum config_tls_version */
 	unsigned line, column;
 };

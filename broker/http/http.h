@@ -52,6 +52,9 @@ bool http_server_replace_tls(struct http_server *server, const char *address, st
 
 /* What the listener of this address shows now; NULL: it has no such listener. */
 const struct http_tls *http_server_tls(const struct http_server *server, const char *address);
+/* Who comes by the listener that was opened last carries marks, which mean something to the handler
+ * alone. */
+void http_server_mark(struct http_server *server, unsigned marks);
 
 /* Stops accepting, closes idle connections, lets requests in flight end; done is called once, when
  * the last is gone or after timeout_ms. Unlinks the sockets. */

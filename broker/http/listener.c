@@ -77,6 +77,7 @@ take_connection(struct http_listener *listener, int fd, const struct sockaddr *a
 	}
 	if (listener->kind == HTTP_PEER_TCP)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	peer.marks = listener->marks;
 	if ((group = http_server_admit(server, &peer)) == NULL) {
 		if (log_limited(&server->refuse_log, &left_out))
 			log_warn("connection refused: too many are open and none is idle",
@@ -217,6 +218,15 @@ http_listener_close(struct http_listener *listener)
 	    st.st_dev == listener->path_device && st.st_ino == listener->path_inode)
 		(void)unlink(listener->path);
 	listener_free(listener);
+}
+
+void
+http_server_mark(struct http_server *server, unsigned marks)
+{
+	struct http_listener *last = SLIST_FIRST(&server->listeners);
+
+	if (last != NULL)
+		last->marks = marks;
 }
 
 /* The path is taken. Is somebody listening there? If not, what is left of him is removed. */

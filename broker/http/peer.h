@@ -21,6 +21,7 @@ struct http_peer {
 	size_t group_count;
 	char address[64]; /* TCP: the numeric address without port; Unix: "" */
 	unsigned port;
+	unsigned marks; /* of the listener that it came by: http_server_mark() */
 };
 
 #endif

@@ -34,6 +34,7 @@ struct http_listener {
 	SLIST_ENTRY(http_listener) next;
 	struct http_server *server;
 	enum http_peer_kind kind;
+	unsigned marks;
 	int fd;
 	char *address;        /* TCP: as it was asked for */
 	struct http_tls *tls; /* owned; NULL: plain */

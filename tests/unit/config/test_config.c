@@ -23,7 +23,8 @@ static const char sample[] =
     "seal \"file\"      { path = \"/etc/leased/root.key\" }\n"
     "listener \"unix\"  { path = \"/run/leased/leased.sock\"  mode = \"0600\"  group = \"leased\" "
     "}\n"
-    "listener \"tcp\"   { address = \"127.0.0.1:8200\" tls_disable = true }\n"
+    "listener \"tcp\"   { address = \"127.0.0.1:8200\" tls_disable = true "
+    "unauthenticated_metrics = true }\n"
     "plugin_dir = \"/opt/plugins\"\n"
     "default_lease_ttl = \"1h30m\"\n"
     "max_lease_ttl     = \"32d\"\n"
@@ -65,6 +66,8 @@ the_sample_is_read(void **state)
 	assert_string_equal(config->listeners[0].path, "/run/leased/leased.sock");
 	assert_int_equal(config->listeners[0].mode, 0600);
 	assert_string_equal(config->listeners[0].group, "leased");
+	assert_false(config->listeners[0].unauthenticated_metrics);
+	assert_true(config->listeners[1].unauthenticated_metrics);
 	assert_int_equal(config->listeners[1].kind, CONFIG_LISTENER_TCP);
 	assert_string_equal(config->listeners[1].address, "127.0.0.1:8200");
 	assert_true(config->listeners[1].tls_disable);
@@ -216,6 +219,8 @@ static const struct {
     {"listener \"unix\" { path = \"/s\" }", "f:4:1: the same listener stands in line 3 already"},
     {"listener \"unix\" { path = \"run/s\" }", "f:4:19: \"path\" must be an absolute path"},
     {"listener \"unix\" {}", "f:4:1: listener \"unix\" needs \"path\""},
+    {"listener \"unix\" { path = \"/t\" unauthenticated_metrics = 1 }",
+	"\"unauthenticated_metrics\" must be"},
     {"listener \"udp\" {}", "f:4:1: unknown listener \"udp\""},
     {"listener \"unix\" { path = \"/t\" mode = \"rw\" }",
 	"\"mode\" must be permission bits in octal"},

@@ -110,6 +110,7 @@ on_request(struct http_request *request, void *arg)
 	struct edge *edge = arg;
 
 	edge->handled++;
+	edge->last_marks = request->peer->marks;
 	(void)snprintf(edge->last_path, sizeof(edge->last_path), "%s", request->path);
 	(void)snprintf(edge->last_body, sizeof(edge->last_body), "%s", (const char *)request->body);
 	if (!edge->hold) {

@@ -29,6 +29,7 @@ struct edge {
 	unsigned handled, answered;
 	char last_path[256];
 	char last_body[256];
+	unsigned last_marks;
 	unsigned delivered, lost;
 	unsigned done; /* calls of the stop's callback */
 };

@@ -46,6 +46,26 @@ socket_has_the_mode_that_was_asked_for(void **state)
 }
 
 static void
+mark_of_a_listener_is_seen_by_who_comes_by_it_alone(void **state)
+{
+	struct edge *edge = *state;
+	int fd;
+
+	edge_start(edge); /* TCP is opened last */
+	http_server_mark(edge->server, 5);
+	fd = edge_connect_tcp(edge);
+	edge_send(fd, GET);
+	edge_until(edge, &edge->handled, 1);
+	assert_int_equal(edge->last_marks, 5);
+	(void)close(fd);
+	fd = edge_connect(edge);
+	edge_send(fd, GET);
+	edge_until(edge, &edge->handled, 2);
+	assert_int_equal(edge->last_marks, 0);
+	(void)close(fd);
+}
+
+static void
 live_socket_is_left_alone(void **state)
 {
 	struct edge *edge = *state;
@@ -344,6 +364,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    EDGE_TEST(socket_has_the_mode_that_was_asked_for),
+	    EDGE_TEST(mark_of_a_listener_is_seen_by_who_comes_by_it_alone),
 	    EDGE_TEST(live_socket_is_left_alone),
 	    EDGE_TEST(stale_socket_is_replaced),
 	    EDGE_TEST(file_that_is_no_socket_is_left_alone),
