@@ -109,6 +109,8 @@ main_listen(struct main_daemon *daemon, const struct config *config, struct leas
 
 		if (r != 0)
 			return (leased_err_prefix(err, "line %u", config->listeners[i].line));
+		if (config->listeners[i].unauthenticated_metrics)
+			http_server_mark(daemon->server, API_MARK_METRICS);
 	}
 	return (0);
 }

@@ -215,6 +215,14 @@ start_leases(struct main_daemon *daemon, const struct main_place *place, struct 
 	return (0);
 }
 
+static unsigned
+on_connections(void *arg)
+{
+	struct main_daemon *daemon = arg;
+
+	return (daemon->server != NULL ? http_server_connection_count(daemon->server) : 0);
+}
+
 static int
 start_api(struct main_daemon *daemon, const struct main_place *place, struct leased_err *err)
 {
@@ -235,7 +243,9 @@ start_api(struct main_daemon *daemon, const struct main_place *place, struct lea
 	    .clock = daemon->clock,
 	    .ids = daemon->ids,
 	    .default_ttl_s = place->default_ttl_s,
-	    .max_ttl_s = place->max_ttl_s};
+	    .max_ttl_s = place->max_ttl_s,
+	    .connections = on_connections,
+	    .connections_arg = daemon};
 	struct http_limits limits;
 	int r;
 

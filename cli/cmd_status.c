@@ -5,6 +5,24 @@
 
 #include "cli.h"
 
+/* What to do about each reason stands in docs/reference/metrics.md. */
+static int
+not_ready(const json_t *body)
+{
+	const json_t *reason, *reasons = json_object_get(body, "not_ready");
+	char text[256] = "";
+	size_t i, len = 0;
+
+	json_array_foreach(reasons, i, reason)
+	{
+		if (json_is_string(reason) && len < sizeof(text))
+			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s",
+			    i == 0 ? ": " : ", ", json_string_value(reason));
+	}
+	return (cli_fail(CLI_NOT_READY, "leased is %s%s",
+	    json_is_true(json_object_get(body, "sealed")) ? "sealed" : "not ready", text));
+}
+
 int
 cli_run_status(const struct cli_options *options, int argc, char **argv)
 {
@@ -14,14 +32,12 @@ cli_run_status(const struct cli_options *options, int argc, char **argv)
 	(void)argv;
 	if (argc != 1)
 		return (cli_usage("status", "status takes no argument"));
-	cli_request("GET", "sys/health", NULL, NULL, &reply);
+	cli_request("GET", "sys/health", "ready=true", NULL, &reply);
 	/* A sealed leased answers with another status and the same body. */
 	if (json_is_object(reply.body) && json_object_get(reply.body, "initialized") != NULL) {
 		code = cli_show_object(options, reply.body);
 		if (code == CLI_OK && reply.status != 200)
-			code = cli_fail(CLI_NOT_READY, "leased is %s",
-			    json_is_true(json_object_get(reply.body, "sealed")) ? "sealed"
-										: "not ready");
+			code = not_ready(reply.body);
 	} else
 		code = cli_reply_fail(&reply, "status");
 	cli_reply_clear(&reply);

@@ -80,8 +80,8 @@ const struct cli_command cli_commands[] = {
 	"  lease abandon --reason 'db7 was scrapped' \"$LEASE_ID\"\n",
 	"--reason"},
     {"status", cli_run_status, "", "say whether leased is there and ready",
-	"Exit status 0 when it serves, 5 when it cannot be reached, 6 when it is sealed or not\n"
-	"ready.\n\n"
+	"Exit status 0 when it is ready, 5 when it cannot be reached, 6 when it is sealed or\n"
+	"not ready: then not_ready says why.\n\n"
 	"examples:\n"
 	"  lease status\n"
 	"  lease status --format json\n",

@@ -33,7 +33,15 @@ struct api_config {
 	int64_t default_ttl_s, max_ttl_s; /* the system's */
 	unsigned revoke_wait_ms; /* how long a revoke by hand waits for the end; 0: 10 000 */
 	unsigned bulk_wait_ms;   /* the same for many; 0: 60 000 */
+	unsigned (*connections)(void *arg); /* of clients; NULL: unknown */
+	void *connections_arg;
 };
+
+/* A mark of listeners (http_server_mark()): who comes by it may read the metrics without a token,
+ * also by the path that scrapers know. */
+#define API_MARK_METRICS 1u
+#define API_METRICS_PATH "/metrics"
+
 int api_new(const struct api_config *config, struct api **ret_api,
     struct leased_err *err) LEASED_MUST_CHECK;
 /* Whoever is told something from now on only answers: no handler begins. NULL is fine. */

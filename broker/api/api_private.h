@@ -7,6 +7,7 @@
 
 #include "api/api.h"
 #include "api/audited.h"
+#include "api/stats.h"
 #include "auth/token.h"
 #include "base/jdec.h"
 
@@ -20,6 +21,7 @@ struct api {
 	struct api_config config;
 	unsigned in_flight;
 	bool stopping;
+	struct api_stats stats;
 };
 
 /* What is asked for, whatever the method was called (contract 1.1). Bits, for the table. */
@@ -35,6 +37,9 @@ enum api_flag {
 	API_OPEN = 1,   /* needs no token: pinned by a test */
 	API_SUDO = 2,   /* needs sudo beside the operation's capability */
 	API_CALLER = 8, /* open, and the handler asks who the caller is if that can be told */
+	/* Asked many times a minute, also while the audit fails: not recorded there. Open where
+	 * the listener's mark says so. */
+	API_STATE = 16,
 	API_INJECT = 4, /* keys of data stand at the top level, too (contract 1.5) */
 };
 
@@ -75,7 +80,8 @@ struct api_request {
 };
 
 /* ---- request.c ---- */
-struct api_request *api_request_from(void *arg); /* checks the tag */
+struct api_request *api_request_from(void *arg);             /* checks the tag */
+bool api_request_is_open(const struct api_request *request); /* its row, and needs no token */
 /* Sudo on the request's own path. */
 bool api_request_has_sudo(const struct api_request *request);
 /* Whose request it is, for what it ends; borrowed from its identity. */

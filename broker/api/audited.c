@@ -41,7 +41,8 @@ is_audited(const struct api_request *request)
 {
 	const struct api_route *route = request->route;
 
-	if (request->api->config.audit == NULL || request->path == NULL)
+	if (request->api->config.audit == NULL || request->path == NULL ||
+	    (route != NULL && (route->flags & API_STATE) != 0))
 		return (false);
 	return (
 	    route == NULL || (route->flags & API_OPEN) == 0 || (route->flags & API_CALLER) != 0);

@@ -16,6 +16,8 @@ void api_sys_leader(struct api_request *request);
 void api_sys_init(struct api_request *request);
 
 void api_sys_lease_abandon(struct api_request *request);
+void api_sys_metrics(struct api_request *request);
+
 void api_sys_audit(struct api_request *request);
 void api_sys_audit_hash(struct api_request *request);
 void api_sys_restore(struct api_request *request);

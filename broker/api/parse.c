@@ -13,10 +13,11 @@
 
 #define PREFIX "/v1/"
 #define PREFIX_LEN (sizeof(PREFIX) - 1)
+#define METRICS "sys/metrics"
 
 /* Go's ParseBool, which clients write for. -1: none of its words. */
-static int
-parse_bool(const char *text)
+int
+api_parse_bool(const char *text)
 {
 	static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True"};
 	static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False"};
@@ -49,7 +50,7 @@ parse_operation(struct api_request *request, struct leased_err *err)
 				return (0);
 			value[0] = '\0';
 		}
-		if ((list = parse_bool(value)) < 0)
+		if ((list = api_parse_bool(value)) < 0)
 			return (leased_err_set(
 			    err, LEASED_EINVAL, "the query parameter list must be true or false"));
 		if (list == 1)
@@ -72,12 +73,20 @@ parse_operation(struct api_request *request, struct leased_err *err)
 	return (leased_err_set(err, LEASED_EINVAL, "unsupported operation"));
 }
 
+/* The one path outside of /v1/, where the listener has it. */
+static bool
+is_metrics(const struct api_request *request)
+{
+	return ((request->http->peer->marks & API_MARK_METRICS) != 0 &&
+		strcmp(request->http->path, API_METRICS_PATH) == 0);
+}
+
 /* A '/' at the end says nothing but "list": a list's path has it for the policies, and no other
  * path has it anywhere, or one spelling would pass where the other is denied. */
 static int
 parse_path(struct api_request *request, struct leased_err *err)
 {
-	const char *path = request->http->path + PREFIX_LEN;
+	const char *path = is_metrics(request) ? METRICS : request->http->path + PREFIX_LEN;
 	size_t len = strlen(path);
 	bool slash = len > 0 && path[len - 1] == '/';
 	bool list = request->operation == API_LIST;
@@ -207,8 +216,8 @@ api_parse_head(struct api_request *request, int *ret_status, struct leased_err *
 	int r;
 
 	*ret_status = 0;
-	if (strncmp(request->http->path, PREFIX, PREFIX_LEN) != 0 ||
-	    request->http->path[PREFIX_LEN] == '\0') {
+	if (!is_metrics(request) && (strncmp(request->http->path, PREFIX, PREFIX_LEN) != 0 ||
+					request->http->path[PREFIX_LEN] == '\0')) {
 		*ret_status = 404;
 		err->text[0] = '\0';
 		return (LEASED_ENOENT);

@@ -16,6 +16,9 @@ int api_parse_head(
 int api_parse_input(
     struct api_request *request, int *ret_status, struct leased_err *err) LEASED_MUST_CHECK;
 
+/* A boolean of a query: 1, 0, or -1 for what is none. */
+int api_parse_bool(const char *text);
+
 /* ---- form.c ---- */
 /* x-www-form-urlencoded text to an object: repeated keys joined by a comma, or (query) as a list.
  */

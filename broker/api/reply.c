@@ -105,6 +105,7 @@ reply_plainly(struct http_reply *reply)
 static void
 reply_leave(struct api_request *request, struct http_reply *reply)
 {
+	api_stats_count(request, reply->status);
 	http_reply_send(request->http, reply);
 	request_free(request);
 }
@@ -385,6 +386,15 @@ api_reply_raw(struct api_request *request, int status, json_t *body)
 	}
 	reply_send(request, &reply, body);
 	json_decref(body);
+}
+
+void
+api_reply_text(struct api_request *request, const char *type, char *text, size_t len)
+{
+	struct http_reply reply = {
+	    .status = 200, .content_type = type, .body = text, .body_len = len};
+
+	reply_send(request, &reply, NULL);
 }
 
 void

@@ -25,6 +25,8 @@ void api_reply_keys(struct api_request *request, json_t *keys);
 void api_reply_done(struct api_request *request);
 /* The body as it is, no envelope; taken. */
 void api_reply_raw(struct api_request *request, int status, json_t *body);
+/* text is taken; type is a literal. */
+void api_reply_text(struct api_request *request, const char *type, char *text, size_t len);
 /* err's code decides the status, unless status is given. */
 void api_reply_error(struct api_request *request, int status, const struct leased_err *err);
 void api_reply_refuse(struct api_request *request, int code, const char *fmt, ...)

@@ -25,6 +25,7 @@ api_new(const struct api_config *config, struct api **ret_api, struct leased_err
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory while starting api/"));
 	api->tag = API_TAG;
 	api->config = *config;
+	api->stats.started_wall_ms = wclock_wall_ms(config->clock);
 	if (api->config.revoke_wait_ms == 0)
 		api->config.revoke_wait_ms = 10000;
 	if (api->config.bulk_wait_ms == 0)
@@ -139,6 +140,15 @@ api_request_decode(struct api_request *request, const struct jdec_field *fields,
 
 /* ---- the way of a request ---- */
 
+bool
+api_request_is_open(const struct api_request *request)
+{
+	unsigned flags = request->route != NULL ? request->route->flags : 0;
+
+	return ((flags & API_OPEN) != 0 ||
+		((flags & API_STATE) != 0 && (request->http->peer->marks & API_MARK_METRICS) != 0));
+}
+
 /* False: answered. */
 static bool
 request_input(struct api_request *request)
@@ -175,7 +185,7 @@ request_run(struct api_request *request)
 
 	/* A row of the table stays; a mount that was found before authentication may be gone. */
 	route_code = request->route != NULL ? 0 : api_route_find(request, &route_err);
-	if (request->route == NULL || (request->route->flags & API_OPEN) == 0) {
+	if (!api_request_is_open(request)) {
 		if (api_authorize(request, &err) != 0) {
 			api_reply_error(request, 0, &err);
 			return;
@@ -196,7 +206,7 @@ on_authenticated(void *arg, int code, struct auth_identity *identity, const stru
 
 	if (code == 0)
 		request->identity = auth_identity_acquire(identity);
-	else if (request->route == NULL || (request->route->flags & API_OPEN) == 0) {
+	else if (!api_request_is_open(request)) {
 		api_reply_error(request, 0, err);
 		return;
 	}
@@ -235,8 +245,7 @@ api_handle(struct http_request *http, void *arg)
 		return;
 	}
 	r = api_route_find(request, &err);
-	if (r == 0 && request->route != NULL && (request->route->flags & API_OPEN) != 0 &&
-	    (request->route->flags & API_CALLER) == 0) {
+	if (r == 0 && api_request_is_open(request) && (request->route->flags & API_CALLER) == 0) {
 		request_run(request);
 		return;
 	}

@@ -24,6 +24,8 @@ const struct api_route api_routes[] = {
     ROUTE("sys/leader", API_READ, API_OPEN, api_sys_leader),
     ROUTE("sys/init", API_READ | API_WRITE, API_OPEN, api_sys_init),
 
+    ROUTE("sys/metrics", API_READ, API_STATE, api_sys_metrics),
+
     /* a restored store */
     ROUTE("sys/restore", API_READ, API_SUDO, api_sys_restore),
     ROUTE("sys/restore/release", API_WRITE, API_SUDO, api_sys_restore_release),

@@ -8,6 +8,7 @@
 
 #include "api/api_private.h"
 #include "api/handlers.h"
+#include "api/parse.h"
 #include "api/reply.h"
 #include "audit/audit.h"
 #include "base/log.h"
@@ -20,8 +21,9 @@
 static int
 health_status(struct api_request *request, const char *parameter, int status)
 {
-	static const char *const known[] = {"activecode", "standbycode", "sealedcode", "uninitcode",
-	    "drsecondarycode", "performancestandbycode", "haunhealthycode", "removedcode"};
+	static const char *const known[] = {"activecode", "notreadycode", "standbycode",
+	    "sealedcode", "uninitcode", "drsecondarycode", "performancestandbycode",
+	    "haunhealthycode", "removedcode"};
 	char value[16];
 	bool bad = false;
 	int wanted = status;
@@ -43,6 +45,35 @@ health_status(struct api_request *request, const char *parameter, int status)
 			wanted = (int)code;
 	}
 	return (wanted);
+}
+
+/* ?ready=true: the status says whether requests should be sent here, not only whether it lives. 1,
+ * 0, or -1: refused, and answered. */
+static int
+health_asks_ready(struct api_request *request)
+{
+	char value[16];
+	bool bad = false;
+	int ready = 0;
+
+	if (path_query_get(request->http->query, "ready", value, sizeof(value), &bad))
+		ready = api_parse_bool(value);
+	if (bad || ready < 0) {
+		api_reply_refuse(
+		    request, LEASED_EINVAL, "the query parameter ready must be true or false");
+		return (-1);
+	}
+	return (ready);
+}
+
+/* Takes reasons. */
+static int
+health_put_ready(json_t *body, json_t *reasons)
+{
+	bool ready = json_array_size(reasons) == 0;
+
+	return (json_object_update_new(
+	    body, json_pack("{s:b, s:o}", "ready", (int)ready, "not_ready", reasons)));
 }
 
 /* Fields of our own: what keeps credentials from being made or from being ended. They change no
@@ -83,21 +114,29 @@ api_sys_health(struct api_request *request)
 	int64_t now_s = wclock_wall_ms(api->config.clock) / 1000;
 	bool audited = api->config.audit == NULL || audit_healthy(api->config.audit);
 	bool healthy = !log_bug_seen() && audited;
-	json_t *body;
-	int status;
+	json_t *body, *reasons;
+	int status, asks_ready;
 
-	status =
-	    health_status(request, healthy ? "activecode" : "haunhealthycode", healthy ? 200 : 474);
-	if (status < 0)
+	if ((asks_ready = health_asks_ready(request)) < 0)
 		return;
+	reasons = api_not_ready(api);
+	if (asks_ready == 1 && json_array_size(reasons) > 0)
+		status = health_status(request, "notreadycode", 503);
+	else
+		status = health_status(
+		    request, healthy ? "activecode" : "haunhealthycode", healthy ? 200 : 474);
+	if (status < 0) {
+		json_decref(reasons);
+		return;
+	}
 	body = json_pack("{s:b, s:b, s:b, s:b, s:s, s:s, s:I, s:s, s:b, s:s, s:s, s:s}",
 	    "initialized", 1, "sealed", 0, "standby", 0, "performance_standby", 0,
 	    "replication_performance_mode", "disabled", "replication_dr_mode", "disabled",
 	    "server_time_utc", (json_int_t)now_s, "version", API_VERSION, "enterprise", 0,
 	    "cluster_name", CLUSTER_NAME, "cluster_id", store_cluster_id(api->config.store),
 	    "leased_version", LEASED_VERSION);
-	if (body != NULL && (health_put_work(&api->config, body) != 0 ||
-				health_put_hold(&api->config, body) != 0)) {
+	if (health_put_ready(body, reasons) != 0 || health_put_work(&api->config, body) != 0 ||
+	    health_put_hold(&api->config, body) != 0) {
 		json_decref(body);
 		body = NULL;
 	}

@@ -13,6 +13,7 @@ import pytest
 from audited import Audited
 from daemon import poll
 from job import Job
+from openmetrics import scrape
 from privilege import as_root
 
 SLACK_S = 2.5  # on a busy machine; the bound itself is 2 s
@@ -151,6 +152,9 @@ def test_a_device_that_hangs_refuses_requests_in_time_while_leases_end(server, t
         refused, took = timed(lambda: leased.get("auth/token/lookup-self"))
         assert refused.status == 503 and took < SLACK_S, (refused, took)
         assert leased.get("sys/health").status == 474
+        ready = leased.get("sys/health?ready=true")
+        assert ready.status == 503 and ready.json["not_ready"] == ["audit_failing"], ready
+        assert scrape(leased).value("leased_audit_up") == 0, "whoever watches can read that the audit fails"
         assert len(job.accounts()) <= 1, "nothing was made"
         poll(lambda: credential.user not in job.accounts(), timeout=6, what="the end of the account")
         assert leased.get("sys/health").status == 474, "it hangs still"

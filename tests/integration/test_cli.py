@@ -71,7 +71,7 @@ def test_the_address_and_token_of_vault_are_a_fallback(leased):
 def test_the_socket_of_dev_mode_is_found(leased, tmp_path):
     (tmp_path / "leased").mkdir()
     os.symlink(leased.socket_path, tmp_path / "leased" / "leased.sock")
-    leased.answers["GET /v1/sys/health"] = (200, {"initialized": True, "sealed": False})
+    leased.answers["GET /v1/sys/health?ready=true"] = (200, {"initialized": True, "sealed": False})
     if not os.path.exists("/run/leased/leased.sock"):
         assert run(leased, "status", LEASE_ADDR=None, XDG_RUNTIME_DIR=str(tmp_path)).returncode == 0
 
@@ -250,13 +250,16 @@ def test_list_show_renew_and_revoke_ask_the_right_paths(leased):
 
 def test_status_tells_sealed_from_gone(leased):
     health = {"initialized": True, "sealed": False, "version": "1", "store": "no_space", "overdue": 17}
-    leased.answers["GET /v1/sys/health"] = (200, health)
+    leased.answers["GET /v1/sys/health?ready=true"] = (200, health)
     assert run(leased, "status", "-f", "version").stdout == b"1"
     shown = run(leased, "status").stdout
     assert b"no_space" in shown and b"17" in shown
-    leased.answers["GET /v1/sys/health"] = (503, dict(health, sealed=True))
+    leased.answers["GET /v1/sys/health?ready=true"] = (503, dict(health, sealed=True))
     done = run(leased, "status")
     assert done.returncode == 6 and b"sealed" in done.stderr and b"sealed" in done.stdout
+    leased.answers["GET /v1/sys/health?ready=true"] = (503, dict(health, ready=False, not_ready=["recovering", "store_full"]))
+    done = run(leased, "status")
+    assert done.returncode == 6 and b"not ready: recovering, store_full" in done.stderr and b"no_space" in done.stdout
 
 
 def test_whoami_does_not_show_the_token(leased):

@@ -9,6 +9,7 @@ import pytest
 
 from daemon import Leased, poll
 from job import Job
+from openmetrics import scrape
 from privilege import as_root
 
 
@@ -58,12 +59,18 @@ def test_a_restart_without_space_or_reserve_ends_what_is_due(server, disk):
         assert mint.status == 507 and "128 MiB" in mint.error, mint
         health = leased.get("sys/health")
         assert health.status == 200 and health.json["store"] == "no_space", health.json
+        ready = leased.get("sys/health?ready=true")
+        assert ready.status == 503 and ready.json["not_ready"] == ["store_full"], ready
+        page = scrape(leased)
+        assert (page.value("leased_ready"), page.value("leased_store_full"), page.value("leased_store_writable")) == (0, 1, 0)
+        assert page.value("leased_not_ready_reason", reason="store_full") == 1
         refused = job.revoke(kept)
         assert refused.status == 507 and not server.can_login(kept.user, kept.password), refused
         (disk / "fill").unlink()
         poll(lambda: kept.user not in job.accounts(), timeout=15, what="the removal of the revoked account")
         leased.restart()
-        assert leased.get("sys/health").status == 200
+        assert leased.get("sys/health?ready=true").status == 200
+        assert scrape(leased).value("leased_store_full") == 0
     finally:
         leased.stop()
         output.close()

@@ -3,6 +3,8 @@
  */
 #include "unit/api/edge.h"
 
+#include "engine/stats.h"
+
 struct fake_engine fake_engine;
 
 /* ---- the edge ---- */
@@ -43,6 +45,7 @@ http_reply_send(struct http_request *request, struct http_reply *reply)
 
 	assert_int_equal(answer->count++, 0);
 	answer->status = reply->status;
+	answer->type = reply->content_type;
 	answer->watched = reply->on_delivery != NULL;
 	if (reply->body != NULL) {
 		assert_int_equal(reply->body[reply->body_len - 1], '\n');
@@ -115,6 +118,21 @@ engines_connections_down(struct engines *engines)
 {
 	(void)engines;
 	return (3);
+}
+
+void
+engines_metrics(struct engines *engines, struct metrics_page *page)
+{
+	(void)engines;
+	metrics_page_family(page, METRICS_KIND_GAUGE, "leased_connection_up", "Up?");
+	metrics_page_sample(page, 1, METRICS_LABELS({"connection", "main"}));
+}
+
+bool
+engines_are_loading(const struct engines *engines)
+{
+	(void)engines;
+	return (fake_engine.loading);
 }
 
 json_t *
@@ -219,8 +237,10 @@ edge_teardown(void **state)
 struct answer
 edge_ask(struct edge *edge, const struct ask *ask)
 {
-	struct http_peer peer = {
-	    .kind = ask->tcp ? HTTP_PEER_TCP : HTTP_PEER_UNIX, .uid = ask->uid, .gid = 12345};
+	struct http_peer peer = {.kind = ask->tcp ? HTTP_PEER_TCP : HTTP_PEER_UNIX,
+	    .uid = ask->uid,
+	    .gid = 12345,
+	    .marks = ask->marks};
 	struct answer answer = {.ask = ask};
 
 	answer.request.method = ask->method;

@@ -23,6 +23,7 @@ struct ask {
 	const char *token; /* NULL: the peer */
 	uid_t uid;         /* of the peer; 0 is root */
 	bool tcp;
+	unsigned marks;                    /* of its listener */
 	const char *header, *header_value; /* one more */
 	bool lost;                         /* the answer is */
 };
@@ -34,6 +35,7 @@ struct answer {
 	int status;
 	json_t *body; /* NULL: none */
 	char *text;
+	const char *type; /* of its content; NULL: JSON */
 	bool watched;
 };
 
@@ -44,6 +46,7 @@ struct fake_engine {
 	int exists;
 	char path[128];
 	struct engine_caller caller;
+	bool loading;
 };
 extern struct fake_engine fake_engine;
 
