@@ -93,6 +93,7 @@ FAULTS = {
         ("docs/explanation/crash-windows.md", "`base_test` `tests/unit/base/test_y.c::two_holds`\n"),
         ("docs/explanation/crash-windows.md", "`base_test` matrix: Mint, Other\n"),
     ],
+    "metrics-reference": [("broker/lease/lease.c", HEAD + 'METRICS_COUNTER(made, "leased_made", "", "Made.");\n')],
     "executable-bit": [("tests/tool.py", "#!/usr/bin/python3\nprint()\n")],
 }
 
