@@ -40,14 +40,27 @@ code_of_errno(int number)
 	return (LEASED_EIO);
 }
 
+/* What a person does about it, where errno alone tells. */
+static const char *
+advice_on_errno(int number)
+{
+	if (number == EROFS)
+		return (": make its file system writable (mount -o remount,rw), and see in the "
+			"kernel's log why it is not");
+	if (number == ENOSPC || number == EDQUOT)
+		return (": free some space there");
+	return ("");
+}
+
 static int
 directory_check(const char *dir, struct leased_err *err)
 {
 	struct stat st;
 
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
-		return (leased_err_set(err, code_of_errno(errno),
-		    "cannot make data directory %s: %s", dir, strerror(errno)));
+		return (
+		    leased_err_set(err, code_of_errno(errno), "cannot make data directory %s: %s%s",
+			dir, strerror(errno), advice_on_errno(errno)));
 	if (stat(dir, &st) != 0)
 		return (leased_err_set(err, code_of_errno(errno),
 		    "cannot look at data directory %s: %s", dir, strerror(errno)));
@@ -84,8 +97,8 @@ lock_take(struct store *store, const char *dir, struct leased_err *err)
 	if ((r = path_join(dir, "lock", &path, err)) != 0)
 		return (r);
 	if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0) {
-		r = leased_err_set(err, code_of_errno(errno), "cannot open lock file %s: %s", path,
-		    strerror(errno));
+		r = leased_err_set(err, code_of_errno(errno), "cannot open lock file %s: %s%s",
+		    path, strerror(errno), advice_on_errno(errno));
 		goto out;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
@@ -121,8 +134,8 @@ database_make(struct store *store, struct leased_err *err)
 	int fd, r = 0;
 
 	if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
-		return (leased_err_set(
-		    err, code_of_errno(errno), "cannot open %s: %s", path, strerror(errno)));
+		return (leased_err_set(err, code_of_errno(errno), "cannot open %s: %s%s", path,
+		    strerror(errno), advice_on_errno(errno)));
 	store->files.is_new = false;
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
 		r = leased_err_set(err, LEASED_EINVAL, "%s is not a regular file", path);
