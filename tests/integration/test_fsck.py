@@ -99,6 +99,26 @@ def test_flipped_bits_in_rows_end_the_access_of_those_alone_and_the_daemon_serve
     assert job.leased.fsck().returncode == 0
 
 
+def test_flipped_bits_under_a_running_daemon_end_the_access_of_those_alone(job):
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    credentials = [job.mint() for _ in range(16)]
+    flipped = flip_rows(job.leased, rng, 8)
+    for credential in credentials:
+        answer = job.lookup(credential)
+        if credential.user not in flipped:
+            assert answer.status == 200 and answer.data["state"] == "live", answer
+            assert job.server.can_login(credential.user, credential.password)
+    assert job.leased.get("sys/health").status == 200
+    assert job.mint() is not None  # damaged rows are not a damaged file
+    assert job.leased.put("sys/leases/revoke-prefix/database/creds/app").status in (200, 202, 204)
+    for credential in credentials:
+        if flipped.get(credential.user) not in ("mount", "place"):
+            poll(lambda c=credential: not job.server.can_login(c.user, c.password), 20,
+                 what=f"the end of access of {credential.user} ({flipped.get(credential.user)})")
+
+
 @pytest.mark.parametrize("column", COLUMNS if os.environ.get("LEASED_TEST_ALL") else ("next_at", "account", "sum", "sealed"))
 def test_fsck_finds_a_flipped_bit_in_each_column_and_mends_it(job, column):
     credential = job.mint()
