@@ -11,7 +11,7 @@ import time
 import pytest
 
 from certs import Authority
-from daemon import BUILD, Leased, poll
+from daemon import BUILD, PRESET, Leased, poll
 from job import Job
 from served import Served, ask, write_pair
 
@@ -257,7 +257,7 @@ def test_an_idle_connection_costs_little_memory(leased):
         for _ in range(200):
             held.append(leased.connect_tls())
             assert ask(held[-1]).status == 200
-        assert (anonymous_kib() - before) / 200 <= 40
+        assert (anonymous_kib() - before) / 200 <= (40 if PRESET != "asan" else 1000)  # whose allocator keeps what is freed
     finally:
         for connection in held:
             connection.close()
