@@ -8,6 +8,10 @@
 #include "serve.h"
 
 #include "base/log.h"
+#include "metrics/metrics.h"
+
+METRICS_GAUGE(certificate_end_s, "leased_tls_certificate_end_timestamp_seconds", "",
+    "When the first of the certificates ends that clients are shown, in Unix time. 0: none is.");
 
 static struct http_tls_files
 files_of(const struct config_listener *listener)
@@ -70,6 +74,23 @@ main_listen_say(const struct config_listener *listener, const struct http_tls *t
 		    LOG_S("key", listener->tls_key_file));
 }
 
+void
+main_listen_count(const struct main_daemon *daemon, const struct config *config)
+{
+	int64_t first_s = 0;
+
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+		const struct http_tls *tls = NULL;
+
+		if (listener->tls_cert_file != NULL)
+			tls = http_server_tls(daemon->server, listener->address);
+		if (tls != NULL && (first_s == 0 || http_tls_end_s(tls) < first_s))
+			first_s = http_tls_end_s(tls);
+	}
+	metrics_set(&certificate_end_s, first_s);
+}
+
 static int
 listen_tls(
     struct main_daemon *daemon, const struct config_listener *listener, struct leased_err *err)
@@ -112,5 +133,6 @@ main_listen(struct main_daemon *daemon, const struct config *config, struct leas
 		if (config->listeners[i].unauthenticated_metrics)
 			http_server_mark(daemon->server, API_MARK_METRICS);
 	}
+	main_listen_count(daemon, config);
 	return (0);
 }

@@ -12,8 +12,13 @@
 #include "serve.h"
 
 #include "base/log.h"
+#include "metrics/metrics.h"
 
 #define NAMES_SIZE 512
+
+METRICS_COUNTER(reloads, "leased_config_reloads", "", "Reads of the configuration file on SIGHUP.");
+METRICS_GAUGE(refused, "leased_config_refused", "",
+    "1 while the configuration file was refused when it was read last.");
 
 /* Behind one READY, ahead of the next. */
 static void
@@ -63,6 +68,7 @@ static bool
 same_door(const struct config_listener *a, const struct config_listener *b)
 {
 	return (b != NULL && a->mode == b->mode && same_text(a->group, b->group) &&
+		a->unauthenticated_metrics == b->unauthenticated_metrics &&
 		(a->tls_cert_file != NULL) == (b->tls_cert_file != NULL));
 }
 
@@ -176,6 +182,7 @@ apply(struct reload *reload)
 		(void)http_server_replace_tls(daemon->server, listener->address, reload->pairs[i]);
 		reload->pairs[i] = NULL;
 	}
+	main_listen_count(daemon, config);
 	log_info("the configuration file was read again", LOG_S("file", daemon->config_path),
 	    LOG_I("policies", config->policy_count), LOG_I("roles", config->role_count));
 	warn_of_the_rest(daemon->config, config);
@@ -207,10 +214,13 @@ main_reload(struct main_daemon *daemon)
 		return;
 	}
 	tell_begin();
+	metrics_add(&reloads, 1);
 	if (prepare(&reload, &err) == 0) {
 		apply(&reload);
+		metrics_set(&refused, 0);
 		main_tell_manager("READY=1\nSTATUS=serving");
 	} else {
+		metrics_set(&refused, 1);
 		log_error("the configuration file was read again, and nothing of it holds: "
 			  "everything goes on as before. `leased check` says whether it is mended",
 		    LOG_S("file", daemon->config_path), LOG_ERR(&err));

@@ -36,6 +36,8 @@ int main_listen_check(const struct config_listener *listener, struct config_prob
     struct leased_err *err) LEASED_MUST_CHECK;
 /* Logs what a door shows, and what is wrong with it; tls NULL: plain. */
 void main_listen_say(const struct config_listener *listener, const struct http_tls *tls);
+/* Shows to who watches when the certificates end. */
+void main_listen_count(const struct main_daemon *daemon, const struct config *config);
 
 /* ---- reload.c ---- */
 

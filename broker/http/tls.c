@@ -35,6 +35,7 @@ struct http_tls {
 	char *certificate_path;
 	char subject[256];
 	char not_after[32];
+	int64_t end_s;
 };
 
 static const char *
@@ -271,7 +272,10 @@ static void
 describe(struct http_tls *tls)
 {
 	const X509 *certificate = SSL_CTX_get0_certificate(tls->ctx);
+	struct tm end = {0};
 
+	if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) == 1)
+		tls->end_s = (int64_t)timegm(&end);
 	(void)X509_NAME_oneline(
 	    X509_get_subject_name(certificate), tls->subject, (int)sizeof(tls->subject));
 	text_of_time(X509_get0_notAfter(certificate), tls->not_after, sizeof(tls->not_after));
@@ -354,6 +358,12 @@ const char *
 http_tls_not_after(const struct http_tls *tls)
 {
 	return (tls->not_after);
+}
+
+int64_t
+http_tls_end_s(const struct http_tls *tls)
+{
+	return (tls->end_s);
 }
 
 bool

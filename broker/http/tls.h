@@ -35,6 +35,7 @@ bool http_tls_same_certificate(const struct http_tls *a, const struct http_tls *
 /* What a person wants to see of it. Valid as long as tls. */
 const char *http_tls_subject(const struct http_tls *tls);
 const char *http_tls_not_after(const struct http_tls *tls); /* "2026-11-23T09:31:38Z" */
+int64_t http_tls_end_s(const struct http_tls *tls);         /* the same, in Unix time */
 /* Is each handshake so expensive that the event loop is held up? (An RSA key over 2048 bits.) */
 bool http_tls_is_slow(const struct http_tls *tls);
 

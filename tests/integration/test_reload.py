@@ -1,6 +1,7 @@
 """SIGHUP reads leased.hcl again: what changes, what is named because it cannot, and what a mistake leaves alone."""
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -21,6 +22,11 @@ def leased():
 
 def may(leased, uid, path):
     return leased.request_as(uid, GID, "GET", path).status == 200
+
+
+def gauge(leased, name):
+    text = leased.get("sys/metrics?format=openmetrics").body.decode()
+    return float(re.search(rf"^{name}(?:_total)? (\S+)$", text, re.MULTILINE).group(1))
 
 
 def test_policies_and_roles_of_the_file_change_at_once(leased):
@@ -79,12 +85,14 @@ def test_a_mistake_changes_nothing_and_all_of_them_are_named(leased):
     assert len(said) == 3 and all(text.startswith(f"{leased.dir}/leased.hcl:") for text in said), said
     assert any("raed" in text for text in said) and any("none.key" in text for text in said) and any('"level"' in text for text in said)
     assert may(leased, 4321, "sys/mounts") and not may(leased, 4322, "sys/mounts")
+    assert gauge(leased, "leased_config_refused") == 1
     (leased.dir / "leased.hcl").unlink()
     assert not leased.reload()
     assert may(leased, 4321, "sys/mounts")
     leased.config = good
     leased.write()
     assert leased.reload()
+    assert gauge(leased, "leased_config_refused") == 0 and gauge(leased, "leased_config_reloads") == 3
 
 
 def test_what_cannot_change_is_named_and_the_rest_holds(leased):

@@ -170,6 +170,9 @@ def test_sighup_shows_a_new_certificate_and_drops_no_connection():
         assert one.shown_serial() == before
         assert one.reload()
         after = one.shown_serial()
+        text = one.get("sys/metrics?format=openmetrics").body.decode()
+        end_s = float(re.search(r"^leased_tls_certificate_end_timestamp_seconds (\S+)$", text, re.MULTILINE).group(1))
+        assert 86000 < end_s - time.time() <= 86400
         assert after != before
         assert ask(held).status == 200 and held.sock.getpeercert()["serialNumber"] == before
         # The same files again, and other files: both are taken.

@@ -116,6 +116,7 @@ dates_are_told(void **state)
 	assert_int_equal(http_tls_check_dates(tls, now_s - 86500, &err), LEASED_EEXPIRED);
 	assert_non_null(strstr(err.text, "not good before "));
 	assert_non_null(strstr(http_tls_subject(tls), "CN=a"));
+	assert_in_range(http_tls_end_s(tls), now_s + 86000, now_s + 86500);
 	assert_true(http_tls_same_certificate(tls, tls));
 	assert_false(http_tls_is_slow(tls));
 	http_tls_free(tls);
