@@ -35,6 +35,22 @@ what_is_overdue_is_counted_and_what_only_ends_soon_is_not(void **state)
 }
 
 static void
+the_count_follows_the_end_of_trouble_within_seconds(void **state)
+{
+	struct fix *f = *state;
+
+	(void)make(f, 10);
+	fake_port_set_down(f->fake, true);
+	later(f, 40000);
+	assert_int_equal(counts_of(f).overdue, 1);
+	fake_port_set_down(f->fake, false);
+	while (row_count(f) > 0)
+		later(f, 200);
+	later(f, 3500);
+	assert_int_equal(counts_of(f).overdue, 0);
+}
+
+static void
 a_revocation_that_is_refused_grows_old(void **state)
 {
 	struct fix *f = *state;
@@ -99,6 +115,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(what_is_overdue_is_counted_and_what_only_ends_soon_is_not),
+	    TEST(the_count_follows_the_end_of_trouble_within_seconds),
 	    TEST(a_revocation_that_is_refused_grows_old),
 	    TEST(a_stuck_lease_says_since_when_how_often_and_why),
 	    TEST(a_thousand_overdue_leases_are_counted_by_opening_a_few),
