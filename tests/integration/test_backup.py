@@ -11,6 +11,7 @@ from daemon import poll
 from job import Job, gone
 from lease_cli import run
 from offline import Configured
+from openmetrics import scrape
 
 
 @pytest.fixture
@@ -124,6 +125,8 @@ def test_a_restored_store_leaves_old_accounts_alone_until_it_is_released(job):
         assert new.renew(renewed).status == 503
         assert leased.put("sys/leases/revoke-prefix/database/creds/short", {"sync": False}).status in (200, 202, 204)
         poll(lambda: leased.get("sys/health").json["held_leases_waiting"] >= 2, 40, what="the count of what waits")
+        page = scrape(leased)
+        assert page.value("leased_held") == 1 and page.value("leased_leases_held") >= 2
         for old in (kept, short, renewed):
             assert old.user in new.accounts()
         assert job.server.can_login(kept.user, kept.password)

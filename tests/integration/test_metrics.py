@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -217,3 +218,33 @@ def test_an_open_listener_shows_it_to_anybody_and_no_other_does():
         assert leased.request_as(4321, 4321, "GET", "sys/metrics").status == 200
         assert leased.request_as(4322, 4322, "GET", "sys/metrics").status == 403
         assert leased.request_as(4321, 4321, "GET", "/metrics").status == 404
+        path = leased.dir / "leased.hcl"
+        path.write_text(path.read_text().replace("unauthenticated_metrics = true", ""))
+        os.kill(leased.pid, signal.SIGHUP)
+        told = f"listener 127.0.0.1:{port}"
+        poll(lambda: "from the next start on" in leased.output() and told in leased.output(), what="a word that it stays open")
+
+
+def test_it_is_not_ready_while_it_ends_what_a_crash_left_and_alive_all_the_time(server):
+    with Leased() as leased:
+        job = Job(server, leased=leased).set_up()
+        leased.stop()
+        leased.start(failpoint="lease_issue_after_mint=kill")
+        with pytest.raises(OSError):
+            leased.get("database/creds/app")
+        leased.wait_exit()
+        left = job.accounts()
+        assert len(left) == 1
+        server.pause()  # so that the account is still to be ended
+        try:
+            leased.start()  # waits for sys/health
+            ready = leased.get("sys/health?ready=true")
+            assert ready.status == 503 and ready.json["not_ready"] == ["recovering"], ready
+            assert leased.get("sys/health").status == 200
+            page = scrape(leased)
+            assert (page.value("leased_ready"), page.value("leased_recovering")) == (0, 1)
+            assert page.value("leased_not_ready_reason", reason="recovering") == 1
+        finally:
+            server.resume()
+        poll(lambda: leased.get("sys/health?ready=true").status == 200, 30, what="readiness")
+        assert job.accounts() == [], "ready once what the crash left is gone"
