@@ -43,6 +43,14 @@ def test_policies_and_roles_of_the_file_change_at_once(leased):
     assert leased.get("sys/policies/acl/shop").status == 404
 
 
+def test_a_token_that_is_in_use_is_judged_by_the_new_file(leased):
+    token = leased.post("auth/token/create", {"policies": ["shop"], "ttl": "1h"}).auth["client_token"]
+    for path, other in (("sys/mounts", "sys/auth"), ("sys/auth", "sys/mounts"), ("sys/mounts", "sys/auth")):
+        assert leased.get(path, token=token).status == 200 and leased.get(other, token=token).status == 403
+        leased.edit(f'policy "shop" {{ path "{path}"', f'policy "shop" {{ path "{other}"')
+        assert leased.reload()
+
+
 def test_a_role_over_the_api_comes_forward_when_the_file_lets_go_of_its_name(leased):
     leased.edit('role "shop" { bound_uids = [4321]  policies = ["shop"] }', "")
     assert leased.reload()
