@@ -69,7 +69,6 @@ same_door(const struct config_listener *a, const struct config_listener *b)
 {
 	return (b != NULL && a->mode == b->mode && same_text(a->group, b->group) &&
 		a->unauthenticated_metrics == b->unauthenticated_metrics &&
-		a->unauthenticated_metrics == b->unauthenticated_metrics &&
 		(a->tls_cert_file != NULL) == (b->tls_cert_file != NULL));
 }
 
