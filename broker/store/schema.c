@@ -97,9 +97,13 @@ static const char migration_6[] =
 /* Values with a checksum; those that are there get one when they are next written. */
 static const char migration_7[] = "ALTER TABLE meta ADD COLUMN sum BLOB;";
 
+/* Whose account was that? Asked for accounts that no lease has. */
+static const char migration_8[] =
+    "CREATE INDEX tombstone_account ON tombstone (account) WHERE account <> '';";
+
 /* The n-th takes a store of version n - 1 to n. What has been released is never edited. */
-static const char *const migrations[] = {
-    migration_1, migration_2, migration_3, migration_4, migration_5, migration_6, migration_7};
+static const char *const migrations[] = {migration_1, migration_2, migration_3, migration_4,
+    migration_5, migration_6, migration_7, migration_8};
 #define VERSION_NEWEST ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))
 
 int

@@ -244,6 +244,21 @@ struct store_late {
 };
 int store_lease_late_page(struct store_db *db, struct store_late *late, bool *ret_more,
     struct leased_err *err) LEASED_MUST_CHECK;
+/* The highest row number given out so far, of a lease or a token; 0: none. */
+int store_lease_high(
+    struct store_db *db, int64_t *ret_high, struct leased_err *err) LEASED_MUST_CHECK;
+/* Accounts of leases by name (bytes), whatever their connection: those behind `after` up to
+ * `until`, from the index and the plain columns, at most STORE_ACCOUNTS_PAGE. */
+#define STORE_ACCOUNTS_PAGE 256
+struct store_account {
+	int64_t id, connection; /* the lease's */
+	enum store_lease_state state;
+	bool revoke;
+	char account[256]; /* longer ones are left out: none of ours is */
+};
+int store_account_page(struct store_db *db, const char *after, const char *until,
+    struct store_account *ret_accounts, size_t *ret_count,
+    struct leased_err *err) LEASED_MUST_CHECK;
 /* Does any row of the connection exist? LEASED_ENOENT when not. */
 int store_lease_any(
     struct store_db *db, int64_t connection, struct leased_err *err) LEASED_MUST_CHECK;
@@ -315,6 +330,9 @@ struct store_tombstone {
 void store_tombstone_free(struct store_tombstone *tombstone);
 int store_tombstone_get(struct store_db *db, int64_t id, struct store_tombstone **ret_tombstone,
     struct leased_err *err) LEASED_MUST_CHECK;
+/* Of the lease that had this account; the last one, should there be several. */
+int store_tombstone_get_account(struct store_db *db, const char *account,
+    struct store_tombstone **ret_tombstone, struct leased_err *err) LEASED_MUST_CHECK;
 /* Those of the connection with look_again_ms in 1..now_ms, the longest due first, at most limit. */
 int store_tombstone_due(struct store_db *db, int64_t connection, int64_t now_ms, unsigned limit,
     struct store_tombstone ***ret_tombstones, size_t *ret_count,

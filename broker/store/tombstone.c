@@ -129,6 +129,24 @@ store_tombstone_get(
 	return (r);
 }
 
+int
+store_tombstone_get_account(struct store_db *db, const char *account,
+    struct store_tombstone **ret_tombstone, struct leased_err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool row = false;
+	int r;
+
+	r = store_sql_start(db,
+	    TOMBSTONE_SELECT "WHERE account = ?1 AND account <> '' ORDER BY id DESC LIMIT 1",
+	    SQL_ARGS(store_sql_text(account)), &stmt, err);
+	if (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0)
+		r = row ? tombstone_from_row(db, stmt, ret_tombstone, err)
+			: leased_err_set(err, LEASED_ENOENT, "no tombstone of account %s", account);
+	store_sql_finish(stmt);
+	return (r);
+}
+
 static void
 on_tombstone_free(void *item)
 {

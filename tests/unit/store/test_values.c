@@ -107,7 +107,8 @@ a_store_of_the_version_before_gets_checksums_at_its_next_start(void **state)
 	int64_t count = 0;
 
 	fix_sql(&p->fix,
-	    "ALTER TABLE meta DROP COLUMN sum; DELETE FROM meta WHERE name = 'birth';"
+	    "DROP INDEX tombstone_account; ALTER TABLE meta DROP COLUMN sum; DELETE FROM meta "
+	    "WHERE name = 'birth';"
 	    "INSERT INTO meta (name, value) VALUES ('setting', 'old'); PRAGMA user_version = 6");
 	again(p);
 	assert_int_equal(store_meta_get(p->fix.db, "setting", &text, NULL), 0);
@@ -192,7 +193,8 @@ a_copy_of_the_version_before_is_restored_with_its_hold(void **state)
 	snprintf(from, sizeof(from), "%s/leased.db", p->dir);
 	snprintf(to, sizeof(to), "%s/restored", p->base);
 	(void)fix_add(&p->fix, 5, 1000, "l-1");
-	fix_sql(&p->fix, "ALTER TABLE meta DROP COLUMN sum; DELETE FROM meta WHERE name = 'birth';"
+	fix_sql(&p->fix, "DROP INDEX tombstone_account; ALTER TABLE meta DROP COLUMN sum; DELETE "
+			 "FROM meta WHERE name = 'birth';"
 			 "PRAGMA user_version = 6");
 	store_close(p->fix.store);
 	p->fix.store = NULL;
