@@ -204,6 +204,7 @@ check_result(const json_t *result, const struct reply_expected *expected, struct
 	static const char *const known_none[] = {NULL};
 	static const char *const known_open[] = {"server", "server_time", "endpoint", NULL};
 	static const char *const known_marks[] = {"handle", "server", NULL};
+	static const char *const known_ping[] = {"incarnation", NULL};
 
 	switch (expected->op) {
 	case PLUGIN_OP_DESCRIBE:
@@ -227,9 +228,12 @@ check_result(const json_t *result, const struct reply_expected *expected, struct
 		return (check_results(result, expected->count, err));
 	case PLUGIN_OP_INVENTORY:
 		return (check_inventory(result, err));
+	case PLUGIN_OP_PING:
+		if (!is_absent_or_text(json_object_get(result, "incarnation"), REPLY_SERVER_MAX))
+			return (broken(err, "the incarnation of a ping is malformed"));
+		return (only_known(result, known_ping, err));
 	case PLUGIN_OP_CHECK:
 	case PLUGIN_OP_RENEW:
-	case PLUGIN_OP_PING:
 		return (only_known(result, known_none, err));
 	}
 	return (broken(err, "a reply to nothing"));

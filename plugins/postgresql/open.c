@@ -117,11 +117,29 @@ int
 postgresql_ping(void *ctx, struct leased_call *call, struct leased_err *err)
 {
 	struct postgresql *plugin = postgresql_from(ctx);
+	PGresult *rows = NULL;
 	int r;
 
 	if (plugin->config == NULL)
 		return (0); /* before open: this worker lives */
 	if ((r = postgresql_session_ready(plugin, call, err)) != 0)
 		return (r);
-	return (postgresql_query_text(&plugin->main, call, "SELECT 1", NULL, err));
+	/* Whoever restores the server, or starts it anew, may bring roles back: told apart by this.
+	 */
+	r = postgresql_query_text(&plugin->main, call,
+	    "SELECT c.timeline_id::text || ' ' || pg_catalog.pg_postmaster_start_time()::text"
+	    " FROM pg_catalog.pg_control_checkpoint() c",
+	    &rows, err);
+	if (r != 0 && strcmp(plugin->main.sqlstate, "42501") == 0) {
+		/* This administrator may not know the timeline. */
+		*err = (struct leased_err)LEASED_ERR_INIT;
+		r = postgresql_query_text(&plugin->main, call,
+		    "SELECT pg_catalog.pg_postmaster_start_time()::text", &rows, err);
+	}
+	if (r == 0 && PQntuples(rows) == 1 &&
+	    json_object_set_new(call->result, "incarnation", json_string(PQgetvalue(rows, 0, 0))) !=
+		0)
+		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
+	PQclear(rows);
+	return (r);
 }
