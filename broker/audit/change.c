@@ -124,7 +124,8 @@ static int
 set_end(json_t *object, const json_t *data)
 {
 	static const char *const words[] = {NULL, "expired", "revoked", "revoked_in_bulk",
-	    "token_ended", "undelivered", "failed_mint", "preflight", "mount_removed", "abandoned"};
+	    "token_ended", "undelivered", "failed_mint", "preflight", "mount_removed", "abandoned",
+	    "orphan_removed"};
 	json_int_t end = json_integer_value(json_object_get(data, "end"));
 
 	if (end > 0 && end < (json_int_t)(sizeof(words) / sizeof(words[0])))

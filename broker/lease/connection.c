@@ -50,6 +50,7 @@ lease_connection_free(struct lease_connection *connection)
 {
 	HASH_DEL(connection->leases->connections, connection);
 	lease_sessions_forget(connection);
+	lease_reconcile_drop(connection);
 	connection->tag = 0;
 	free(connection);
 }

@@ -17,6 +17,8 @@ struct lease_session {
 };
 TAILQ_HEAD(lease_session_list, lease_session);
 
+struct lease_reconciling;
+
 struct lease_connection {
 	unsigned tag;
 	struct leases *leases;
@@ -41,8 +43,9 @@ struct lease_connection {
 	struct plugin_call *reap_call;
 	unsigned reap_fails;
 	int64_t reap_ms, record_ms;
-	struct lease_connection_stats stats; /* but for what is asked for each time */
-	bool from_start;                     /* it had rows when this run began */
+	struct lease_connection_stats stats;   /* but for what is asked for each time */
+	bool from_start;                       /* it had rows when this run began */
+	struct lease_reconciling *reconciling; /* NULL: nothing was compared yet */
 	bool gone; /* there is no such connection any more, and no lease of it */
 	UT_hash_handle hh;
 };

@@ -145,7 +145,8 @@ lease_end_text(int64_t end)
 	    [LEASE_END_MINT] = "failed_mint",
 	    [LEASE_END_PREFLIGHT] = "preflight",
 	    [LEASE_END_MOUNT] = "mount_removed",
-	    [LEASE_END_ABANDONED] = "abandoned"};
+	    [LEASE_END_ABANDONED] = "abandoned",
+	    [LEASE_END_ORPHAN] = "orphan_removed"};
 
 	if (end <= LEASE_END_NONE || end >= (int64_t)(sizeof(texts) / sizeof(texts[0])))
 		return ("unknown");

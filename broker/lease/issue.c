@@ -74,6 +74,9 @@ intent_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 	if (lease->data.server[0] != '\0' &&
 	    (r = store_server_put(txn, lease->connection, lease->data.server, err)) != 0)
 		return (r);
+	if (lease->request->template != NULL && !lease->request->template_noted &&
+	    (r = store_meta_put(txn, LEASE_META_TEMPLATES, "1", err)) != 0)
+		return (r);
 	if ((lease->row->data = lease_data_encode(&lease->data)) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	return (store_lease_insert(txn, lease->row, err));
@@ -94,6 +97,8 @@ on_intent(struct lease *lease, int result, const struct leased_err *err)
 		return;
 	}
 	lease->id = lease->row->id;
+	if (request->template != NULL)
+		lease->task.leases->templates_noted = true;
 	if (!lease_busy_add(lease))
 		(void)leased_err_set(&lease->failure, LEASED_ENOMEM, "out of memory");
 	lease_enter(lease, LEASE_INTENT);
@@ -242,6 +247,7 @@ data_put(struct lease *lease, const struct lease_issue *issue, struct leased_err
 	lease_text_copy(data->display, sizeof(data->display), issue->display_name);
 	lease_text_copy(data->cause, sizeof(data->cause), issue->cause);
 	memcpy(request->display, data->display, sizeof(request->display));
+	request->template_noted = leases->templates_noted;
 	request->tag = store_tag(leases->config.store);
 	request->unix_s = wclock_wall_ms(leases->config.clock) / 1000;
 	id_base36(leases->config.ids, sizeof(request->name_random) - 1, request->name_random);

@@ -136,6 +136,7 @@ everything_clear(struct leases *leases)
 {
 	do {
 		lease_count_clear(leases);
+		lease_reconcile_clear(leases);
 		lease_end_clear(leases);
 		lease_sessions_clear(leases);
 		lease_jobs_clear(leases);
@@ -284,6 +285,7 @@ leases_tick(struct leases *leases)
 	lease_looks(leases, now_ms);
 	lease_count_step(leases, now_ms);
 	lease_recount_step(leases, now_ms);
+	lease_reconcile_step(leases, now_ms);
 	purge(leases, now_ms);
 	return (next_ms > now_ms ? next_ms - now_ms : 0);
 }

@@ -39,6 +39,9 @@ struct leases_config {
 	/* The server to look on for an account that was made on recorded: another one where an
 	 * operator said that it has taken over. NULL: always recorded. */
 	const char *(*server_of)(void *arg, int64_t connection, const char *recorded);
+	/* The mount of a connection whose accounts are to be compared with the store by itself
+	 * (reconcile.h); 0: of none. NULL: nothing is, unless asked for. */
+	int64_t (*mount_of)(void *arg, int64_t connection);
 	void *arg;
 };
 
@@ -195,6 +198,7 @@ enum lease_end {
 	LEASE_END_PREFLIGHT = 7,   /* a canary's purpose was served */
 	LEASE_END_MOUNT = 8,       /* its mount was removed */
 	LEASE_END_ABANDONED = 9,   /* a person dropped its record (abandon.h) */
+	LEASE_END_ORPHAN = 10,     /* an account of no lease was found and removed (reconcile.h) */
 };
 /* Who asked for an end, for whoever wants to know later; borrowed, NULL for unknown. */
 struct lease_actor {

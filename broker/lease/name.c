@@ -291,3 +291,28 @@ lease_name_format(
 	ret_account[writer.len] = '\0';
 	return (0);
 }
+
+/* ---- reading one ---- */
+
+bool
+lease_name_sequence(const char *account, const char *tag, int64_t *ret_sequence)
+{
+	const char *tail, *dash;
+	size_t len, digits;
+	int64_t sequence = 0;
+
+	if (strlen(tag) != TAG_LEN || strncmp(account, "l-", 2) != 0 ||
+	    strncmp(account + 2, tag, TAG_LEN) != 0 || account[PREFIX_LEN - 1] != '-')
+		return (false);
+	dash = strrchr(account, '-');
+	tail = dash + 1;
+	len = strlen(tail);
+	if (len <= RANDOM_MIN || len > RANDOM_MIN + SEQUENCE_LEN || tail[0] == '0' ||
+	    strspn(tail, "0123456789abcdefghijklmnopqrstuvwxyz") != len)
+		return (false);
+	digits = len - RANDOM_MIN;
+	for (size_t i = 0; i < digits; i++)
+		sequence = sequence * 36 + (tail[i] <= '9' ? tail[i] - '0' : tail[i] - 'a' + 10);
+	*ret_sequence = sequence;
+	return (true);
+}

@@ -7,6 +7,8 @@
 #include "lease/connection.h"
 #include "lease/end.h"
 #include "lease/object.h"
+#include "lease/name.h"
+#include "lease/reconciling.h"
 #include "lease/remember.h"
 #include "lease/request.h"
 
@@ -42,17 +44,6 @@ int lease_recount_gave(
 int lease_time_open(struct leases *leases, struct leased_err *err);
 void lease_time_tick(struct leases *leases);
 void lease_time_stop(struct leases *leases);
-
-/* ---- names ---- */
-#define LEASE_ACCOUNT_SIZE 256
-struct lease_name {
-	const char *template; /* NULL: the default form */
-	const char *tag, *role, *display, *random;
-	int64_t sequence, unix_s;
-	unsigned name_max;
-};
-int lease_name_format(
-    const struct lease_name *name, char ret_account[LEASE_ACCOUNT_SIZE], struct leased_err *err);
 
 /* ---- all of it ---- */
 
@@ -102,7 +93,10 @@ struct leases {
 		bool running, busy;
 	} recount;
 	struct lease_remembered remembered[LEASE_REMEMBERED_MAX]; /* by row number */
-	int64_t overdue_told_ms;                                  /* 0: nothing to tell */
+	struct lease_reconcile_job reconcile_job;
+	struct lease_reconcile_counts reconcile_counts;
+	bool templates_noted;
+	int64_t overdue_told_ms; /* 0: nothing to tell */
 	int64_t look_ms, purge_ms, quarantine_ms, count_ms, jobs_load_ms, tokens_pause_ms;
 	bool purging, opened, freeing;
 };

@@ -21,6 +21,7 @@ struct lease_request {
 	char what[LEASE_CAPS_MAX][128];
 	int64_t limit[LEASE_CAPS_MAX];
 	char *template;
+	bool template_noted; /* the store knows that there are names by templates */
 	unsigned name_max;
 	char name_random[65], display[129];
 	const char *tag; /* the store's, fixed for its life */

@@ -213,6 +213,7 @@ on_session(void *arg, struct plugin_port *port, const char *worker, const char *
 	}
 	session_task_add(own, added);
 	own->ack = ack;
+	lease_reconcile_session(connection);
 	FAILPOINT(lease_session_before_record);
 	lease_task_submit(leases, &own->task);
 }
@@ -262,9 +263,25 @@ on_worker_gone(void *arg, struct plugin_port *port, const char *worker)
 }
 
 static void
+port_back(struct leases *leases, struct plugin_port *port, bool opened)
+{
+	struct lease_connection *connection = lease_connection_get(leases, port->connection);
+
+	if (connection == NULL)
+		return;
+	connection->gone = false;
+	connection->fails = 0;
+	connection->pause_ms = connection->reap_ms = 0;
+	lease_connection_due(connection, 0);
+	if (opened)
+		lease_reconcile_opened(connection);
+	lease_wake(leases);
+}
+
+static void
 on_recovered(void *arg, struct plugin_port *port)
 {
-	leases_port_opened(leases_from(arg), port);
+	port_back(leases_from(arg), port, false);
 }
 
 struct plugin_port_events
@@ -280,15 +297,7 @@ leases_port_events(struct leases *leases)
 void
 leases_port_opened(struct leases *leases, struct plugin_port *port)
 {
-	struct lease_connection *connection = lease_connection_get(leases, port->connection);
-
-	if (connection == NULL)
-		return;
-	connection->gone = false;
-	connection->fails = 0;
-	connection->pause_ms = connection->reap_ms = 0;
-	lease_connection_due(connection, 0);
-	lease_wake(leases);
+	port_back(leases, port, true);
 }
 
 bool

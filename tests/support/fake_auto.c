@@ -66,6 +66,18 @@ fake_port_add_account(struct fake_port *fake, const char *name)
 }
 
 void
+fake_port_drop_account(struct fake_port *fake, const char *name)
+{
+	fake_backend_drop(&fake->backend, name);
+}
+
+void
+fake_port_set_incarnation(struct fake_port *fake, const char *incarnation)
+{
+	snprintf(fake->backend.incarnation, sizeof(fake->backend.incarnation), "%s", incarnation);
+}
+
+void
 fake_port_set_server(struct fake_port *fake, const char *server)
 {
 	snprintf(fake->backend.server, sizeof(fake->backend.server), "%s", server);

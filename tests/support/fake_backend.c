@@ -64,6 +64,15 @@ account_drop(struct fake_backend *backend, struct fake_account *account)
 	memmove(account, account + 1, (backend->count - at) * sizeof(*account));
 }
 
+void
+fake_backend_drop(struct fake_backend *backend, const char *name)
+{
+	struct fake_account *account = fake_backend_account(backend, name);
+
+	assert(account != NULL);
+	account_drop(backend, account);
+}
+
 static bool
 moved(const struct fake_backend *backend, const json_t *account)
 {
@@ -262,6 +271,9 @@ fake_backend_run(struct fake_backend *backend, enum plugin_op op, const json_t *
 		do_inventory(backend, params, result);
 		return (0);
 	case PLUGIN_OP_PING:
+		if (backend->incarnation[0] != '\0')
+			json_object_set_new(
+			    result, "incarnation", json_string(backend->incarnation));
 		return (0);
 	case PLUGIN_OP_REAP: /* sessions are the port's */
 		break;

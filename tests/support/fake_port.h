@@ -80,6 +80,10 @@ struct fake_account *fake_port_add_account(struct fake_port *fake, const char *n
 /* As if a worker were opened and met this server. Accounts stay where they were made. While the
  * port's `moved` is set, mints are refused, as a pool does. */
 void fake_port_set_server(struct fake_port *fake, const char *server);
+/* What a ping says from now on: another life of the backend. Workers are not told. */
+void fake_port_set_incarnation(struct fake_port *fake, const char *incarnation);
+/* As if the backend had forgotten it. */
+void fake_port_drop_account(struct fake_port *fake, const char *name);
 /* What a last open at boot_us would have said: where the backend is, and its clock. */
 void fake_port_set_opened(
     struct fake_port *fake, const char *host, int64_t server_wall_us, int64_t boot_us);

@@ -16,7 +16,7 @@ struct fake_backend {
 	struct fake_account *accounts; /* FAKE_ACCOUNTS_MAX, sorted by name */
 	unsigned count;
 	unsigned next_handle;
-	char server[128];
+	char server[128], incarnation[64];
 };
 
 struct fake_call {
@@ -85,6 +85,7 @@ void fake_on_ack(struct plugin_session_ack *ack, int result);
 
 /* fake_backend.c */
 struct fake_account *fake_backend_account(struct fake_backend *backend, const char *name);
+void fake_backend_drop(struct fake_backend *backend, const char *name);
 struct fake_account *fake_backend_add(struct fake_backend *backend, const char *name);
 /* Any operation but reap. Fills result, an empty object. */
 int fake_backend_run(struct fake_backend *backend, enum plugin_op op, const json_t *params,

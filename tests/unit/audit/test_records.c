@@ -256,7 +256,7 @@ words_for_ends_are_those_of_lease(void **state)
 
 	assert_int_equal(fixture_audit(f), 0);
 	assert_int_equal(put(f, lease, false), 0);
-	for (ended.end = LEASE_END_EXPIRED; ended.end <= LEASE_END_ABANDONED; ended.end++) {
+	for (ended.end = LEASE_END_EXPIRED; ended.end <= LEASE_END_ORPHAN; ended.end++) {
 		assert_int_equal(
 		    json_object_set_new(lease->data, "end", json_integer(ended.end)), 0);
 		lease->revoke = false;

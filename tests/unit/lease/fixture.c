@@ -23,6 +23,14 @@ mount_path(void *arg, int64_t mount)
 	return (mount == f->mount ? "database/" : NULL);
 }
 
+static int64_t
+mount_of(void *arg, int64_t connection)
+{
+	struct fix *f = arg;
+
+	return (f->by_itself && connection == f->connection ? f->mount : 0);
+}
+
 struct doc_op {
 	struct store_op op;
 	struct store_doc doc;
@@ -89,6 +97,7 @@ fix_open(struct fix *f)
 	    .wake = f->loop != NULL ? wake : NULL,
 	    .port_for = port_for,
 	    .mount_path = mount_path,
+	    .mount_of = mount_of,
 	    .arg = f,
 	};
 

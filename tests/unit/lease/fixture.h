@@ -29,6 +29,7 @@ struct fix {
 	struct leases *leases;
 	int64_t connection, mount, role_version;
 	bool no_port;
+	bool by_itself;          /* the connection is reconciled by itself */
 	struct event_base *loop; /* with threads: fix_new_loop() */
 	struct leases_timer *timer;
 };

@@ -51,6 +51,33 @@ default_name_keeps_its_random_part_whole(void **state)
 }
 
 static void
+number_in_a_name_is_read_back(void **state)
+{
+	static const char *const others[] = {"", "l-", "l-k3x9ab", "l-k3x9ab-", "postgres",
+	    "l-zzzzzz-app-z0123456789abc", "l-k3x9ab-app-0123456789abc", /* no digit */
+	    "l-k3x9ab-app-0z0123456789abc", "l-k3x9ab-app-Z0123456789abc",
+	    "l-k3x9ab-app-z0123456789ab.", "l-k3x9ab-app-",
+	    "l-k3x9ab-app-zzzzzzzzzzz0123456789abc"}; /* eleven */
+	static const int64_t numbers[] = {1, 35, 36, 1295, 1000000, INT64_C(218340105584895)};
+	struct lease_name name = name_of(NULL, 63);
+	struct leased_err err = LEASED_ERR_INIT;
+	char account[LEASE_ACCOUNT_SIZE];
+	int64_t number = -1;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_false(lease_name_sequence(others[i], "k3x9ab", &number));
+	assert_int_equal(number, -1);
+	for (size_t i = 0; i < 2 * sizeof(numbers) / sizeof(numbers[0]); i++) {
+		name.role = i % 2 == 0 ? "a-role" : "";
+		name.sequence = numbers[i / 2];
+		assert_int_equal(lease_name_format(&name, account, &err), 0);
+		assert_true(lease_name_sequence(account, "k3x9ab", &number));
+		assert_int_equal(number, numbers[i / 2]);
+	}
+}
+
+static void
 template_fills_its_slots_and_cuts_names_only(void **state)
 {
 	struct lease_name name = name_of("{{tag}}-v_{{role}}.{{ display_name }}-{{random 13}}", 63);
@@ -151,6 +178,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(default_name_keeps_its_random_part_whole),
+	    cmocka_unit_test(number_in_a_name_is_read_back),
 	    cmocka_unit_test(template_fills_its_slots_and_cuts_names_only),
 	    cmocka_unit_test(template_that_breaks_the_rules_is_refused_with_the_reason),
 	    cmocka_unit_test(record_survives_the_way_to_json_and_back),

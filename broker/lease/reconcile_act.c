@@ -1,0 +1,171 @@
+/*
+ * What reconcile does about a page: accounts that are known as ended are disarmed, by calls of its
+ * own; what is found goes into the report. Nothing is done in a store that is held. Called by the
+ * run (reconcile.c).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "lease/reconcile_private.h"
+#include "metrics/metrics.h"
+
+METRICS_COUNTER(disarmed_count, "leased_reconcile_disarmed", "",
+    "Accounts that no lease had any more, and that could still log in: disarmed.");
+
+/* ---- what is known as ended is disarmed ---- */
+
+/* What has ended and can log in; where all orphans have leases by now, what was disarmed and can,
+ * unless its own lease is just being ended. */
+static bool
+is_to_be_disarmed(const struct reconcile_run *run, const struct reconcile_account *account)
+{
+	if (!account->armed)
+		return (false);
+	if (!run->report->fix)
+		return (account->what == RECONCILE_ENDED);
+	return (account->what == RECONCILE_REARMED &&
+		lease_busy(run->connection->leases, account->row) == NULL);
+}
+
+static void
+disarm_told(struct reconcile_run *run, const struct reconcile_account *account, const json_t *one)
+{
+	static struct log_limit limit;
+	const json_t *error = json_object_get(one, "error");
+	const char *text = json_string_value(json_object_get(error, "text"));
+	uint64_t left_out = 0;
+
+	if (json_is_true(json_object_get(one, "ok"))) {
+		run->report->disarmed++;
+		run->connection->leases->reconcile_counts.disarmed++;
+		metrics_add(&disarmed_count, 1);
+		if (log_limited(&limit, &left_out))
+			log_warn("an account could log in after its lease had ended: disarmed",
+			    LOG_S("account", account->name),
+			    LOG_I("connection", run->connection->id), LOG_I("left_out", left_out));
+		return;
+	}
+	run->report->refused++;
+	if (log_limited(&limit, &left_out))
+		log_error("an account can log in after its lease has ended, and cannot be disarmed",
+		    LOG_S("account", account->name), LOG_I("connection", run->connection->id),
+		    LOG_S("error", text != NULL ? text : "the plugin gave no reason"),
+		    LOG_I("left_out", left_out));
+}
+
+static void
+on_disarmed(void *arg, const struct plugin_outcome *outcome)
+{
+	struct reconcile_run *run = lease_reconcile_run_from(arg);
+	const json_t *results = json_object_get(outcome->result, "results");
+	struct leased_err err = outcome->err;
+	size_t told = 0;
+
+	run->call = NULL;
+	FAILPOINT(lease_reconcile_after_disarm);
+	if (outcome->code != 0) {
+		lease_reconcile_run_fail(run, outcome->code, &err);
+		return;
+	}
+	for (; told < run->batch && run->at < run->page->count; run->at++)
+		if (is_to_be_disarmed(run, &run->page->accounts[run->at]))
+			disarm_told(
+			    run, &run->page->accounts[run->at], json_array_get(results, told++));
+	lease_reconcile_disarm(run);
+}
+
+static json_t *
+disarm_params(struct reconcile_run *run)
+{
+	const struct reconcile_page *page = run->page;
+	json_t *accounts = json_array(), *one;
+
+	run->batch = 0;
+	for (size_t i = run->at; i < page->count && run->batch < LEASE_BATCH_MAX; i++) {
+		if (!is_to_be_disarmed(run, &page->accounts[i]))
+			continue;
+		one = json_pack("{s:s,s:{}}", "name", page->accounts[i].name, "role");
+		if ((page->accounts[i].handle[0] != '\0' &&
+			json_object_set_new(one, "handle", json_string(page->accounts[i].handle)) !=
+			    0) ||
+		    (run->server[0] != '\0' &&
+			json_object_set_new(one, "server", json_string(run->server)) != 0) ||
+		    json_array_append(accounts, one) != 0) {
+			json_decref(one);
+			json_decref(accounts);
+			return (NULL);
+		}
+		json_decref(one);
+		run->batch++;
+	}
+	return (json_pack("{s:o}", "accounts", accounts));
+}
+
+/* Those from run->at on, a batch at a time. */
+void
+lease_reconcile_disarm(struct reconcile_run *run)
+{
+	struct plugin_port *port = lease_connection_port(run->connection);
+	struct leased_err err = LEASED_ERR_INIT;
+	json_t *params;
+
+	while (run->at < run->page->count && !is_to_be_disarmed(run, &run->page->accounts[run->at]))
+		run->at++;
+	if (run->at == run->page->count) {
+		lease_reconcile_run_acted(run);
+		return;
+	}
+	if (port == NULL || port->moved) {
+		(void)leased_err_set(&err, LEASED_EUNAVAIL, "the connection was closed meanwhile");
+		lease_reconcile_run_fail(run, LEASED_EUNAVAIL, &err);
+		return;
+	}
+	if ((params = disarm_params(run)) != NULL)
+		run->call = plugin_call_start(port, PLUGIN_OP_DISARM, params, 0, on_disarmed, run);
+	if (run->call != NULL)
+		return;
+	(void)leased_err_set(&err, LEASED_ENOMEM, "out of memory");
+	lease_reconcile_run_fail(run, LEASED_ENOMEM, &err);
+}
+
+/* ---- both, and what is only told ---- */
+
+/* A lease whose account is on a server that this one has not taken over from is not expected here.
+ */
+static bool
+is_here(const struct reconcile_run *run, const struct reconcile_missing *missing)
+{
+	const struct leases_config *config = &run->connection->leases->config;
+	const char *server = missing->server;
+
+	if (server[0] != '\0' && config->server_of != NULL)
+		server = config->server_of(config->arg, run->connection->id, server);
+	return (server[0] == '\0' || run->server[0] == '\0' || strcmp(server, run->server) == 0);
+}
+
+void
+lease_reconcile_act(struct reconcile_run *run)
+{
+	struct reconcile_page *page = run->page;
+
+	for (size_t i = 0; i < page->count; i++)
+		lease_reconcile_report_find(run->report, page->accounts[i].what,
+		    page->accounts[i].name, page->accounts[i].armed, page->accounts[i].row);
+	for (size_t i = 0; i < page->missing_count; i++)
+		if (is_here(run, &page->missing[i]) &&
+		    lease_busy(run->connection->leases, page->missing[i].row) == NULL)
+			lease_reconcile_report_find(run->report, RECONCILE_MISSING,
+			    page->missing[i].account, false, page->missing[i].row);
+	if (page->missing_left_out > 0) {
+		run->report->missing += page->missing_left_out;
+		run->report->cut = true;
+	}
+	if (run->report->held)
+		lease_reconcile_run_acted(run);
+	else if (run->report->fix)
+		lease_reconcile_fix(run);
+	else
+		lease_reconcile_disarm(run);
+}
