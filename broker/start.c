@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/notify.h"
+#include "engine/name.h"
 
 #define STOP_SAY_TURNS 500 /* of 10 ms: when a slow disk is named while stopping */
 
@@ -120,6 +121,14 @@ on_mount_path(void *arg, int64_t mount)
 	return (engines_mount_path(daemon->engines, mount));
 }
 
+static int64_t
+on_mount_of(void *arg, int64_t connection)
+{
+	struct main_daemon *daemon = arg;
+
+	return (engines_mount_of(daemon->engines, connection));
+}
+
 static const char *
 on_server_of(void *arg, int64_t connection, const char *recorded)
 {
@@ -202,6 +211,7 @@ start_leases(struct main_daemon *daemon, const struct main_place *place, struct 
 	    .mount_path = on_mount_path,
 	    .wake = on_wake,
 	    .server_of = on_server_of,
+	    .mount_of = on_mount_of,
 	    .arg = daemon};
 	int r;
 

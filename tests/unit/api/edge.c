@@ -1,6 +1,7 @@
 /*
  * The stand-ins of edge.h. Their names are those of http/ and engine/.
  */
+#include "engine/name.h"
 #include "unit/api/edge.h"
 
 #include "engine/stats.h"
@@ -111,6 +112,22 @@ engine_mount_info(const struct engine_mount *mount)
 	(void)mount;
 	return (json_pack(
 	    "{s:s, s:s, s:{}}", "type", "database", "accessor", "database_12345678", "config"));
+}
+
+int64_t
+engines_connection_named(struct engines *engines, const char *name)
+{
+	(void)engines;
+	return (strcmp(name, "main") == 0 ? 1 : 0);
+}
+
+void
+engines_connection_name(
+    struct engines *engines, int64_t connection, char ret_name[ENGINE_CONNECTION_NAME_SIZE])
+{
+	(void)engines;
+	(void)connection;
+	(void)snprintf(ret_name, ENGINE_CONNECTION_NAME_SIZE, "database/main");
 }
 
 unsigned
