@@ -43,8 +43,10 @@ struct cli_command {
 	int (*run)(const struct cli_options *options, int argc, char **argv);
 	const char *arguments; /* "PATH [KEY=VALUE ..]" */
 	const char *summary;
-	const char *help;   /* options and examples */
-	const char *option; /* the one of its own, "--state", which takes a value; NULL: none */
+	const char *help; /* options and examples */
+	/* Of its own, "--state", which takes a value; or several without: "--fix|--status". NULL:
+	 * none. */
+	const char *option;
 };
 extern const struct cli_command cli_commands[]; /* ends with a NULL name */
 
@@ -59,6 +61,7 @@ int cli_run_whoami(const struct cli_options *options, int argc, char **argv);
 int cli_run_read(const struct cli_options *options, int argc, char **argv);
 int cli_run_write(const struct cli_options *options, int argc, char **argv);
 int cli_run_delete(const struct cli_options *options, int argc, char **argv);
+int cli_run_reconcile(const struct cli_options *options, int argc, char **argv);
 int cli_run_abandon(const struct cli_options *options, int argc, char **argv);
 int cli_run_restore(const struct cli_options *options, int argc, char **argv);
 int cli_run_list_path(const struct cli_options *options, int argc, char **argv);

@@ -79,6 +79,18 @@ const struct cli_command cli_commands[] = {
 	"examples:\n"
 	"  lease abandon --reason 'db7 was scrapped' \"$LEASE_ID\"\n",
 	"--reason"},
+    {"reconcile", cli_run_reconcile, "[--fix | --status] [CONNECTION]",
+	"compare the accounts of backends with the leases",
+	"leased does so by itself daily and when a server was restored. Accounts that carry its\n"
+	"tag and whose lease has ended are disarmed; what it does not know is named, and removed\n"
+	"with --fix. Needs sudo. CONNECTION is as in database/main; all when it is absent.\n\n"
+	"options:\n"
+	"  --fix      remove accounts that no lease has\n"
+	"  --status   what was found last, without asking again\n\n"
+	"examples:\n"
+	"  lease reconcile\n"
+	"  lease reconcile --fix database/main\n",
+	"--fix|--status"},
     {"status", cli_run_status, "", "say whether leased is there and ready",
 	"Exit status 0 when it is ready, 5 when it cannot be reached, 6 when it is sealed or\n"
 	"not ready: then not_ready says why.\n\n"
@@ -276,6 +288,23 @@ shared_take(const struct cli_command *command, char **argv, struct cli_options *
 	return (-1);
 }
 
+/* Is arg one of several options, "--fix|--status", which take no value? */
+static bool
+flag_is(const char *options, const char *arg)
+{
+	const char *at = options;
+	size_t len;
+
+	if (options == NULL || strchr(options, '|') == NULL)
+		return (false);
+	for (; *at != '\0'; at += len + (at[len] == '|')) {
+		len = strcspn(at, "|");
+		if (strlen(arg) == len && memcmp(at, arg, len) == 0)
+			return (true);
+	}
+	return (false);
+}
+
 /* How many arguments the command's own option takes; the same as above. */
 static int
 own_take(const struct cli_command *command, char **argv)
@@ -284,6 +313,8 @@ own_take(const struct cli_command *command, char **argv)
 
 	if (argv[0][0] != '-' || argv[0][1] == '\0')
 		return (0);
+	if (flag_is(command->option, argv[0]))
+		return (1);
 	if (len > 0 && strncmp(argv[0], command->option, len) == 0) {
 		if (argv[0][len] == '=')
 			return (1);

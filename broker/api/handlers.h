@@ -15,6 +15,8 @@ void api_sys_seal_status(struct api_request *request);
 void api_sys_leader(struct api_request *request);
 void api_sys_init(struct api_request *request);
 
+void api_sys_reconcile(struct api_request *request);
+void api_sys_reconcile_job(struct api_request *request);
 void api_sys_lease_abandon(struct api_request *request);
 void api_sys_metrics(struct api_request *request);
 

@@ -65,6 +65,8 @@ const struct api_route api_routes[] = {
     ROUTE("sys/leases/revoke-prefix/*", API_WRITE, API_SUDO, api_sys_lease_revoke_prefix),
     ROUTE("sys/leases/revoke-force/*", API_WRITE, API_SUDO, api_sys_lease_revoke_force),
     ROUTE("sys/leases/abandon", API_WRITE, API_SUDO, api_sys_lease_abandon),
+    ROUTE("sys/leases/reconcile", API_READ | API_WRITE, API_SUDO, api_sys_reconcile),
+    ROUTE("sys/leases/reconcile/:job", API_READ, API_SUDO, api_sys_reconcile_job),
     /* the same by the names of old clients */
     ROUTE("sys/renew", API_WRITE, 0, api_sys_lease_renew),
     ROUTE("sys/renew/*", API_WRITE, 0, api_sys_lease_renew),

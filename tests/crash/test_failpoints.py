@@ -56,6 +56,8 @@ NOT_OF_AN_OPERATION = {
     "lease_abandon_before": "of a server that is gone: tests/integration/test_abandon.py",
     "lease_abandon_write": "the same",
     "lease_abandon_after": "the same",
+} | {f"lease_reconcile_{step}": "tests/integration/test_reconcile.py" for step in (
+    "before_note", "note", "after_list", "before_write", "write", "after_write", "after_disarm")} | {
     "lease_look_before": "10 minutes after the end of a lease: tests/unit/lease has a clock of its own",
 }
 # Rotations have a test of their own: what may be told of a password is another oracle.
