@@ -11,6 +11,8 @@
 #include "lease/reconcile_private.h"
 #include "metrics/metrics.h"
 
+#define SINGLES_MAX 8 /* accounts that failed alone */
+
 METRICS_COUNTER(disarmed_count, "leased_reconcile_disarmed", "",
     "Accounts that no lease had any more, and that could still log in: disarmed.");
 
@@ -55,36 +57,56 @@ disarm_told(struct reconcile_run *run, const struct reconcile_account *account, 
 		    LOG_I("left_out", left_out));
 }
 
+/* One account's trouble must not keep the others: after a batch that failed they go alone, and one
+ * that fails alone is passed over, as long as it is not all of them. */
+static bool
+is_passed_over(struct reconcile_run *run, int code)
+{
+	if (code != LEASED_ETIMEDOUT && code != LEASED_ECRASHED)
+		return (false);
+	if (run->batch > 1) {
+		run->single = true;
+		return (true);
+	}
+	run->report->refused++;
+	run->at++;
+	return (++run->singles < SINGLES_MAX);
+}
+
 static void
 on_disarmed(void *arg, const struct plugin_outcome *outcome)
 {
 	struct reconcile_run *run = lease_reconcile_run_from(arg);
 	const json_t *results = json_object_get(outcome->result, "results");
+	struct reconcile_account *account;
 	struct leased_err err = outcome->err;
 	size_t told = 0;
 
 	run->call = NULL;
 	FAILPOINT(lease_reconcile_after_disarm);
-	if (outcome->code != 0) {
+	if (outcome->code != 0 && !is_passed_over(run, outcome->code)) {
 		lease_reconcile_run_fail(run, outcome->code, &err);
 		return;
 	}
-	for (; told < run->batch && run->at < run->page->count; run->at++)
-		if (is_to_be_disarmed(run, &run->page->accounts[run->at]))
-			disarm_told(
-			    run, &run->page->accounts[run->at], json_array_get(results, told++));
+	for (; outcome->code == 0 && told < run->batch; run->at++) {
+		account = &run->page->accounts[run->at];
+		if (account->asked)
+			disarm_told(run, account, json_array_get(results, told++));
+	}
 	lease_reconcile_disarm(run);
 }
 
 static json_t *
 disarm_params(struct reconcile_run *run)
 {
-	const struct reconcile_page *page = run->page;
+	struct reconcile_page *page = run->page;
+	size_t max = run->single ? 1 : LEASE_BATCH_MAX;
 	json_t *accounts = json_array(), *one;
 
 	run->batch = 0;
-	for (size_t i = run->at; i < page->count && run->batch < LEASE_BATCH_MAX; i++) {
-		if (!is_to_be_disarmed(run, &page->accounts[i]))
+	for (size_t i = run->at; i < page->count && run->batch < max; i++) {
+		page->accounts[i].asked = is_to_be_disarmed(run, &page->accounts[i]);
+		if (!page->accounts[i].asked)
 			continue;
 		one = json_pack("{s:s,s:{}}", "name", page->accounts[i].name, "role");
 		if ((page->accounts[i].handle[0] != '\0' &&

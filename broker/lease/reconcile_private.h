@@ -39,6 +39,8 @@ struct reconcile_run {
 	bool reading;
 	unsigned again;
 	size_t at, batch; /* accounts of the page that have been dealt with; under way */
+	unsigned singles; /* a batch failed as a whole: one at a time; how many failed so */
+	bool single;
 	int64_t next_ms, until_ms;
 	int64_t first_row, last_row; /* of the leases that orphans got */
 	char after[LEASE_ACCOUNT_SIZE];

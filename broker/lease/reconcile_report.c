@@ -195,16 +195,32 @@ time_or_null(int64_t wall_ms)
 	return (json_string(text));
 }
 
+/* An answer has no more names than a report may have, of however many connections. */
 static json_t *
-report_describe(const struct reconcile_report *report, bool running)
+findings_of(const struct reconcile_report *report, size_t *left, bool *ret_cut)
+{
+	size_t count = json_array_size(report->findings);
+
+	*ret_cut = report->cut || count > *left;
+	if (count > *left)
+		return (json_array());
+	*left -= count;
+	return (json_incref(report->findings));
+}
+
+static json_t *
+report_describe(const struct reconcile_report *report, bool running, size_t *left)
 {
 	const char *state = running                 ? "running"
 			    : !report->finished     ? "waiting"
 			    : report->err.code != 0 ? "failed"
 						    : "done";
 
+	bool cut;
+	json_t *findings = findings_of(report, left, &cut);
+
 	return (json_pack("{s:I,s:s,s:s,s:b,s:b,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:"
-			  "I,s:O,s:b,s:s}",
+			  "I,s:o,s:b,s:s}",
 	    "connection", (json_int_t)report->connection, "state", state, "why", report->why, "fix",
 	    (int)report->fix, "held", (int)report->held, "by", report->by, "started",
 	    time_or_null(report->started_wall_ms), "ended", time_or_null(report->ended_wall_ms),
@@ -213,8 +229,8 @@ report_describe(const struct reconcile_report *report, bool running)
 	    "missing_count", (json_int_t)report->missing, "damaged_count",
 	    (json_int_t)report->damaged, "disarmed", (json_int_t)report->disarmed, "not_disarmed",
 	    (json_int_t)report->refused, "removing", (json_int_t)report->removing,
-	    "not_removed_yet", (json_int_t)report->left, "findings", report->findings,
-	    "findings_cut", (int)report->cut, "error", report->err.text));
+	    "not_removed_yet", (json_int_t)report->left, "findings", findings, "findings_cut",
+	    (int)cut, "error", report->err.text));
 }
 
 /* Of a connection: the run under way, the one that waits, the latest; or those of a job alone. */
@@ -246,6 +262,7 @@ lease_reconcile_describe(
 	const struct reconcile_report *report;
 	json_t *list = json_array(), *answer;
 	bool finished = leases->reconcile_job.id == 0, running;
+	size_t left = RECONCILE_FINDINGS_MAX;
 
 	if (list == NULL)
 		return (nomem(err));
@@ -256,7 +273,7 @@ lease_reconcile_describe(
 		if (connection->reconciling == NULL ||
 		    (report = report_of(connection->reconciling, job, &running)) == NULL)
 			continue;
-		if (json_array_append_new(list, report_describe(report, running)) != 0) {
+		if (json_array_append_new(list, report_describe(report, running, &left)) != 0) {
 			json_decref(list);
 			return (nomem(err));
 		}

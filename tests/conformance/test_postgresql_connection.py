@@ -282,8 +282,10 @@ def test_nothing_changes_before_the_session_is_acknowledged(server, plugin):  # 
 
 
 def test_a_connection_that_was_ended_while_idle_is_opened_again(server, plugin):  # noqa: F811
+    lives = []
     for how in ("terminate", "restart", "crash"):
         account = plugin.mint()
+        lives.append(plugin.call("ping")["incarnation"])
         if how == "terminate":
             server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'leased'")
         elif how == "restart":
@@ -294,6 +296,7 @@ def test_a_connection_that_was_ended_while_idle_is_opened_again(server, plugin):
         time.sleep(0.1)
         plugin.end(account)
         plugin.call("ping")
+    assert lives[0] == lives[1] != lives[2], "a restart is another life of the server, a lost session is none"
     assert len(plugin.worker.sessions) == 4 and len({session for _, session in plugin.worker.sessions}) == 4
 
 

@@ -62,6 +62,34 @@ account_whose_number_was_given_out_and_has_no_row_is_disarmed_and_stays(void **s
 }
 
 static void
+account_that_takes_its_worker_along_does_not_keep_the_others(void **state)
+{
+	struct fix *f = *state;
+	const struct reconcile_report *report;
+	struct answer answers[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		answers[i] = make(f, 3600);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(revoke_row(f, answers[i].row).state, LEASE_REVOKE_GONE);
+	later(f, 1000);
+	for (unsigned i = 0; i < 3; i++)
+		add(f, answers[i].account);
+	/* All together, and then the first one alone. */
+	for (unsigned i = 0; i < 2; i++)
+		fake_port_fault(
+		    f->fake, PLUGIN_OP_DISARM, FAKE_FAULT_BEFORE, LEASED_ETIMEDOUT, "no answer");
+	report = reconcile(f, false);
+	assert_int_equal(report->err.code, 0);
+	assert_int_equal(report->ended, 3);
+	assert_int_equal(report->disarmed, 2);
+	assert_int_equal(report->refused, 1);
+	assert_true(is_armed(f, answers[0].account));
+	assert_false(is_armed(f, answers[1].account) || is_armed(f, answers[2].account));
+	assert_int_equal(reconcile(f, false)->disarmed, 1);
+}
+
+static void
 account_of_a_tombstone_is_disarmed_whatever_its_name(void **state)
 {
 	struct fix *f = *state;
@@ -296,6 +324,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(accounts_of_leases_are_left_alone),
 	    TEST(account_whose_number_was_given_out_and_has_no_row_is_disarmed_and_stays),
+	    TEST(account_that_takes_its_worker_along_does_not_keep_the_others),
 	    TEST(account_of_a_tombstone_is_disarmed_whatever_its_name),
 	    TEST(what_the_store_does_not_know_is_told_and_left),
 	    TEST(number_in_a_name_proves_nothing_once_templates_were_used),

@@ -155,6 +155,50 @@ a_lease_number_is_never_used_again(void **state)
 	store_lease_free(second);
 }
 
+static void
+accounts_are_listed_by_their_bytes_without_opening_a_row(void **state)
+{
+	struct fix *f = *state;
+	struct store_account accounts[STORE_ACCOUNTS_PAGE];
+	char name[32], long_name[300];
+	size_t count = 0;
+	int64_t high = -1;
+
+	assert_int_equal(store_lease_high(f->db, &high, NULL), 0);
+	assert_int_equal(high, 0);
+	memset(long_name, 'b', sizeof(long_name) - 1);
+	long_name[sizeof(long_name) - 1] = '\0';
+	(void)fix_add(f, 5, 1, "b-2");
+	(void)fix_add(f, 6, 1, "b-1");
+	(void)fix_add(f, 5, 1, "b.1");
+	(void)fix_add(f, 5, 1, "B-1");
+	(void)fix_add(f, 5, 1, long_name);
+	fix_sql(f, "UPDATE lease SET sealed = x'00'");
+	assert_int_equal(store_account_page(f->db, "b-", "b.", accounts, &count, NULL), 0);
+	assert_int_equal(count, 2);
+	assert_string_equal(accounts[0].account, "b-1");
+	assert_int_equal(accounts[0].connection, 6);
+	assert_string_equal(accounts[1].account, "b-2");
+	assert_int_equal(store_account_page(f->db, "b-1", "b-2", accounts, &count, NULL), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(accounts[0].id, 1);
+	assert_int_equal(store_account_page(f->db, "b", "c", accounts, &count, NULL), 0);
+	assert_int_equal(count, 3); /* a name that is too long for one of ours is none */
+	for (unsigned i = 0; i < STORE_ACCOUNTS_PAGE + 10; i++) {
+		(void)snprintf(name, sizeof(name), "d-%04u", i);
+		(void)fix_add(f, 5, 1, name);
+	}
+	assert_int_equal(store_account_page(f->db, "d-", "d.", accounts, &count, NULL), 0);
+	assert_int_equal(count, STORE_ACCOUNTS_PAGE);
+	assert_int_equal(
+	    store_account_page(f->db, accounts[count - 1].account, "d.", accounts, &count, NULL),
+	    0);
+	assert_int_equal(count, 10);
+	assert_int_equal(store_lease_high(f->db, &high, NULL), 0);
+	assert_int_equal(high, STORE_ACCOUNTS_PAGE + 15);
+	assert_int_equal(fix_quarantined(f), 0);
+}
+
 static int
 delete_with_tombstone(struct store_txn *txn, void *arg, struct leased_err *err)
 {
@@ -203,6 +247,10 @@ a_tombstone_tells_how_the_lease_ended_and_is_looked_at_once_more(void **state)
 	assert_int_equal(tombstone->look_again_ms, 6000);
 	assert_string_equal(json_string_value(json_object_get(tombstone->data, "why")), "expired");
 	store_tombstone_free(tombstone);
+	assert_int_equal(store_tombstone_get_account(f->db, "acc", &tombstone, NULL), 0);
+	assert_int_equal(tombstone->id, id);
+	store_tombstone_free(tombstone);
+	assert_int_equal(store_tombstone_get_account(f->db, "ac", &tombstone, NULL), LEASED_ENOENT);
 
 	assert_int_equal(store_tombstone_due(f->db, 5, 5999, 10, &due, &count, NULL), 0);
 	assert_int_equal(count, 0);
@@ -419,6 +467,7 @@ main(void)
 	    FIX_TEST(an_update_of_an_old_version_is_a_conflict),
 	    FIX_TEST(every_field_can_be_updated),
 	    FIX_TEST(a_lease_number_is_never_used_again),
+	    FIX_TEST(accounts_are_listed_by_their_bytes_without_opening_a_row),
 	    FIX_TEST(a_tombstone_tells_how_the_lease_ended_and_is_looked_at_once_more),
 	    FIX_TEST(due_rows_come_by_time_and_go_on_behind_a_row),
 	    FIX_TEST(what_is_late_is_found_page_by_page_without_opening_it),
