@@ -177,7 +177,8 @@ lease_looks(struct leases *leases, int64_t now_ms)
 		leases->look_ms = now_ms + LOOK_EVERY_MS;
 	HASH_ITER(hh, leases->connections, connection, next)
 	{
-		if (r != 0 || connection->id == 0 || !lease_connection_ready(connection))
+		if (r != 0 || connection->id == 0 || !lease_connection_ready(connection) ||
+		    lease_reconcile_ends(connection))
 			continue;
 		if (quarantine)
 			r = quarantine_look(connection, now_ms, &err);

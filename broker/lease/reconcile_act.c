@@ -18,16 +18,13 @@ METRICS_COUNTER(disarmed_count, "leased_reconcile_disarmed", "",
 
 /* ---- what is known as ended is disarmed ---- */
 
-/* What has ended and can log in; where all orphans have leases by now, what was disarmed and can,
- * unless its own lease is just being ended. */
+/* What has ended and can log in; where all orphans have leases by now, what was disarmed and can.
+ * Not what something is being done to already: look.c and the way out have it. */
 static bool
 is_to_be_disarmed(const struct reconcile_run *run, const struct reconcile_account *account)
 {
-	if (!account->armed)
-		return (false);
-	if (!run->report->fix)
-		return (account->what == RECONCILE_ENDED);
-	return (account->what == RECONCILE_REARMED &&
+	return (account->armed &&
+		account->what == (run->report->fix ? RECONCILE_REARMED : RECONCILE_ENDED) &&
 		lease_busy(run->connection->leases, account->row) == NULL);
 }
 

@@ -199,9 +199,11 @@ tombstone_look(struct reconcile_page *page, struct store_db *db, struct reconcil
 	struct store_tombstone *tombstone = NULL;
 	int r = store_tombstone_get_account(db, account->name, &tombstone, err);
 
-	if (r == 0)
+	if (r == 0) {
+		account->row = tombstone->id;
 		account->what =
 		    tombstone->ended_ms < page->asked_ms ? RECONCILE_ENDED : RECONCILE_KNOWN;
+	}
 	store_tombstone_free(tombstone);
 	return (r);
 }
@@ -225,8 +227,10 @@ sequence_look(struct reconcile_page *page, struct store_db *db, struct reconcile
 		return (0);
 	r = store_lease_get(db, sequence, &lease, err);
 	store_lease_free(lease);
-	if (r == LEASED_ENOENT)
+	if (r == LEASED_ENOENT) {
 		account->what = RECONCILE_ENDED;
+		account->row = sequence;
+	}
 	return (r == LEASED_ENOENT || r == LEASED_ECORRUPT ? 0 : r);
 }
 

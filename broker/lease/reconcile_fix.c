@@ -17,13 +17,14 @@
 METRICS_COUNTER(removing_count, "leased_reconcile_removing", "",
     "Accounts without a lease that were given to the way out, as a person asked.");
 
+#define NOTE_BY "by " /* .. the name of who asked */
+
 /* ---- transactions ---- */
 
 struct reconcile_task {
 	struct lease_task task;    /* first */
 	struct reconcile_run *run; /* NULL: nobody waits for it any more */
 	bool is_note, wanted;
-	char *note;
 	/* The leases of orphans. */
 	int64_t connection, mount, now_ms, wall_ms, first_row, last_row;
 	uint64_t inserted;
@@ -43,11 +44,13 @@ note_name(int64_t connection, char ret_name[48])
 static int
 note_run(struct reconcile_task *own, struct store_txn *txn, struct leased_err *err)
 {
-	char name[48];
+	char name[48], note[sizeof(NOTE_BY) + sizeof(own->by)] = "";
 	int r;
 
 	note_name(own->connection, name);
-	if ((r = store_meta_put(txn, name, own->wanted ? own->note : "", err)) == 0)
+	if (own->wanted)
+		(void)snprintf(note, sizeof(note), NOTE_BY "%s", own->by);
+	if ((r = store_meta_put(txn, name, note, err)) == 0)
 		r = FAILPOINT_ERROR(lease_reconcile_note, err);
 	return (r);
 }
@@ -140,10 +143,7 @@ on_task_run(struct lease_task *task, struct store_txn *txn, struct leased_err *e
 static void
 on_task_drop(struct lease_task *task)
 {
-	struct reconcile_task *own = (struct reconcile_task *)task;
-
-	free(own->note);
-	free(own);
+	free(task);
 }
 
 static void
@@ -221,19 +221,11 @@ bool
 lease_reconcile_note(struct reconcile_run *run, bool wanted)
 {
 	struct reconcile_task *own = task_new(run, 0);
-	json_t *note;
 
 	if (own == NULL)
 		return (false);
 	own->is_note = true;
 	own->wanted = wanted;
-	note = json_pack("{s:s}", "by", run->report->by);
-	own->note = note != NULL ? json_dumps(note, JSON_COMPACT) : NULL;
-	json_decref(note);
-	if (own->note == NULL) {
-		free(own);
-		return (false);
-	}
 	run->task = own;
 	FAILPOINT(lease_reconcile_before_note);
 	lease_task_submit(run->connection->leases, &own->task);
@@ -244,15 +236,12 @@ bool
 lease_reconcile_note_read(struct leases *leases, int64_t connection, char *ret_by, size_t size)
 {
 	char name[48], *text = NULL;
-	json_t *note;
 	bool found = false;
 
 	note_name(connection, name);
 	if (store_meta_get(store_db(leases->config.store), name, &text, NULL) == 0 &&
-	    text[0] != '\0') {
-		note = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-		lease_text_copy(ret_by, size, json_string_value(json_object_get(note, "by")));
-		json_decref(note);
+	    strncmp(text, NOTE_BY, strlen(NOTE_BY)) == 0) {
+		lease_text_copy(ret_by, size, text + strlen(NOTE_BY));
 		found = true;
 	}
 	free(text);

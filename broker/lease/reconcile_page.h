@@ -26,7 +26,7 @@ struct reconcile_account {
 	bool armed, found; /* found: a row has it */
 	bool asked;        /* it is in the batch to be disarmed */
 	enum reconcile_what what;
-	int64_t row; /* of REARMED */
+	int64_t row; /* of REARMED, and what the lease was of ENDED */
 };
 struct reconcile_missing {
 	int64_t row;

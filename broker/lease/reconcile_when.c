@@ -65,10 +65,15 @@ void
 lease_reconcile_opened(struct lease_connection *connection)
 {
 	struct leases *leases = connection->leases;
+	int64_t wait_ms = FIRST_MS + jitter(leases, FIRST_JITTER_MS);
+	char by[129];
 
-	if (by_itself(connection))
-		due(connection, leases_now_ms(leases) + FIRST_MS + jitter(leases, FIRST_JITTER_MS),
-		    "opened");
+	if (!by_itself(connection))
+		return;
+	/* What a person asked for is not put off. */
+	if (lease_reconcile_note_read(leases, connection->id, by, sizeof(by)))
+		wait_ms = CHANGED_MS;
+	due(connection, leases_now_ms(leases) + wait_ms, "opened");
 }
 
 void
@@ -183,6 +188,14 @@ connection_step(struct lease_connection *connection, int64_t now_ms)
 		begin_by_hand(connection);
 	else if (own->due_ms != 0 && now_ms >= own->due_ms)
 		begin_by_itself(connection, now_ms);
+}
+
+bool
+lease_reconcile_ends(const struct lease_connection *connection)
+{
+	const struct lease_reconciling *own = connection->reconciling;
+
+	return (own != NULL && own->run != NULL && own->run->step == RECONCILE_ENDING);
 }
 
 /* ---- who waits ---- */

@@ -209,6 +209,8 @@ check_always(struct sim *s)
 			continue;
 		}
 		sim_trace(s, "gone", t->issue.row);
+		if (t->issue.code == 0)
+			snprintf(s->gone, sizeof(s->gone), "%.63s", t->issue.account);
 		s->retired++;
 		free(t);
 	}
@@ -256,6 +258,7 @@ rest(struct sim *s)
 	}
 	sim_heal(s);
 	later(s->f, 75000);
+	sim_reconcile_all(s);
 	sim_hung_calls_end(s);
 	later(s->f, 75000);
 	fake_port_land(s->f->fake);
@@ -284,6 +287,7 @@ sim_run(const struct sim_bounds *bounds, struct sim *ret_sim)
 	struct sim s = {
 	    .bounds = *bounds, .f = fix_new(bounds->seed), .trace = UINT64_C(0xcbf29ce484222325)};
 
+	s.f->by_itself = true;
 	id_source_seeded_init(&s.random, bounds->seed * 7919 + 1);
 	s.begun_ms = s.latest_ms = leases_now_ms(s.f->leases);
 	sim_trouble(&s);

@@ -6,7 +6,7 @@
 #ifndef LEASE_SIM_H
 #define LEASE_SIM_H
 
-#include "unit/lease/fixture.h"
+#include "unit/lease/fixture_reconcile.h"
 
 #define SIM_DAY_MS INT64_C(86400000)
 #define SIM_JOBS_MAX 64
@@ -43,6 +43,10 @@ struct sim {
 	int64_t latest_ms;   /* lease time at its highest: what had ended stays ended */
 	int64_t troubled_ms; /* when something last went wrong */
 	int64_t begun_ms;    /* boot time */
+	struct told told;    /* of a reconcile by hand */
+	bool reconciling;
+	char gone[64]; /* an account whose lease is over */
+	unsigned restores;
 	bool down, moved;
 	unsigned faults; /* that wait for a call to strike */
 	uint64_t trace;
@@ -65,5 +69,7 @@ void sim_hung_calls_end(struct sim *s);
 
 void sim_act(struct sim *s); /* one thing happens */
 void sim_heal(struct sim *s);
+/* What a restored backend brought back goes on command, at rest. */
+void sim_reconcile_all(struct sim *s);
 
 #endif

@@ -283,6 +283,57 @@ do_settle(struct sim *s)
 	settle(s->f);
 }
 
+/* The backend is restored from a backup: an account that had gone is back. */
+static void
+do_restore(struct sim *s)
+{
+	char incarnation[32];
+
+	if (s->moved || s->gone[0] == '\0' || fake_port_account(s->f->fake, s->gone) != NULL)
+		return;
+	(void)snprintf(incarnation, sizeof(incarnation), "life %u", ++s->restores);
+	fake_port_set_incarnation(s->f->fake, incarnation);
+	(void)fake_port_add_account(s->f->fake, s->gone);
+	s->gone[0] = '\0';
+	fake_port_crash(s->f->fake);
+	sim_trouble(s);
+}
+
+static void
+do_reconcile(struct sim *s)
+{
+	if (s->reconciling && s->told.count == 0)
+		return;
+	s->reconciling = true;
+	s->told = (struct told){0};
+	start(s->f, sim_pick(s, 2) == 0, &s->told);
+}
+
+void
+sim_reconcile_all(struct sim *s)
+{
+	const struct reconcile_report *report = NULL;
+	unsigned tries;
+
+	assert_true(!s->reconciling || s->told.count == 1);
+	s->reconciling = false;
+	/* Faults that wait for a call may strike these. */
+	for (tries = 0; tries < 20 && (report == NULL || report->err.code != 0 || report->left > 0);
+	     tries++) {
+		s->told = (struct told){0};
+		start(s->f, true, &s->told);
+		for (unsigned i = 0; i < 300 && s->told.count == 0; i++) {
+			later(s->f, 300);
+			sim_hung_calls_end(s);
+		}
+		assert_int_equal(s->told.count, 1);
+		if (s->told.code == 0 && s->told.status.finished)
+			report = lease_connection_find(s->f->leases, s->f->connection)
+				     ->reconciling->by_hand;
+	}
+	assert_true(tries < 20);
+}
+
 static const struct {
 	const char *name;
 	unsigned weight, long_weight; /* dense; over a long span */
@@ -305,6 +356,8 @@ static const struct {
     {"worker crash", 1, 1, do_worker_crash},
     {"land", 1, 1, do_land},
     {"settle", 5, 20, do_settle},
+    {"restore", 1, 1, do_restore},
+    {"reconcile", 1, 1, do_reconcile},
 };
 #define ACTS (sizeof(acts) / sizeof(acts[0]))
 
