@@ -105,7 +105,7 @@ def test_a_bad_config_is_refused_with_its_reason_and_a_good_one_after_it_works(p
 def test_an_unknown_operation_is_invalid(worker):
     for op in ("mint ", "MINT", "", "drop", "m" * 300):
         assert fails("invalid", worker.call, op, {}).sent is False
-    assert worker.call("ping") == {}
+    worker.call("ping")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_frame_may_come_in_pieces(worker):
 
 
 def test_unknown_params_are_ignored(plugin, worker, backend):
-    assert worker.call("ping", {"new": {"field": 1}}) == {}
+    worker.call("ping", {"new": {"field": 1}})
     account, _ = plugin.mint(worker, {**plugin.account(), "new": 1})
     plugin.end(worker, account)
 
@@ -194,7 +194,7 @@ def test_unknown_params_are_ignored(plugin, worker, backend):
 )
 def test_malformed_params_are_invalid_and_the_worker_goes_on(worker, op, params):
     fails("invalid", worker.call, op, params)
-    assert worker.call("ping") == {}
+    worker.call("ping")
 
 
 # ---- sessions ----
