@@ -95,7 +95,7 @@ parse_path(struct api_request *request, struct leased_err *err)
 		return (leased_err_set(err, LEASED_EINVAL, "cannot write to a path ending in '/'"));
 	len -= slash;
 	request->match = strndup(path, len);
-	request->path = malloc(len + 2);
+	request->path = calloc(1, len + 2); /* the audit reads it, whatever fails */
 	if (request->path == NULL || request->match == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	(void)stpcpy(stpcpy(request->path, request->match), list ? "/" : "");
