@@ -122,70 +122,30 @@ on_object(void *arg, enum store_model_state state, const char *type, const char 
 
 /* ---- numbers given out ---- */
 
-struct sequence {
-	const char *table;
-	const char *used; /* SQL: the highest number in use */
-	int64_t highest;
-};
-
 static int
 work_sequence(struct store_check *check, struct store_txn *txn, void *arg, struct leased_err *err)
 {
-	struct sequence *sequence = arg;
-	int changes = 0, r;
-
 	(void)check;
-	r = store_sql_run(txn->db, "UPDATE sqlite_sequence SET seq = ?2 WHERE name = ?1",
-	    SQL_ARGS(store_sql_text(sequence->table), store_sql_int(sequence->highest)), &changes,
-	    err);
-	if (r != 0 || changes != 0)
-		return (r);
-	return (store_sql_run(txn->db, "INSERT INTO sqlite_sequence (name, seq) VALUES (?1, ?2)",
-	    SQL_ARGS(store_sql_text(sequence->table), store_sql_int(sequence->highest)), NULL,
-	    err));
+	return (store_sequence_set(txn->db, arg, err));
 }
 
-/* A number that is given out twice would be two leases behind one id. */
 static int
-sequence_check(struct store_check *check, struct sequence *sequence, struct leased_err *err)
+on_sequence(void *arg, const struct store_sequence *sequence, struct leased_err *err)
 {
-	struct store_db *db = check->store->writer_db;
+	struct store_check *check = arg;
+	struct store_sequence copy = *sequence;
 	struct leased_err why = LEASED_ERR_INIT;
-	int64_t next = 0;
-	int r;
 
-	if ((r = store_sql_number(db, sequence->used, SQL_NO_ARGS, &sequence->highest, err)) != 0 ||
-	    (r = store_record_next_id(db, sequence->table, &next, err)) != 0 ||
-	    next > sequence->highest)
-		return (r);
-	if (check->repair && store_check_write(check, work_sequence, sequence, &why) == 0)
+	(void)err;
+	if (check->repair && store_check_write(check, work_sequence, &copy, &why) == 0)
 		store_check_say(check, STORE_FOUND_REPAIRED,
 		    "%s: the next number would have been %lld, and %lld is in use: set right",
-		    sequence->table, (long long)next, (long long)sequence->highest);
+		    sequence->table, (long long)sequence->next, (long long)sequence->highest);
 	else
 		store_check_say(check, STORE_FOUND_LEFT,
 		    "%s: the next number would be %lld, and %lld is in use", sequence->table,
-		    (long long)next, (long long)sequence->highest);
+		    (long long)sequence->next, (long long)sequence->highest);
 	return (0);
-}
-
-static int
-sequences_check(struct store_check *check, struct leased_err *err)
-{
-	struct sequence rows[] = {
-	    {"lease",
-		"SELECT max((SELECT coalesce(max(id), 0) FROM lease),"
-		" (SELECT coalesce(max(id), 0) FROM tombstone),"
-		" (SELECT coalesce(max(key), 0) FROM quarantine WHERE table_name = 'lease'))",
-		0},
-	    {"doc", "SELECT coalesce(max(id), 0) FROM doc", 0},
-	    {"job", "SELECT coalesce(max(id), 0) FROM job", 0},
-	};
-	int r = 0;
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) && r == 0; i++)
-		r = sequence_check(check, &rows[i], err);
-	return (r);
 }
 
 int
@@ -196,7 +156,7 @@ store_check_file(struct store_check *check, struct leased_err *err)
 	if ((r = integrity_mend(check, err)) != 0 ||
 	    (r = store_model_compare(check->store, on_object, check, err)) != 0)
 		return (r);
-	r = sequences_check(check, err);
+	r = store_sequence_each(check->store->writer_db, on_sequence, check, err);
 	if (r == LEASED_ECORRUPT) {
 		store_check_say(check, STORE_FOUND_LEFT, "the numbers given out: %s", err->text);
 		r = 0;

@@ -47,6 +47,20 @@ int store_model_compare(struct store *store, store_on_object on_object, void *ar
 /* LEASED_ECORRUPT, with what to do, at the first difference; a store in memory is not asked. */
 int store_model_verify(struct store *store, struct leased_err *err) LEASED_MUST_CHECK;
 
+/* ---- sequence.c ---- */
+struct store_sequence { /* a next number that cannot be */
+	const char *table;
+	int64_t next, highest; /* highest: in use */
+	int64_t last;          /* what to write instead: the last one given out */
+};
+typedef int (*store_on_sequence)(
+    void *arg, const struct store_sequence *sequence, struct leased_err *err);
+int store_sequence_each(struct store_db *db, store_on_sequence on_wrong, void *arg,
+    struct leased_err *err) LEASED_MUST_CHECK;
+int store_sequence_set(struct store_db *db, const struct store_sequence *sequence,
+    struct leased_err *err) LEASED_MUST_CHECK;
+int store_sequences_settle(struct store *store, struct leased_err *err) LEASED_MUST_CHECK;
+
 /* ---- check_file.c, check_values.c, check_rows.c: parts of store_check() ---- */
 void store_check_say(struct store_check *check, enum store_found found, const char *fmt, ...)
     LEASED_PRINTF(3, 4);

@@ -310,5 +310,7 @@ store_schema_open(struct store *store, struct seal_root *root, struct leased_err
 		return (r);
 	if ((r = birth_open(store, root, err)) != 0)
 		return (r);
-	return (store_birth_settle(store, err));
+	if ((r = store_birth_settle(store, err)) != 0)
+		return (r);
+	return (store_sequences_settle(store, err));
 }

@@ -207,6 +207,23 @@ a_copy_of_the_version_before_is_restored_with_its_hold(void **state)
 	assert_string_not_equal(store_tag(p->fix.store), p->tag);
 }
 
+static void
+numbers_that_were_damaged_are_set_right_at_a_start(void **state)
+{
+	struct place *p = *state;
+	int64_t first = fix_add(&p->fix, 5, 1000, "l-1"), second = fix_add(&p->fix, 5, 1000, "l-2");
+
+	fix_sql(&p->fix, "UPDATE sqlite_sequence SET seq = 0 WHERE name = 'lease'");
+	again(p);
+	assert_int_equal(fix_add(&p->fix, 5, 1000, "l-3"), second + 1);
+	fix_sql(
+	    &p->fix, "UPDATE sqlite_sequence SET seq = 4611686018427387904 WHERE name = 'lease'");
+	again(p);
+	assert_true(fix_add(&p->fix, 5, 1000, "l-4") > second + 1);
+	assert_true(fix_add(&p->fix, 5, 1000, "l-5") < INT64_C(100000000000000));
+	assert_int_equal(first + 1, second);
+}
+
 /* ---- fsck ---- */
 
 struct findings {
@@ -325,6 +342,7 @@ main(void)
 	    T(a_damaged_hold_does_not_start_and_ends_nobodys_leases),
 	    T(only_what_a_hold_looks_like_is_one),
 	    T(a_copy_of_the_version_before_is_restored_with_its_hold),
+	    T(numbers_that_were_damaged_are_set_right_at_a_start),
 	    T(fsck_finds_values_and_a_tag_that_were_changed),
 	    T(what_fsck_removed_or_found_good_again_is_no_longer_counted),
 	    T(fsck_makes_an_index_anew_whose_definition_was_damaged),
