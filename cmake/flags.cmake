@@ -12,6 +12,8 @@ endif()
 if(LEASED_SANITIZE)
 	target_compile_options(leased_flags INTERFACE -fsanitize=${LEASED_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
 	target_link_options(leased_flags INTERFACE -fsanitize=${LEASED_SANITIZE})
+	# A sanitizer traces and looks into its own process: the sandbox would end it.
+	target_compile_definitions(leased_flags INTERFACE LEASED_SANITIZED)
 else()
 	target_compile_definitions(leased_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=3>)
 endif()

@@ -2,8 +2,8 @@
  * What every process of ours does to itself at its start, before it reads anything that others
  * wrote.
  *
- * Not the sandbox of a role (seccomp, landlock): that is plugin/'s. Called by main, the spawner
- * and, through the SDK, by workers.
+ * Not the sandbox of a role: that is sandbox.h. Called by main, the spawner and, through the SDK,
+ * by workers.
  */
 #include "base/harden.h"
 
@@ -34,6 +34,7 @@ static const char *const kept_variables[] = {
     "LEASED_FAILPOINT_DIR",
     "LEASED_TEST_CLOCK",
     "LEASED_TEST_DUMPABLE",
+    "LEASED_TEST_SANDBOX",
     "ASAN_OPTIONS",
     "LSAN_OPTIONS",
     "TSAN_OPTIONS",
