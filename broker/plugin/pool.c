@@ -149,11 +149,15 @@ plugin_pool_dispatch(struct pool *pool)
 static json_t *
 own_params(const struct pool *pool, enum plugin_op op)
 {
+	json_t *config, *known;
+
 	if (op != PLUGIN_OP_OPEN)
 		return (json_object());
-	return (json_pack("{s:o,s:s,s:s}", "config",
-	    plugin_config_known(pool->port.description, pool->config, NULL), "tag",
-	    pool->host->store_tag, "instance", pool->host->instance));
+	config = jkeep_get(&pool->config);
+	known = config != NULL ? plugin_config_known(pool->port.description, config, NULL) : NULL;
+	json_decref(config);
+	return (json_pack("{s:o,s:s,s:s}", "config", known, "tag", pool->host->store_tag,
+	    "instance", pool->host->instance));
 }
 
 void
@@ -211,7 +215,7 @@ on_own_reply(struct pool *pool, struct worker *worker, enum plugin_op op, const 
 	} else {
 		if (pool->port.description == NULL)
 			pool->port.description = json_deep_copy(reply->result);
-		if (pool->config != NULL) {
+		if (jkeep_is_set(&pool->config)) {
 			plugin_pool_own_call(pool, worker, PLUGIN_OP_OPEN);
 			return;
 		}
@@ -226,7 +230,7 @@ void
 plugin_pool_on_worker_ready(struct worker *worker)
 {
 	plugin_pool_own_call(worker->pool, worker,
-	    worker->pool->port.description == NULL || worker->pool->config == NULL
+	    worker->pool->port.description == NULL || !jkeep_is_set(&worker->pool->config)
 		? PLUGIN_OP_DESCRIBE
 		: PLUGIN_OP_OPEN);
 }
@@ -276,7 +280,7 @@ pool_free(void *arg)
 	struct pool *pool = plugin_pool_from(arg);
 
 	event_free(pool->retry);
-	json_decref(pool->config);
+	jkeep_set(&pool->config, NULL);
 	json_decref(pool->port.description);
 	json_decref(pool->port.opened);
 	pool->tag = 0;
@@ -447,8 +451,8 @@ pool_configure(struct plugin_port *port, json_t *config, bool restart)
 	struct pool *pool = plugin_pool_from(port);
 	struct worker *worker;
 
-	json_decref(pool->config);
-	pool->config = config;
+	named_files_find(config, &pool->named);
+	jkeep_set(&pool->config, config);
 	if (!restart || pool->state == POOL_CLOSED)
 		return;
 	TAILQ_FOREACH (worker, &pool->workers, in_pool)
@@ -476,7 +480,8 @@ plugin_port_open(struct plugin_host *host, const struct plugin_catalog_row *row,
 	pool->port.connection = connection;
 	pool->host = host;
 	pool->row = row;
-	pool->config = config;
+	named_files_find(config, &pool->named);
+	jkeep_set(&pool->config, config);
 	pool->size = size != 0 ? size : row->pool;
 	if (pool->size > POOL_SIZE_MAX)
 		pool->size = POOL_SIZE_MAX;

@@ -7,6 +7,8 @@
 
 #include <event2/util.h>
 
+#include "base/jkeep.h"
+#include "base/named.h"
 #include "plugin/worker.h"
 
 enum pool_state {
@@ -46,7 +48,8 @@ struct pool {
 	unsigned tag;
 	struct plugin_host *host;
 	const struct plugin_catalog_row *row;
-	json_t *config; /* owned; secrets */
+	struct jkeep config;      /* secrets; none: workers are not opened */
+	struct named_files named; /* in it */
 	unsigned size;
 	enum pool_state state;
 	struct pool_workers workers;
@@ -93,11 +96,8 @@ void plugin_call_drop(struct call *call);
 void plugin_pool_failed(
     struct pool *pool, const struct worker *worker, const struct leased_err *why);
 
-/* The backend has answered. */
-void plugin_pool_connected(struct pool *pool);
-
-/* At start_not_before_us. */
-void plugin_pool_on_retry(evutil_socket_t fd, short what, void *arg);
+void plugin_pool_connected(struct pool *pool);                        /* the backend has answered */
+void plugin_pool_on_retry(evutil_socket_t fd, short what, void *arg); /* at start_not_before_us */
 void plugin_pool_schedule_retry(struct pool *pool);
 /* Those that are queued end: it is not the server that they were meant for. */
 void plugin_pool_refuse_mints(struct pool *pool);

@@ -47,4 +47,13 @@ bool leased_secret_equal(const struct leased_secret *a, const struct leased_secr
 /* Wipes memory in a way that the compiler keeps. */
 void leased_wipe(void *bytes, size_t len);
 
+/*
+ * For copies that a library keeps, which gives no way to its state and has them from strdup():
+ * those that this thread makes of just this text from now on are remembered while they are there.
+ * text is borrowed; NULL ends it.
+ */
+void leased_secret_watch_copies(const char *text);
+/* Wipes those that are there still, and ends it: nobody may want them any more. */
+void leased_secret_wipe_copies(void);
+
 #endif

@@ -6,7 +6,10 @@
 #include "sql.h"
 
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "scram.h"
 
 static const struct {
 	const char *sqlstate; /* a prefix */
@@ -172,6 +175,22 @@ check_sql(const struct postgresql_sql *sql, struct leased_err *err)
 	return (0);
 }
 
+/* A password in clear text would stay in libpq's buffer until something as long was sent: blanks,
+ * which the server takes for no statement. */
+static void
+overwrite_sent(PGconn *connection, const struct postgresql_sql *sql)
+{
+	char *blanks;
+
+	if (sql->secret == NULL || postgresql_is_verifier(sql->secret) ||
+	    (blanks = malloc(sql->len + 1)) == NULL)
+		return;
+	memset(blanks, ' ', sql->len);
+	blanks[sql->len] = '\0';
+	PQclear(PQexec(connection, blanks));
+	free(blanks);
+}
+
 int
 postgresql_query(struct postgresql_session *session, const struct leased_call *call,
     enum postgresql_effect effect, struct postgresql_sql *sql, PGresult **ret_result,
@@ -208,6 +227,8 @@ postgresql_query(struct postgresql_session *session, const struct leased_call *c
 		*ret_result = answer.rows != NULL ? answer.rows : answer.command;
 		*(answer.rows != NULL ? &answer.rows : &answer.command) = NULL;
 	}
+	if (session->connection != NULL)
+		overwrite_sent(session->connection, sql);
 	PQclear(answer.rows);
 	PQclear(answer.command);
 	PQclear(answer.failure);

@@ -91,3 +91,9 @@ out:
 	leased_wipe(server64, sizeof(server64));
 	return (r);
 }
+
+bool
+postgresql_is_verifier(const char *text)
+{
+	return (strncmp(text, "SCRAM-SHA-256$", 14) == 0);
+}

@@ -3,6 +3,7 @@
 #define POSTGRESQL_SCRAM_H
 
 #include <libpq-fe.h>
+#include <stdbool.h>
 
 #include <leased/error.h>
 #include <leased/secret.h>
@@ -16,5 +17,8 @@
  */
 int postgresql_scram_verifier(PGconn *connection, const char *password, int iterations,
     char ret_verifier[POSTGRESQL_SCRAM_SIZE], struct leased_err *err) LEASED_MUST_CHECK;
+
+/* Is it one, rather than a password in clear text? */
+bool postgresql_is_verifier(const char *text);
 
 #endif

@@ -126,6 +126,26 @@ wait_step(struct postgresql_guard *guard, PGconn *connection, PostgresPollingSta
 	return (0);
 }
 
+static const char *
+parameter(const struct parameters *parameters, const char *keyword)
+{
+	for (size_t i = 0; i < parameters->count; i++)
+		if (strcmp(parameters->keywords[i], keyword) == 0)
+			return (parameters->values[i]);
+	return (NULL);
+}
+
+/* libpq keeps it for a PQreset(), which nobody calls; and in what SCRAM was done with, as long as
+ * there is the connection. */
+static void
+forget_password(PGconn *connection)
+{
+	char *password = PQpass(connection);
+
+	leased_wipe(password, strlen(password));
+	leased_secret_wipe_copies();
+}
+
 /* Ends well, with an error, or at the deadline: no statement was sent yet, so that giving up is
  * safe. */
 static int
@@ -144,6 +164,7 @@ connect_now(const struct postgresql_config *config, const struct leased_call *ca
 	if (connection == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	(void)PQsetNoticeReceiver(connection, on_notice, NULL);
+	leased_secret_watch_copies(parameter(parameters, "password"));
 	floor_ms = floor_ms > 200 ? floor_ms : 200; /* what is left for the answer */
 	while (r == 0 && PQstatus(connection) != CONNECTION_BAD && step != PGRES_POLLING_OK &&
 	       step != PGRES_POLLING_FAILED) {
@@ -162,9 +183,11 @@ connect_now(const struct postgresql_config *config, const struct leased_call *ca
 	if (r == 0 && PQstatus(connection) != CONNECTION_OK)
 		r = connect_error(config, connection, err);
 	if (r != 0) {
+		leased_secret_watch_copies(NULL);
 		PQfinish(connection);
 		return (r);
 	}
+	forget_password(connection);
 	*ret_connection = connection;
 	return (0);
 }
