@@ -88,6 +88,21 @@ lose_spawner(struct plugin_host *host, const char *why)
 
 /* ---- to the spawner ---- */
 
+/* The files that a connection's configuration names. NULL: out of memory. */
+static json_t *
+named_files(const struct worker *worker)
+{
+	const struct named_files *files = &worker->pool->named;
+	json_t *list = json_array();
+
+	for (unsigned i = 0; list != NULL && i < files->count; i++)
+		if (json_array_append_new(list, json_string(files->paths[i])) != 0) {
+			json_decref(list);
+			return (NULL);
+		}
+	return (list);
+}
+
 static int
 ask(struct plugin_host *host, const char *op, const struct worker *worker, struct leased_err *err)
 {
@@ -98,7 +113,11 @@ ask(struct plugin_host *host, const char *op, const struct worker *worker, struc
 	    json_pack("{s:s,s:s,s:s}", "op", op, "id", worker->id, "program", worker->program);
 	if (packet.object == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	r = plugin_packet_send(host->fd, &packet, err);
+	if (strcmp(op, "start") == 0 &&
+	    json_object_set_new(packet.object, "files", named_files(worker)) != 0)
+		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
+	else
+		r = plugin_packet_send(host->fd, &packet, err);
 	plugin_packet_clear(&packet);
 	return (r);
 }

@@ -19,6 +19,7 @@
 
 #include "base/harden.h"
 #include "base/log.h"
+#include "plugin/confine.h"
 #include "plugin/packet.h"
 #include "plugin/plugin.h"
 #include "plugin/spawner.h"
@@ -33,6 +34,7 @@ struct child {
 struct spawner {
 	int socket_fd, signal_fd, dir_fd;
 	const char *dir;
+	pid_t daemon;
 	struct child children[CHILDREN_MAX];
 };
 
@@ -83,7 +85,9 @@ on_start(struct spawner *spawner, const char *id, const json_t *message)
 	struct spawner_program program = {.dir_fd = spawner->dir_fd,
 	    .dir = spawner->dir,
 	    .name = name != NULL ? name : "",
-	    .spawner = getpid()};
+	    .spawner = getpid(),
+	    .daemon = spawner->daemon,
+	    .files = json_object_get(message, "files")};
 	struct child *child = free_child(spawner);
 	struct leased_err err = LEASED_ERR_INIT;
 	struct packet packet = PACKET_INIT;
@@ -197,7 +201,7 @@ setup(struct spawner *spawner, struct leased_err *err)
 	    (spawner->signal_fd = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
 		return (leased_err_set(
 		    err, LEASED_EUNAVAIL, "cannot watch for exits: %s", strerror(errno)));
-	return (0);
+	return (plugin_confine_spawner(err));
 }
 
 void
@@ -211,6 +215,7 @@ plugin_spawner_run(int socket_fd, int dir_fd, const char *dir)
 	spawner.socket_fd = socket_fd;
 	spawner.dir_fd = dir_fd;
 	spawner.dir = dir;
+	spawner.daemon = getppid();
 	if (setup(&spawner, &err) != 0)
 		log_fatal("the spawner cannot start: %s", err.text);
 	hello.object = json_pack("{s:s,s:I}", "op", "hello", "pid", (json_int_t)getpid());

@@ -1,7 +1,8 @@
 /*
  * The spawner's messages, each one packet (packet.h), and the parts of its process.
  *
- * daemon to spawner: {"op":"start","id":ID,"program":NAME}, {"op":"kill","id":ID}.
+ * daemon to spawner: {"op":"start","id":ID,"program":NAME,"files":[PATH, ..]} (what it may read
+ * besides), {"op":"kill","id":ID}.
  * spawner to daemon: {"op":"hello","pid":N} once; {"op":"started","id":ID,"pid":N} with the
  * worker's stream and its log pipe; {"op":"failed","id":ID,"text":T} (never started);
  * {"op":"exited","id":ID, "how":T} once the worker is reaped and its group is dead.
@@ -9,6 +10,7 @@
 #ifndef PLUGIN_SPAWNER_H
 #define PLUGIN_SPAWNER_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -21,7 +23,8 @@ struct spawner_program {
 	int dir_fd;
 	const char *dir; /* absolute */
 	const char *name;
-	pid_t spawner;
+	pid_t spawner, daemon;
+	const json_t *files; /* borrowed; NULL: none */
 };
 
 /* Is this the owner's alone to write: owned by root or us, not writable by group or others? */

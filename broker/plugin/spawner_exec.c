@@ -10,17 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "plugin/spawner.h"
+#include "plugin/confine.h"
 
 /* Above every number that a worker's own descriptors get. */
 #define SAFE_FD 16
-#define WORKER_FILES_MAX 256
 
 struct ends {
 	int stream[2], log[2], status[2]; /* [0] ours, [1] the worker's */
@@ -149,7 +147,6 @@ is_script(int fd)
 static int
 setup_child(const struct spawner_program *program, const struct ends *ends)
 {
-	const struct rlimit files = {WORKER_FILES_MAX, WORKER_FILES_MAX};
 	struct sigaction plain = {.sa_handler = SIG_DFL};
 	sigset_t none;
 
@@ -164,27 +161,37 @@ setup_child(const struct spawner_program *program, const struct ends *ends)
 	if (dup2(ends->null_fd, 0) < 0 || dup2(ends->log[1], 1) < 0 || dup2(ends->log[1], 2) < 0 ||
 	    dup2(ends->stream[1], 3) < 0)
 		return (-1);
-	if (close_range(4, ~0u, CLOSE_RANGE_CLOEXEC) != 0 || setrlimit(RLIMIT_NOFILE, &files) != 0)
-		return (-1);
-	return (0);
+	return (close_range(4, ~0u, CLOSE_RANGE_CLOEXEC));
 }
+
+/* Why there is no worker, as the child tells it. */
+struct failure {
+	int e; /* errno, or 0: the text says it */
+	char text[512];
+};
 
 static _Noreturn void
 run_child(const struct spawner_program *program, const struct ends *ends)
 {
 	char path[4096], name[64], *arguments[] = {name, NULL};
-	int e;
+	struct failure failure = {0};
+	struct leased_err err = LEASED_ERR_INIT;
+	bool scripted = is_script(ends->program_fd);
 
 	snprintf(name, sizeof(name), "%s", program->name);
-	if (setup_child(program, ends) == 0) {
-		if (!is_script(ends->program_fd))
+	if (setup_child(program, ends) != 0) {
+		failure.e = errno;
+	} else if (plugin_confine_worker(program, ends->program_fd, scripted, &err) != 0) {
+		snprintf(failure.text, sizeof(failure.text), "%s", err.text);
+	} else {
+		if (!scripted)
 			fexecve(ends->program_fd, arguments, worker_environment());
 		else if ((size_t)snprintf(path, sizeof(path), "%s/%s", program->dir, name) <
 			 sizeof(path))
 			execve(path, arguments, worker_environment());
+		failure.e = errno;
 	}
-	e = errno;
-	if (write(ends->status[1], &e, sizeof(e)) < 0)
+	if (write(ends->status[1], &failure, sizeof(failure)) < 0)
 		_exit(126);
 	_exit(127);
 }
@@ -194,9 +201,10 @@ plugin_spawner_exec(const struct spawner_program *program, pid_t *ret_pid, int *
     int *ret_log_fd, struct leased_err *err)
 {
 	struct ends ends = ENDS_INIT;
+	struct failure failure = {0};
 	ssize_t len;
 	pid_t pid;
-	int r, e = 0;
+	int r;
 
 	if ((r = open_ends(program, &ends, err)) != 0)
 		goto out;
@@ -209,12 +217,13 @@ plugin_spawner_exec(const struct spawner_program *program, pid_t *ret_pid, int *
 	close(ends.status[1]);
 	ends.status[1] = -1;
 	do
-		len = read(ends.status[0], &e, sizeof(e)); /* ends with the exec */
+		len = read(ends.status[0], &failure, sizeof(failure)); /* ends with the exec */
 	while (len < 0 && errno == EINTR);
 	if (len != 0) {
 		(void)waitpid(pid, NULL, 0);
 		r = leased_err_set(err, LEASED_EUNAVAIL, "cannot execute the plugin %s/%s: %s",
-		    program->dir, program->name, strerror(e));
+		    program->dir, program->name,
+		    failure.e != 0 ? strerror(failure.e) : failure.text);
 		goto out;
 	}
 	*ret_pid = pid;

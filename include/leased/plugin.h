@@ -77,6 +77,20 @@ void leased_result_failed(struct leased_call *call, const struct leased_err *why
 int leased_each_account(struct leased_call *call, leased_account_handler each, void *ctx,
     struct leased_err *err) LEASED_MUST_CHECK;
 
+/* Whom a worker talks to, once it knows its configuration. */
+struct leased_reach {
+	const char *const *names; /* hosts to be resolved, NULL at the end; NULL: none */
+	const uint16_t *ports;    /* TCP; 0 at the end */
+	bool unix_sockets;
+};
+/*
+ * For an open, before it connects: from here on this process connects to these ports only (where
+ * the kernel can limit that), starts nothing and makes no system call that a client of a server has
+ * no use for; one that it makes all the same ends it. Cannot be undone: another open of this
+ * process that wants another port ends it. Without it the SDK does that after open, for any port.
+ */
+int leased_confine(const struct leased_reach *reach, struct leased_err *err) LEASED_MUST_CHECK;
+
 /*
  * Ends the process: the connection broke, or time ran out, while a change was under way, and nobody
  * can tell whether it still happens. A reply would say that it does not (PROTOCOL.md, "Errors").

@@ -56,6 +56,10 @@ void postgresql_config_free(struct postgresql_config *config); /* NULL is fine *
 /* "db.example:5432", for error texts. */
 void postgresql_config_where(const struct postgresql_config *config, char *ret_text, size_t size);
 
+/* Limits this process to the servers of config, which it has not talked to yet. */
+int postgresql_config_confine(
+    const struct postgresql_config *config, struct leased_err *err) LEASED_MUST_CHECK;
+
 /* The config_fields of describe: a new array, NULL when out of memory. */
 json_t *postgresql_config_fields(void);
 

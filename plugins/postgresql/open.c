@@ -103,7 +103,8 @@ postgresql_open(void *ctx, struct leased_call *call, struct leased_err *err)
 	plugin->instance = strdup(instance != NULL ? instance : "");
 	if (plugin->store_tag == NULL || plugin->instance == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	if ((r = postgresql_session_ready(plugin, call, err)) != 0)
+	if ((r = postgresql_config_confine(config, err)) != 0 ||
+	    (r = postgresql_session_ready(plugin, call, err)) != 0)
 		return (r);
 	format_server_time(plugin, server_time, sizeof(server_time));
 	if (json_object_set_new(call->result, "server", json_string(plugin->server)) != 0 ||

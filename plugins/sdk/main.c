@@ -3,6 +3,7 @@
  * reply, until the stream ends. Owns the stream on fd 3 and nothing of a backend. A plugin's main()
  * calls it; PROTOCOL.md is the contract.
  */
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "sdk.h"
 
 #define OP_COUNT 11
+#define WATCH_MS 5000
 
 struct frame_reader sdk_reader;
 
@@ -203,11 +205,16 @@ dispatch(struct leased_call *call, bool *ret_untouched, struct leased_err *err)
 	if ((r = sdk_check_params(call->params, op->fields, err)) != 0)
 		return (r);
 	*ret_untouched = false;
+	if (is_open)
+		sdk_watch_begin(json_object_get(call->params, "config"));
 	pass_failpoint(name, false);
 	if ((r = op->handler(the_plugin->ctx, call, err)) != 0)
 		return (r < 0 ? r : leased_err_set(err, LEASED_EBUG, "%s returned %d", name, r));
-	if (is_open)
+	if (is_open) {
+		if ((r = sdk_confine_after_open(err)) != 0)
+			return (r);
 		opened = true;
+	}
 	if (strcmp(name, "describe") == 0)
 		r = add_description(call->result, err);
 	pass_failpoint(name, true);
@@ -295,6 +302,27 @@ read_envelope(const json_t *request, struct leased_call_private *ret_own, struct
 	return (0);
 }
 
+/*
+ * A worker may read what was there when it started: a certificate or a resolver's configuration
+ * that was replaced since is closed to it, and open to the next one. Workers of a pool look at
+ * different times, so that not all go at once.
+ */
+static void
+wait_for_request(void)
+{
+	struct pollfd stream = {.fd = SDK_FD, .events = POLLIN};
+	struct leased_err why = LEASED_ERR_INIT;
+
+	while (opened && sdk_reader.len == sdk_reader.start &&
+	       poll(&stream, 1, WATCH_MS + getpid() % 4 * 1000) == 0)
+		if (sdk_watch_changed()) {
+			(void)leased_err_set(&why, LEASED_OK,
+			    "a file that this worker reads was replaced: it ends, so that a new "
+			    "one reads what is there now");
+			sdk_exit(0, &why);
+		}
+}
+
 static void
 serve_next(void)
 {
@@ -304,6 +332,7 @@ serve_next(void)
 	json_t *request = NULL;
 	int r;
 
+	wait_for_request();
 	if ((r = frame_read(SDK_FD, &sdk_reader, &request, &err)) == LEASED_ECANCELED)
 		sdk_exit(0, NULL);
 	if (r != 0)

@@ -93,7 +93,7 @@ def test_a_statement_that_the_server_died_under_leaves_nothing(mortal, site):
 
 def test_a_worker_that_hangs_in_a_mint_is_killed_at_its_deadline_and_others_go_on(server):
     with Site(server) as site:
-        site.arm("worker_mint_begin", "stop:20000")
+        site.arm("worker_mint_begin", "sleep:20000")
         answers = []
         started = time.monotonic()
         waiting = threading.Thread(target=lambda: answers.append(site.leased.get("database/creds/app", timeout=30)))
@@ -112,7 +112,7 @@ def test_a_worker_that_hangs_in_a_mint_is_killed_at_its_deadline_and_others_go_o
 def test_a_worker_that_hangs_in_a_disarm_is_killed_and_the_lease_ends_all_the_same(server):
     with Site(server) as site:
         credential = site.mint()
-        site.arm("worker_disarm_begin", "stop:20000")
+        site.arm("worker_disarm_begin", "sleep:20000")
         response = site.revoke(credential)
         assert response.status in (204, 503), response
         poll(lambda: site.accounts() == [], 15, what="the end of the account")

@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/frame.h"
+#include "support/evil_attempts.h"
 
 #define FD 3
 
@@ -155,14 +157,63 @@ flood_log(void)
 			_exit(1);
 }
 
+/* Descriptors beside bytes that look like the beginning of a frame, as many as the socket takes. */
+static void
+flood_fds(void)
+{
+	static const char bytes[4] = {0, 0, 1, 0};
+	union {
+		char bytes[CMSG_SPACE(sizeof(int) * 200)];
+		struct cmsghdr align;
+	} control = {{0}};
+	struct iovec piece = {(void *)(uintptr_t)bytes, 1};
+	struct msghdr message = {.msg_iov = &piece,
+	    .msg_iovlen = 1,
+	    .msg_control = control.bytes,
+	    .msg_controllen = sizeof(control.bytes)};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(int) * 200);
+	for (int i = 0; i < 4; i++) {
+		piece.iov_base = (void *)(uintptr_t)&bytes[i];
+		(void)sendmsg(FD, &message, 0);
+	}
+}
+
+/* A frame of the largest size that is taken, 1024 times; the daemon wants one. */
+static void
+write_a_gigabyte(void)
+{
+	static char piece[1 << 20];
+
+	memset(piece, ' ', sizeof(piece));
+	memcpy(piece, "\0\x0f\xff\xfc", 4);
+	for (int i = 0; i < 1024; i++)
+		write_all(piece, sizeof(piece));
+}
+
 static void
 mint_badly(json_int_t id)
 {
 	static const unsigned char huge[] = {0, 0x20, 0, 0};
 	static const char junk[] = "\0\0\0\4junk";
 
+	switch (evil_attempt(mode, gate)) {
+	case 0:
+		fail(id, "mint", "refused");
+		return;
+	case 1:
+		reply(id, "mint", json_pack("{s:s,s:s}", "handle", "had", "server", "evil"));
+		return;
+	}
 	if (is_mode("hang"))
 		hang();
+	else if (is_mode("fds"))
+		flood_fds();
+	else if (is_mode("gigabyte"))
+		write_a_gigabyte();
 	else if (is_mode("crash"))
 		raise(SIGKILL);
 	else if (is_mode("exit"))

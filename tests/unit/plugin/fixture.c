@@ -103,6 +103,27 @@ fix_teardown(void **state)
 	return (0);
 }
 
+static bool
+open_port(struct fix *fix, const struct plugin_catalog_row *row, json_t *config, unsigned size)
+{
+	if ((fix->port = plugin_port_open(fix->host, row, config, size, 7)) == NULL)
+		return (false);
+	fix->port->events = (struct plugin_port_events){.on_session = on_session,
+	    .on_worker_gone = on_gone,
+	    .on_recovered = on_recovered,
+	    .arg = fix};
+	return (true);
+}
+
+void
+fix_open_program(struct fix *fix, const char *program, const char *mode, const char *gate)
+{
+	static struct plugin_catalog_row row;
+
+	row = (struct plugin_catalog_row){.program = program, .pool = 1};
+	assert_true(open_port(fix, &row, json_pack("{s:s,s:s}", "mode", mode, "gate", gate), 1));
+}
+
 bool
 fix_try_open(struct fix *fix, const char *mode, unsigned size)
 {
@@ -110,16 +131,7 @@ fix_try_open(struct fix *fix, const char *mode, unsigned size)
 	json_t *config =
 	    json_pack("{s:s,s:s,s:s}", "mode", mode, "gate", fix->gate, "unlisted", "x");
 
-	if (config == NULL)
-		return (false);
-	fix->port = plugin_port_open(fix->host, &evil, config, size, 7);
-	if (fix->port == NULL)
-		return (false);
-	fix->port->events = (struct plugin_port_events){.on_session = on_session,
-	    .on_worker_gone = on_gone,
-	    .on_recovered = on_recovered,
-	    .arg = fix};
-	return (true);
+	return (config != NULL && open_port(fix, &evil, config, size));
 }
 
 void

@@ -43,6 +43,9 @@ int fix_teardown(void **state);
 /* Opens the evil plugin in a mode, with a pool of size workers. */
 void fix_open(struct fix *fix, const char *mode, unsigned size);
 
+/* Opens a plugin by its program with {"mode":..,"gate":..}. */
+void fix_open_program(struct fix *fix, const char *program, const char *mode, const char *gate);
+
 /* The same; false: out of memory. */
 bool fix_try_open(struct fix *fix, const char *mode, unsigned size);
 

@@ -300,6 +300,24 @@ no_worker_outlives_the_spawner(void **state)
 	close(stream);
 }
 
+static void
+what_a_worker_leaves_behind_dies_with_it(void **state)
+{
+	struct spawned *s = *state;
+	int stream;
+
+	put(s, "leave", "#!/bin/sh\nsleep 100 &\nread line <&3\n", 0755);
+	start_spawner(s);
+	ask(s, "start", "leave");
+	assert_string_equal(field(s, "op"), "started");
+	stream = dup(s->last.fds[0]);
+	assert_int_equal(write(stream, "go\n", 3), 3);
+	receive(s);
+	assert_string_equal(field(s, "op"), "exited");
+	assert_true(ended_within_s(stream, 2));
+	close(stream);
+}
+
 #define WITH_SPAWNER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int
@@ -313,6 +331,7 @@ main(void)
 	    WITH_SPAWNER(signals_that_stop_the_daemon_do_not_stop_the_spawner),
 	    WITH_SPAWNER(no_worker_outlives_the_daemon),
 	    WITH_SPAWNER(no_worker_outlives_the_spawner),
+	    WITH_SPAWNER(what_a_worker_leaves_behind_dies_with_it),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
