@@ -33,6 +33,9 @@ struct http_server;
 struct http_server *http_server_new(
     struct event_base *loop, const struct http_limits *limits, http_handler handler, void *arg);
 
+/* Processes of this session are not served on Unix sockets: workers, whose uid is our own. */
+void http_server_refuse_session(struct http_server *server, pid_t session);
+
 /* Unix socket: a stale one is replaced only after a connect to it failed; a live one is
  * LEASED_EEXIST. group: NULL leaves it. */
 int http_server_listen_unix(struct http_server *server, const char *path, mode_t mode,

@@ -54,6 +54,25 @@ turn_away(const struct http_listener *listener, int fd, const char *status, cons
 	(void)close(fd);
 }
 
+/* Who it is, if he is served at all. */
+static int
+identify(struct http_listener *listener, int fd, const struct sockaddr *address,
+    struct http_peer *ret_peer, struct leased_err *err)
+{
+	pid_t session = listener->server->refused_session;
+	int r;
+
+	if ((r = http_peer_get(fd, listener->kind, address, ret_peer, err)) != 0 ||
+	    listener->kind != HTTP_PEER_UNIX || session == 0 || getsid(ret_peer->pid) != session)
+		return (r);
+	(void)leased_err_set(err, LEASED_EDENIED,
+	    "process %d is a worker of this leased, which has no business here: is its plugin what "
+	    "it should be?",
+	    (int)ret_peer->pid);
+	http_peer_clear(ret_peer);
+	return (err->code);
+}
+
 static void
 take_connection(struct http_listener *listener, int fd, const struct sockaddr *address)
 {
@@ -65,7 +84,7 @@ take_connection(struct http_listener *listener, int fd, const struct sockaddr *a
 	uint64_t left_out;
 	int on = 1;
 
-	if (http_peer_get(fd, listener->kind, address, &peer, &err) != 0) {
+	if (identify(listener, fd, address, &peer, &err) != 0) {
 		if (log_limited(&server->refuse_log, &left_out))
 			log_warn("connection refused", LOG_ERR(&err),
 			    LOG_I("others_left_out", left_out));

@@ -112,6 +112,12 @@ http_server_new(
 	return (server);
 }
 
+void
+http_server_refuse_session(struct http_server *server, pid_t session)
+{
+	server->refused_session = session;
+}
+
 /* Closes the one that has waited longest; group NULL: of anybody, but not of a reserved peer for
  * the sake of one that is not. */
 static bool

@@ -56,7 +56,8 @@ struct http_server {
 	struct group_list groups[SERVER_GROUPS];
 	unsigned count; /* not CLOSED */
 	struct listener_list listeners;
-	int reserve_fd; /* given up for a moment when descriptors run out */
+	pid_t refused_session; /* 0: none */
+	int reserve_fd;        /* given up for a moment when descriptors run out */
 	struct log_limit accept_log, refuse_log, tls_log;
 	char date[40]; /* the Date header, made once a second */
 	int64_t date_s;

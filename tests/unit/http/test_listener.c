@@ -66,6 +66,25 @@ mark_of_a_listener_is_seen_by_who_comes_by_it_alone(void **state)
 }
 
 static void
+a_session_that_is_refused_is_not_served(void **state)
+{
+	struct edge *edge = *state;
+	int fd;
+
+	edge_start(edge);
+	http_server_refuse_session(edge->server, getsid(0));
+	fd = edge_connect(edge);
+	assert_int_equal(edge_count(edge_read(edge, fd, 1, 1000), "403 Forbidden"), 1);
+	assert_int_equal(edge->handled, 0);
+	(void)close(fd);
+	http_server_refuse_session(edge->server, getsid(0) + 1);
+	fd = edge_connect(edge);
+	edge_send(fd, GET);
+	assert_int_equal(edge_count(edge_read(edge, fd, 1, 1000), "200 OK"), 1);
+	(void)close(fd);
+}
+
+static void
 live_socket_is_left_alone(void **state)
 {
 	struct edge *edge = *state;
@@ -365,6 +384,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    EDGE_TEST(socket_has_the_mode_that_was_asked_for),
 	    EDGE_TEST(mark_of_a_listener_is_seen_by_who_comes_by_it_alone),
+	    EDGE_TEST(a_session_that_is_refused_is_not_served),
 	    EDGE_TEST(live_socket_is_left_alone),
 	    EDGE_TEST(stale_socket_is_replaced),
 	    EDGE_TEST(file_that_is_no_socket_is_left_alone),
