@@ -49,6 +49,7 @@ struct main_daemon {
 	struct wclock *clock;
 	struct id_source *ids;
 	int spawner_fd;
+	pid_t spawner;
 	struct seal_root *root;
 	struct store *store;
 	struct audit *audit; /* NULL: none is wanted */

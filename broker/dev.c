@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "sandbox.h"
 
 #include "auth/token.h"
 #include "base/log.h"
@@ -323,7 +324,9 @@ main_dev_start(
 	int r;
 
 	dev_address(options->dev_address, address);
-	if ((r = dev_place(&dev, options, err)) != 0)
+	if ((r = dev_place(&dev, options, err)) != 0 ||
+	    (r = main_sandbox_dev(dev.dir, dev.shared_socket[0] != '\0' ? dev.shared_socket : NULL,
+		 options->dev_audit, err)) != 0)
 		return (r);
 	(void)snprintf(root_key, sizeof(root_key), "%s/root.key", dev.dir);
 	place.data_dir = dev.dir;

@@ -7,6 +7,7 @@
 
 #include "daemon.h"
 #include "offline.h"
+#include "sandbox.h"
 #include "serve.h"
 
 #include "base/failpoint.h"
@@ -45,6 +46,8 @@ start(struct main_daemon *daemon, struct main_options *options, struct leased_er
 		goto out;
 	if (options->dev)
 		return (main_dev_start(daemon, options, err));
+	if ((r = main_sandbox_serve(options->config, config, err)) != 0)
+		goto out;
 	return (main_serve_start(daemon, options->config, config, err));
 out:
 	config_free(config);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "sandbox.h"
 #include "serve.h"
 
 #include "base/log.h"
@@ -45,7 +46,6 @@ int
 main_start_spawner(struct main_daemon *daemon, const char *plugin_dir, struct leased_err *err)
 {
 	char dir[MAIN_PATH_MAX];
-	pid_t pid;
 	int r;
 
 	if (plugin_dir != NULL) {
@@ -54,7 +54,7 @@ main_start_spawner(struct main_daemon *daemon, const char *plugin_dir, struct le
 	} else if ((r = plugin_dir_default(dir, sizeof(dir), err)) != 0) {
 		return (r);
 	}
-	return (plugin_spawner_start(dir, &daemon->spawner_fd, &pid, err));
+	return (plugin_spawner_start(dir, &daemon->spawner_fd, &daemon->spawner, err));
 }
 
 /* ---- stopping ---- */
@@ -269,6 +269,7 @@ start_api(struct main_daemon *daemon, const struct main_place *place, struct lea
 	daemon->server = http_server_new(daemon->loop, &limits, api_handle, daemon->api);
 	if (daemon->server == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	http_server_refuse_session(daemon->server, daemon->spawner);
 	return (0);
 }
 
@@ -369,7 +370,8 @@ main_start_serving(struct main_daemon *daemon, struct leased_err *err)
 		if (daemon->signals[i] == NULL || event_add(daemon->signals[i], NULL) != 0)
 			return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	}
-	if ((r = start_watchdog(daemon, err)) != 0)
+	if ((r = start_watchdog(daemon, err)) != 0 ||
+	    (r = main_sandbox_calls(daemon->spawner, err)) != 0)
 		return (r);
 	if (daemon->failed)
 		return (leased_err_set(
