@@ -89,13 +89,17 @@ system_boot_us(struct wclock *clock)
 	return (read_us(CLOCK_BOOTTIME) + SHIFT(boot_us));
 }
 
+/* A service manager that protects the clock lets nobody ask the kernel; systemd-timesyncd leaves a
+ * file when it has set the clock in this boot. */
 static bool
 system_synchronized(struct wclock *clock)
 {
 	struct timex timex = {0};
 
 	(void)clock;
-	return (adjtimex(&timex) != -1 && (timex.status & STA_UNSYNC) == 0);
+	if (adjtimex(&timex) != -1)
+		return ((timex.status & STA_UNSYNC) == 0);
+	return (access("/run/systemd/timesync/synchronized", F_OK) == 0);
 }
 
 static void

@@ -15,7 +15,8 @@
 struct wclock {
 	int64_t (*wall_us)(struct wclock *clock);
 	int64_t (*boot_us)(struct wclock *clock);
-	/* Does the kernel call the wall clock synchronized (adjtimex)? */
+	/* Does the kernel call the wall clock synchronized (adjtimex)? Where it may not be asked:
+	 * systemd-timesyncd. */
 	bool (*synchronized)(struct wclock *clock);
 	const char *(*boot_id)(struct wclock *clock);
 };
