@@ -66,6 +66,19 @@ check_file(const char *path, int fd, bool is_key, struct leased_err *err)
 	return (0);
 }
 
+/* The sandbox refuses what the file's own mode allows: then `leased check` would find nothing. */
+static int
+refuse_open(const char *path, int error, struct leased_err *err)
+{
+	if (error == EACCES && access(path, R_OK) == 0)
+		return (leased_err_set(err, LEASED_EDENIED,
+		    "%s lies in a directory that leased has kept from itself, since its "
+		    "configuration did not name it at the start: restart leased to use it",
+		    path));
+	return (leased_err_set(err, error == ENOENT ? LEASED_ENOENT : LEASED_EDENIED,
+	    "cannot open %s: %s", path, strerror(error)));
+}
+
 /* The whole file; the caller wipes it. */
 static int
 read_file(const char *path, bool is_key, struct leased_secret **ret_text, struct leased_err *err)
@@ -77,8 +90,7 @@ read_file(const char *path, bool is_key, struct leased_secret **ret_text, struct
 	ssize_t got = 1;
 
 	if (fd < 0)
-		return (leased_err_set(err, errno == ENOENT ? LEASED_ENOENT : LEASED_EDENIED,
-		    "cannot open %s: %s", path, strerror(errno)));
+		return (refuse_open(path, errno, err));
 	if ((r = check_file(path, fd, is_key, err)) != 0)
 		goto out;
 	if ((bytes = malloc(FILE_MAX)) == NULL) {

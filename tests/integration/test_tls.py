@@ -201,6 +201,22 @@ def test_a_bad_new_pair_keeps_the_old_one_and_says_why():
         assert one.reload() and one.shown_serial() == before
 
 
+def test_files_out_of_the_sandbox_are_said_to_need_a_restart(tmp_path):
+    with Served() as one:
+        for path in one.authority.issue("far"):
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+            (tmp_path / path.name).chmod(0o600)
+        before, near = one.shown_serial(), one.config
+        one.config = near.replace("{dir}/tls/a.", f"{tmp_path}/far.")
+        one.write()
+        if one.reload():  # a kernel without landlock
+            assert one.shown_serial() != before
+        else:
+            assert "restart leased" in one.output() and one.shown_serial() == before
+        one.restart()
+        assert one.shown_serial() != before
+
+
 def test_a_shown_certificate_that_has_ended_does_not_stop_other_changes():
     with Served(start=False) as one:
         write_pair(one, "old", days=-1)
