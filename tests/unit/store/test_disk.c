@@ -113,6 +113,12 @@ child_body(void *arg)
 		(void)child_write(disk, i);
 		disk->told->failed = atomic_load(&diskfault->failed) > 0;
 	}
+	/* As long as nothing can be written, nobody is told otherwise. */
+	if (disk->fault->times == UINT32_MAX && store_health_code(disk->fix.store) != 0) {
+		store_pump(disk->fix.store);
+		store_pump(disk->fix.store);
+		CHILD_CHECK(store_health_code(disk->fix.store) != 0);
+	}
 	/* The trouble is over: soon everything is as before. */
 	atomic_store(&diskfault->calls, 0);
 	for (unsigned i = 0; i < 3 && store_health_code(disk->fix.store) != 0; i++)
