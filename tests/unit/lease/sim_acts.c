@@ -129,7 +129,8 @@ static void
 do_fault(struct sim *s)
 {
 	const enum plugin_op ops[] = {PLUGIN_OP_MINT, PLUGIN_OP_MINT, PLUGIN_OP_RENEW,
-	    PLUGIN_OP_DISARM, PLUGIN_OP_REMOVE, PLUGIN_OP_REAP, PLUGIN_OP_CHECK};
+	    PLUGIN_OP_DISARM, PLUGIN_OP_REMOVE, PLUGIN_OP_REAP, PLUGIN_OP_CHECK,
+	    PLUGIN_OP_INVENTORY};
 	const int codes[] = {
 	    LEASED_ECRASHED, LEASED_ETIMEDOUT, LEASED_EREFUSED, LEASED_EUNAVAIL, LEASED_EDENIED};
 	enum fake_fault fault = (enum fake_fault)sim_pick(s, 4);
@@ -138,7 +139,7 @@ do_fault(struct sim *s)
 	/* Only what outlives its worker, or its session, can land later. */
 	if (fault == FAKE_FAULT_LATE && code != LEASED_ECRASHED)
 		code = LEASED_ETIMEDOUT;
-	fake_port_fault(s->f->fake, ops[sim_pick(s, 7)], fault, code, "sim");
+	fake_port_fault(s->f->fake, ops[sim_pick(s, 8)], fault, code, "sim");
 	sim_trouble(s);
 }
 
