@@ -9,6 +9,7 @@ and with ADMIN OPTION on the group role `app` that owns the rights which account
 """
 
 import datetime
+import contextlib
 import os
 import pathlib
 import pwd
@@ -196,12 +197,16 @@ class Postgres:
 
     def pause(self):
         """SIGSTOP for everybody: the server takes connections (the kernel does) and answers nothing."""
-        for pid in [self.pid] + self._children():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal_all(signal.SIGSTOP)
 
     def resume(self):
-        for pid in [self.pid] + self._children():
-            os.kill(pid, signal.SIGCONT)
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number):
+        os.kill(self.pid, number)
+        for pid in self._children():
+            with contextlib.suppress(ProcessLookupError):  # a session ends when it likes
+                os.kill(pid, number)
 
     def restart(self):
         self.stop()
