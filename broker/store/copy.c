@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -232,6 +233,70 @@ out:
 
 /* ---- a backup ---- */
 
+/* Where SQLite keeps the mark of whose file it is, high byte first. */
+#define APPLICATION_AT 68
+
+static bool
+is_backup(const char *path)
+{
+	unsigned char mark[4] = {0};
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	bool whole = fd >= 0 && pread(fd, mark, sizeof(mark), APPLICATION_AT) == sizeof(mark);
+
+	if (fd >= 0)
+		close(fd);
+	return (whole && ((uint32_t)mark[0] << 24 | (uint32_t)mark[1] << 16 |
+			     (uint32_t)mark[2] << 8 | mark[3]) == STORE_APPLICATION_BACKUP);
+}
+
+/* The data directory is the store's alone: not even a new file is put into it. */
+static int
+directory_check(const struct store_copy_config *config, struct leased_err *err)
+{
+	struct stat ours, theirs;
+	char *from = strdup(config->from), *to = strdup(config->to);
+	int r = 0;
+
+	if (from == NULL || to == NULL)
+		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
+	else if (stat(dirname(from), &ours) == 0 && stat(dirname(to), &theirs) == 0 &&
+		 ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino)
+		r = leased_err_set(err, LEASED_EINVAL,
+		    "%s is in the data_dir itself: name a place elsewhere, best on another machine",
+		    config->to);
+	free(from);
+	free(to);
+	return (r);
+}
+
+/* What stands there is replaced when it is an older backup, or empty, and nothing else ever is: a
+ * mistyped name may be the root key's. */
+static int
+target_check(const struct store_copy_config *config, struct leased_err *err)
+{
+	struct stat there;
+
+	if (strcmp(config->to, "-") == 0)
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "a backup is written to a file that can be named and made durable, not to "
+		    "standard output"));
+	if (lstat(config->to, &there) != 0)
+		return (directory_check(config, err));
+	if (!S_ISREG(there.st_mode))
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "%s is there already and is no regular file: name another one", config->to));
+	if (there.st_size > 0 && !is_backup(config->to))
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "%s is there already and is no backup of leased: it is not replaced, by "
+		    "--force "
+		    "neither; name another file",
+		    config->to));
+	if (!config->force)
+		return (leased_err_set(
+		    err, LEASED_EEXIST, "%s is there already: --force replaces it", config->to));
+	return (directory_check(config, err));
+}
+
 static int
 place(const struct store_copy_config *config, const char *path, int fd, struct leased_err *err)
 {
@@ -242,7 +307,8 @@ place(const struct store_copy_config *config, const char *path, int fd, struct l
 	    ours.st_dev != there.st_dev)
 		return (leased_err_set(
 		    err, LEASED_ECONFLICT, "%s was taken away while it was written", path));
-	if ((r = FAILPOINT_ERROR(store_backup_rename, err)) != 0)
+	if ((r = FAILPOINT_ERROR(store_backup_rename, err)) != 0 ||
+	    (r = target_check(config, err)) != 0)
 		return (r);
 	if (renameat2(AT_FDCWD, path, AT_FDCWD, config->to, config->force ? 0 : RENAME_NOREPLACE) !=
 	    0)
@@ -258,13 +324,11 @@ store_copy_backup(const struct store_copy_config *config, struct leased_err *err
 	struct store_offline_config offline = {
 	    .path = config->from, .clock = config->clock, .ids = config->ids};
 	struct store *from = NULL;
-	struct stat status;
 	char *path = NULL;
 	int fd = -1, r;
 
-	if (!config->force && lstat(config->to, &status) == 0)
-		return (leased_err_set(
-		    err, LEASED_EEXIST, "%s is there already: --force replaces it", config->to));
+	if ((r = target_check(config, err)) != 0)
+		return (r);
 	if (asprintf(&path, "%s.tmp", config->to) < 0) {
 		path = NULL;
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));

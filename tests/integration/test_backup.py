@@ -1,5 +1,6 @@
 """Backups of a store that is being written to, and stores made of them, which leave the old accounts alone at first."""
 
+import pathlib
 import shutil
 import sqlite3
 import stat
@@ -79,6 +80,27 @@ def test_a_backup_is_never_overwritten_without_force_and_never_stands_in_for_a_s
     shutil.copy(path, job.leased.database)
     job.leased.start(wait=False)
     assert job.leased.wait_exit() == 1 and "leased restore" in job.leased.output(this_start_only=True)
+
+
+def test_force_replaces_a_backup_and_nothing_else(job):
+    leased = job.leased
+    other = leased.dir / "notes"
+    other.write_text("somebody's notes\n")
+    directory, link = leased.dir / "directory", leased.dir / "link"
+    directory.mkdir()
+    link.symlink_to(other)
+    before = leased.key.read_bytes()
+    for target in (leased.key, leased.dir / "leased.hcl", other, directory, link, leased.database, "/dev/null",
+                   leased.data / "new", "-"):
+        done = leased.command("backup", target, "--force")
+        assert done.returncode == 1 and "name" in done.stderr, (target, done.stderr)
+    assert leased.key.read_bytes() == before and other.read_text() == "somebody's notes\n"
+    assert stat.S_ISCHR(pathlib.Path("/dev/null").stat().st_mode)
+    assert sorted(path.name for path in leased.data.iterdir() if path.name.startswith("new")) == []
+    assert job.mint() and leased.get("sys/health").status == 200
+    empty = leased.dir / "empty"
+    empty.touch()
+    assert leased.command("backup", empty, "--force", "--with-key-check").returncode == 0
 
 
 @pytest.mark.parametrize("point", ["store_copy_pages", "store_backup_rename"])
