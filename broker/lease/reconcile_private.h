@@ -81,6 +81,7 @@ void lease_reconcile_wait_drop(struct reconcile_wait *wait);
 struct lease_reconciling { /* of a connection */
 	struct reconcile_run *run;
 	struct reconcile_report *last, *by_hand; /* the latest, and the latest by hand */
+	uint64_t unknown, missing, rearmed;      /* in the metrics: of the last that went through */
 	struct reconcile_report *wanted;         /* by hand, not begun */
 	char wanted_accessor[25], wanted_cause[129];
 	int64_t due_ms, since_ms; /* by itself: 0: not; since: it was due and could not begin */
@@ -94,5 +95,7 @@ struct lease_reconciling *lease_reconciling_of(
     struct lease_connection *connection); /* NULL: no memory */
 void lease_reconcile_when_finished(
     struct lease_connection *connection, const struct reconcile_report *report);
+/* The metrics of a connection that goes forget it (reconcile_report.c). */
+void lease_reconcile_uncount(struct leases *leases, struct lease_reconciling *own);
 
 #endif

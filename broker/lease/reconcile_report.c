@@ -131,21 +131,29 @@ report_log(const struct reconcile_report *report)
 	    sizeof(fields) / sizeof(fields[0]));
 }
 
-/* The counts of the last run of a connection that went through: it gives its place to the next. */
+/* What a connection adds to the metrics; a run that failed found nothing out and changes nothing.
+ */
 static void
-gauges_move(struct leases *leases, const struct reconcile_report *report, int by)
+gauges_replace(struct leases *leases, struct lease_reconciling *own, uint64_t unknown,
+    uint64_t missing, uint64_t rearmed)
 {
 	struct lease_reconcile_counts *counts = &leases->reconcile_counts;
-	uint64_t orphans = report->unknown + report->ended;
 
-	if (report->err.code != 0)
-		return;
-	counts->unknown += by > 0 ? orphans : -orphans;
-	counts->missing += by > 0 ? report->missing : -report->missing;
-	counts->rearmed += by > 0 ? report->rearmed : -report->rearmed;
+	counts->unknown = counts->unknown - own->unknown + unknown;
+	counts->missing = counts->missing - own->missing + missing;
+	counts->rearmed = counts->rearmed - own->rearmed + rearmed;
+	own->unknown = unknown;
+	own->missing = missing;
+	own->rearmed = rearmed;
 	metrics_set(&unknown_gauge, (long long)counts->unknown);
 	metrics_set(&missing_gauge, (long long)counts->missing);
 	metrics_set(&rearmed_gauge, (long long)counts->rearmed);
+}
+
+void
+lease_reconcile_uncount(struct leases *leases, struct lease_reconciling *own)
+{
+	gauges_replace(leases, own, 0, 0, 0);
 }
 
 void
@@ -162,10 +170,10 @@ lease_reconcile_report_finish(struct lease_connection *connection, struct reconc
 	if (report->err.code != 0) {
 		metrics_add(&failed_count, 1);
 		leases->reconcile_counts.failed++;
+	} else {
+		gauges_replace(
+		    leases, own, report->unknown + report->ended, report->missing, report->rearmed);
 	}
-	if (own->last != NULL)
-		gauges_move(leases, own->last, -1);
-	gauges_move(leases, report, 1);
 	if (own->last != own->by_hand)
 		lease_reconcile_report_free(own->last);
 	own->last = report;

@@ -351,15 +351,17 @@ void
 lease_reconcile_drop(struct lease_connection *connection)
 {
 	struct lease_reconciling *own = connection->reconciling;
-	int64_t job = 0;
+	int64_t running = 0, waiting = 0;
 
 	if (own == NULL)
 		return;
+	/* One by hand may wait behind one by itself: whichever is of a job is one less of it. */
 	if (own->run != NULL)
-		job = own->run->report->job;
-	else if (own->wanted != NULL)
-		job = own->wanted->job;
+		running = own->run->report->job;
+	if (own->wanted != NULL)
+		waiting = own->wanted->job;
 	connection->reconciling = NULL;
+	lease_reconcile_uncount(connection->leases, own);
 	lease_reconcile_run_free(own->run);
 	if (own->ping != NULL)
 		plugin_call_cancel(own->ping);
@@ -368,7 +370,8 @@ lease_reconcile_drop(struct lease_connection *connection)
 		lease_reconcile_report_free(own->by_hand);
 	lease_reconcile_report_free(own->last);
 	free(own);
-	job_less(connection->leases, job);
+	job_less(connection->leases, running);
+	job_less(connection->leases, waiting);
 }
 
 void

@@ -274,6 +274,56 @@ connection_that_goes_takes_its_run_along(void **state)
 }
 
 static void
+connection_that_goes_takes_along_what_waits_behind_a_run_by_itself(void **state)
+{
+	struct fix *f = *state;
+	struct told told = {0}, again = {0};
+
+	f->by_itself = true;
+	fake_port_fault(f->fake, PLUGIN_OP_INVENTORY, FAKE_FAULT_HANG, 0, "");
+	leases_port_opened(f->leases, fake_port_port(f->fake));
+	later(f, 20000);
+	assert_int_equal(fake_port_pending(f->fake, PLUGIN_OP_INVENTORY), 1);
+	start(f, false, &told);
+	(void)leases_tick(f->leases);
+	assert_int_equal(told.count, 0);
+	leases_connection_gone(f->leases, f->connection);
+	(void)leases_tick(f->leases);
+	assert_int_equal(told.count, 1);
+	assert_true(told.status.finished);
+	/* Else every later one would be refused until the next start. */
+	start(f, false, &again);
+	settle(f);
+	assert_int_equal(again.count, 1);
+	assert_int_not_equal(again.code, LEASED_ECONFLICT);
+}
+
+static void
+what_was_found_counts_until_a_run_goes_through_or_the_connection_goes(void **state)
+{
+	struct fix *f = *state;
+	struct lease_reconcile_counts counts;
+	char name[64];
+
+	snprintf(name, sizeof(name), "l-%s-orphan", store_tag(f->store));
+	add(f, name);
+	assert_int_equal(reconcile(f, false)->unknown, 1);
+	fake_port_fault(
+	    f->fake, PLUGIN_OP_INVENTORY, FAKE_FAULT_BEFORE, LEASED_EDENIED, "not for you");
+	assert_int_equal(reconcile(f, false)->err.code, LEASED_EDENIED);
+	leases_reconcile_counts(f->leases, &counts);
+	assert_int_equal(counts.unknown, 1);
+	assert_int_equal(reconcile(f, false)->unknown, 1);
+	leases_reconcile_counts(f->leases, &counts);
+	assert_int_equal(counts.unknown, 1);
+	leases_connection_gone(f->leases, f->connection);
+	(void)leases_tick(f->leases);
+	assert_null(lease_connection_find(f->leases, f->connection));
+	leases_reconcile_counts(f->leases, &counts);
+	assert_int_equal(counts.unknown, 0);
+}
+
+static void
 whoever_waits_at_a_stop_is_told(void **state)
 {
 	struct fix *f = fix_new(1);
@@ -339,6 +389,8 @@ main(void)
 	    TEST(accounts_that_a_restored_backend_brings_back_are_disarmed_at_once),
 	    TEST(failed_one_is_tried_again_after_a_minute),
 	    TEST(connection_that_goes_takes_its_run_along),
+	    TEST(connection_that_goes_takes_along_what_waits_behind_a_run_by_itself),
+	    TEST(what_was_found_counts_until_a_run_goes_through_or_the_connection_goes),
 	    cmocka_unit_test(whoever_waits_at_a_stop_is_told),
 	    cmocka_unit_test(out_of_memory_anywhere_ends_the_run_with_a_word),
 	};
