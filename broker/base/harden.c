@@ -34,6 +34,7 @@ static const char *const kept_variables[] = {
     "LEASED_FAILPOINT_DIR",
     "LEASED_TEST_CLOCK",
     "LEASED_TEST_DUMPABLE",
+    "LEASED_TEST_LANDLOCK",
     "LEASED_TEST_SANDBOX",
     "ASAN_OPTIONS",
     "LSAN_OPTIONS",

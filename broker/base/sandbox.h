@@ -60,6 +60,9 @@ int sandbox_files_allow_system(
 int sandbox_files_enter(struct sandbox_files *files, struct leased_err *err) LEASED_MUST_CHECK;
 void sandbox_files_clear(struct sandbox_files *files); /* in any state */
 
+/* The version of Landlock in this kernel: 2 in Debian 12's, 0: none. Test builds take no more than
+ * LEASED_TEST_LANDLOCK. */
+int sandbox_landlock(void);
 /* For one line of a log: what this kernel or build cannot do. NULL: it can do all. */
 const char *sandbox_lacking(void);
 

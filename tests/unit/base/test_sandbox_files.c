@@ -1,6 +1,7 @@
 /*
  * The sandbox's files, ports, signals and capabilities: what is left of them, looked at from a
- * process of its own. Needs a kernel with version 6 of Landlock (Linux 6.12).
+ * process of its own. On a kernel that can do less, what it cannot do must be said, and the rest
+ * holds; LEASED_TEST_LANDLOCK=N shows that on a newer one.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -118,6 +119,8 @@ enter_files(void *arg)
 	CHILD_CHECK(sandbox_files_allow(&files, "/nonexistent", SANDBOX_READ, &err) == 0);
 	CHILD_CHECK(sandbox_files_enter(&files, &err) == 0);
 	CHILD_CHECK(can_open("read/file", O_RDONLY));
+	if (sandbox_landlock() == 0)
+		return; /* nothing is limited, and that is no error */
 	CHILD_CHECK(!can_open("read/file", O_RDWR));
 	CHILD_CHECK(!can_open("read/new", O_WRONLY | O_CREAT));
 	CHILD_CHECK(!can_open("outside", O_WRONLY | O_CREAT));
@@ -193,15 +196,15 @@ enter_alone(void *arg)
 	CHILD_CHECK(sandbox_files_allow_port(&files, reach->allowed, &err) == 0);
 	CHILD_CHECK(sandbox_files_enter(&files, &err) == 0);
 	CHILD_CHECK(connect_to(reach->allowed) == 0);
-	CHILD_CHECK(connect_to(reach->other) == EACCES);
-	CHILD_CHECK(kill(getppid(), 0) != 0 && errno == EPERM);
+	CHILD_CHECK(connect_to(reach->other) == (sandbox_landlock() >= 4 ? EACCES : 0));
+	CHILD_CHECK((kill(getppid(), 0) != 0) == (sandbox_landlock() >= 6));
 	CHILD_CHECK(raise(0) == 0);
 	fd = socket(AF_INET, SOCK_STREAM, 0);
-	CHILD_CHECK(bind(fd, (struct sockaddr *)&any, sizeof(any)) != 0 && errno == EACCES);
-	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	CHILD_CHECK(
-	    connect(fd, (const struct sockaddr *)&reach->abstract, sizeof(reach->abstract)) != 0 &&
-	    errno == EPERM);
+	    (bind(fd, (struct sockaddr *)&any, sizeof(any)) != 0) == (sandbox_landlock() >= 4));
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	CHILD_CHECK((connect(fd, (const struct sockaddr *)&reach->abstract,
+			 sizeof(reach->abstract)) != 0) == (sandbox_landlock() >= 6));
 }
 
 static void
@@ -272,17 +275,17 @@ capabilities_are_given_up(void **state)
 }
 
 static void
-this_kernel_can_do_all(void **state)
+what_the_kernel_cannot_do_is_said(void **state)
 {
 	(void)state;
-	assert_null(sandbox_lacking());
+	assert_int_equal(sandbox_lacking() == NULL, sandbox_landlock() >= 6);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(this_kernel_can_do_all),
+	    cmocka_unit_test(what_the_kernel_cannot_do_is_said),
 	    cmocka_unit_test_setup_teardown(
 		only_the_allowed_files_can_be_opened, make_scratch, remove_scratch),
 	    cmocka_unit_test(who_is_alone_reaches_its_port_and_nobody_else),
