@@ -41,8 +41,10 @@ on_released(void *arg, int code, const struct leased_err *err)
 
 	if (code != 0)
 		api_reply_error(request, 0, err);
-	else
+	else {
+		engines_restore_released(request->api->config.engines);
 		api_reply_done(request);
+	}
 }
 
 void

@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "engine/database.h"
 #include "engine/rotation.h"
+#include "store/hold.h"
 
 #define LOOKS 3 /* at a password that is being rotated again and again */
 
@@ -49,6 +50,27 @@ on_settled(void *arg, int code, const struct leased_err *err)
 		creds_look(creds);
 }
 
+static void
+creds_warn(struct engine_request_copy *request, const struct store_doc *doc)
+{
+	struct store_hold hold;
+
+	store_hold_get(request->engines->config.store, &hold);
+	if (hold.held)
+		engine_warn(request,
+		    "this store was restored from a backup and is held: the password is the "
+		    "backup's, and the leased that the backup was taken from may have changed it "
+		    "since; it is tried, and changed where it does not log in, after `lease "
+		    "restore release --takeover`");
+	else if (engine_rotation_is_unproven(request->engines, doc))
+		engine_warn(request,
+		    "this store was restored from a backup, and the password has not been tried "
+		    "since: the leased that the backup was taken from may have changed it. It is "
+		    "tried, and changed where it does not log in, as soon as the backend answers; "
+		    "write rotate-role/%s to change it now",
+		    request->name);
+}
+
 static int
 creds_tell(struct static_creds *creds, const struct store_doc *doc, struct leased_err *err)
 {
@@ -75,6 +97,7 @@ creds_tell(struct static_creds *creds, const struct store_doc *doc, struct lease
 	    json_object_get(doc->data, "rotation_period"), "last_vault_rotation", last);
 	if (request->reply.data == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	creds_warn(request, doc);
 	engine_tell_endpoint(request, json_integer_value(json_object_get(doc->data, "connection")));
 	return (0);
 }

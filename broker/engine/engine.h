@@ -47,6 +47,8 @@ void engines_free(struct engines *engines); /* NULL is fine */
 struct plugin_port *engines_port_for(void *arg, int64_t connection);
 const char *engines_mount_path(void *arg, int64_t mount);
 const char *engines_server_of(void *arg, int64_t connection, const char *recorded);
+/* The hold of a restored store is over: passwords that were left alone are looked at. */
+void engines_restore_released(struct engines *engines);
 /* Those that nothing is minted on now: in back-off, not open, or moved. */
 unsigned engines_connections_down(struct engines *engines);
 

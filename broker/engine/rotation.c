@@ -47,7 +47,7 @@ engine_rotation_enter(struct engine_rotation *rotation, enum rotation_state next
 #define TO(state) (1u << (ROTATION_##state))
 	static const unsigned edges[] = {
 	    [ROTATION_BEGUN] = TO(PROVE) | TO(CANDIDATE) | TO(FENCE) | TO(KEEP) | TO(ENDED),
-	    [ROTATION_PROVE] = TO(CANDIDATE) | TO(ENDED),
+	    [ROTATION_PROVE] = TO(CANDIDATE) | TO(KEEP) | TO(ENDED),
 	    [ROTATION_CANDIDATE] = TO(SET) | TO(ENDED),
 	    [ROTATION_SET] = TO(LOGIN) | TO(FENCE) | TO(KEEP) | TO(ENDED),
 	    [ROTATION_LOGIN] = TO(PUBLISH) | TO(KEEP) | TO(ENDED),
@@ -382,9 +382,28 @@ on_tried_current(struct engine_rotation *rotation, const struct plugin_outcome *
 }
 
 static void
+proved(struct engine_rotation *rotation)
+{
+	rotation->proved = true;
+	keep(rotation, false, NULL);
+}
+
+/* What an unproven one means is the other way round: one that logs in is left as it is. */
+static void
 on_proved(struct engine_rotation *rotation, const struct plugin_outcome *outcome)
 {
-	if (outcome->code == 0)
+	if (rotation->unproven && outcome->code == 0) {
+		log_info("a static role's password of the backup logs in: it stays",
+		    LOG_S("account", rotation->account), LOG_I("connection", rotation->connection));
+		proved(rotation);
+	} else if (rotation->unproven && outcome->answered && outcome->code == LEASED_EDENIED) {
+		log_warn("a static role's password of the backup does not log in any more: it gets "
+			 "a new one",
+		    LOG_S("account", rotation->account), LOG_I("connection", rotation->connection));
+		new_candidate(rotation);
+	} else if (rotation->unproven)
+		keep(rotation, false, &outcome->err);
+	else if (outcome->code == 0)
 		new_candidate(rotation);
 	else
 		engine_rotation_end(rotation, outcome->code, &outcome->err);
@@ -433,9 +452,13 @@ engine_rotation_go(struct engine_rotation *rotation)
 {
 	struct leased_err none = LEASED_ERR_INIT;
 
+	if (rotation->aim == ENGINE_DUE)
+		rotation->aim = ENGINE_ROTATE;
 	if (rotation->candidate != NULL)
 		fence(rotation);
-	else if (rotation->aim == ENGINE_ROTATE && rotation->is_root) {
+	else if (rotation->unproven && rotation->current == NULL)
+		proved(rotation); /* written with skip_import_rotation: nothing to prove */
+	else if (rotation->aim == ENGINE_ROTATE && (rotation->is_root || rotation->unproven)) {
 		engine_rotation_enter(rotation, ROTATION_PROVE);
 		call(rotation, PLUGIN_OP_CHECK, rotation->current);
 	} else if (rotation->aim == ENGINE_ROTATE)

@@ -16,10 +16,11 @@
 /*
  * In a document of kind "static" or "connection", the object "rotation": password (of static roles;
  * a connection's is in its details), candidate, next_at_ms and rotated_at_ms (lease time),
- * last_rotation_us (wall time), failures, last_error, last_error_us.
+ * last_rotation_us, proved_us (wall time), failures, last_error, last_error_us.
  */
 const char *engine_rotation_text(const struct store_doc *doc, const char *field); /* NULL: none */
 int64_t engine_rotation_number(const struct store_doc *doc, const char *field);   /* 0: none */
+bool engine_rotation_is_unproven(struct engines *engines, const struct store_doc *doc);
 /* details of a connection's document as its workers get them: a new object, NULL: out of memory. */
 json_t *engine_rotation_details(const struct store_doc *doc);
 
@@ -29,13 +30,17 @@ int engine_rotation_show(const struct store_doc *doc, json_t *to) LEASED_MUST_CH
 
 enum engine_rotation_aim {
 	ENGINE_ROTATE, /* a new password, begun after this call */
-	ENGINE_SETTLE  /* no candidate left behind: find out which password is good */
+	ENGINE_SETTLE, /* no candidate left behind: find out which password is good */
+	ENGINE_DUE     /* as ROTATE; in a restored store only once what is kept does not log in */
 };
 /*
  * done comes exactly once, perhaps before this returns; NULL: nobody waits. One rotation of a
  * document at a time: SETTLE waits for the one that is under way, ROTATE for it and then begins.
  * code 0: the document has no candidate, and for ROTATE a new password. Else the document says what
  * is left.
+ *
+ * The original of a restored store may have changed a static role's password behind the backup: it
+ * is unproven until it has logged in, or was rotated, since the restore.
  */
 void engine_rotate(struct engines *engines, int64_t doc, enum engine_rotation_aim aim,
     engine_changed done, void *arg);
@@ -58,7 +63,7 @@ void engine_rotations_wake(struct engines *engines);
 /* ---- inside ---- */
 enum rotation_state {
 	ROTATION_BEGUN,
-	ROTATION_PROVE,         /* root only: does the present password log in by itself? */
+	ROTATION_PROVE,         /* does the present password log in by itself? */
 	ROTATION_CANDIDATE,     /* being written */
 	ROTATION_SET,           /* at the backend */
 	ROTATION_LOGIN,         /* with the candidate that was set */
@@ -97,6 +102,8 @@ struct engine_rotation {
 	struct leased_secret *replaced;  /* the candidate that stands in the document while another
 					    one is written; NULL: none */
 	bool drop;                       /* KEEP: the candidate is known not to be the password */
+	bool unproven;                   /* a static role's, and it is due for that alone */
+	bool proved;                     /* KEEP: due when it was before the restore */
 	struct leased_err why;           /* what failed, code 0: nothing */
 	char worker[64];                 /* that had the call of unknown outcome, "" none */
 	/* for the transaction */

@@ -164,6 +164,9 @@ read_static(struct engine_rotation *rotation, const struct store_doc *doc, struc
 	server = engines_server_of(
 	    rotation->engines, rotation->connection, server != NULL ? server : "");
 	(void)snprintf(rotation->server, sizeof(rotation->server), "%s", server);
+	rotation->unproven =
+	    rotation->aim == ENGINE_DUE && engine_rotation_is_unproven(rotation->engines, doc) &&
+	    engine_rotation_number(doc, "next_at_ms") > leases_now_ms(rotation->engines->leases);
 	rotation->role = json_incref(json_object_get(doc->data, "plugin_role"));
 	if (name == NULL || rotation->role == NULL || (rotation->account = strdup(name)) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));

@@ -48,7 +48,7 @@ connection_tick(struct engines *engines, const struct engine_connection *connect
 		if (engine_rotation_find(engines, docs[i]) != NULL)
 			continue;
 		engine_rotate(engines, docs[i],
-		    docs[i] == connection->id ? ENGINE_SETTLE : ENGINE_ROTATE, NULL, NULL);
+		    docs[i] == connection->id ? ENGINE_SETTLE : ENGINE_DUE, NULL, NULL);
 		/* One that cannot even be read must not keep those behind it. */
 		busy += engine_rotation_find(engines, docs[i]) != NULL;
 	}
@@ -117,6 +117,13 @@ void
 engine_rotations_wake(struct engines *engines)
 {
 	arm(engines, FENCED_MS / 10);
+}
+
+void
+engines_restore_released(struct engines *engines)
+{
+	if (!engines->stopping)
+		engine_rotations_wake(engines);
 }
 
 void

@@ -7,6 +7,7 @@
 
 #include "base/failpoint.h"
 #include "engine/rotation.h"
+#include "store/hold.h"
 
 #define BACKOFF_FIRST_MS 1000
 #define BACKOFF_LAST_MS 300000
@@ -27,6 +28,18 @@ int64_t
 engine_rotation_number(const struct store_doc *doc, const char *field)
 {
 	return (json_integer_value(json_object_get(state_of(doc), field)));
+}
+
+bool
+engine_rotation_is_unproven(struct engines *engines, const struct store_doc *doc)
+{
+	int64_t rotated_us = engine_rotation_number(doc, "last_rotation_us");
+	int64_t proved_us = engine_rotation_number(doc, "proved_us");
+	struct store_hold hold;
+
+	store_hold_get(engines->config.store, &hold);
+	return (hold.held ||
+		(rotated_us > proved_us ? rotated_us : proved_us) / 1000 < hold.restored_wall_ms);
 }
 
 json_t *
@@ -172,6 +185,11 @@ write_kept(struct engine_rotation *rotation, struct store_doc *doc, json_t *stat
 			0 ||
 		    json_object_set_new(state, "last_error_us", json_integer(rotation->wall_us)) !=
 			0)
+			return (no_memory(err));
+	}
+	if (rotation->proved) {
+		*ret_next_ms = engine_rotation_number(doc, "next_at_ms");
+		if (json_object_set_new(state, "proved_us", json_integer(rotation->wall_us)) != 0)
 			return (no_memory(err));
 	}
 	if (rotation->is_root && rotation->drop)

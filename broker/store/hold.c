@@ -14,6 +14,7 @@
 #include "store/value.h"
 
 #define HOLD_KEY "restore_hold"
+#define OVER_KEY "restore_over" /* the same, of a hold that has ended */
 #define FREE_INDEX "INDEXED BY lease_due_free WHERE id > %" PRId64 " AND connection = ?1"
 
 int
@@ -69,6 +70,21 @@ store_hold_decode(const char *text, struct store_hold *ret_hold, struct leased_e
 	return (0);
 }
 
+/* When the store was restored, beyond the hold. One that is damaged costs a warning, no start. */
+static int
+over_load(struct store *store, struct leased_err *err)
+{
+	struct store_hold over;
+	char *text = NULL;
+	int r;
+
+	r = store_meta_get(store->writer_db, OVER_KEY, &text, err);
+	if (r == 0 && store_hold_decode(text, &over, err) == 0)
+		store->hold.hold.restored_wall_ms = over.since_wall_ms;
+	free(text);
+	return (r == LEASED_ENOENT || r == LEASED_ECORRUPT ? 0 : r);
+}
+
 int
 store_hold_load(struct store *store, struct leased_err *err)
 {
@@ -80,7 +96,7 @@ store_hold_load(struct store *store, struct leased_err *err)
 	if (r == LEASED_ENOENT) {
 		/* A further index costs every write a little: not beyond the hold. */
 		r = store_sql_script(store->writer_db, "DROP INDEX IF EXISTS lease_due_free", err);
-		return (r == LEASED_ENOSPC ? 0 : r);
+		return (r == 0 || r == LEASED_ENOSPC ? over_load(store, err) : r);
 	}
 	if (r != 0)
 		return (r);
@@ -88,6 +104,7 @@ store_hold_load(struct store *store, struct leased_err *err)
 	free(text);
 	if (r != 0)
 		return (r);
+	state->hold.restored_wall_ms = state->hold.since_wall_ms;
 	atomic_store(&state->below, state->hold.below);
 	atomic_store(&state->active, true);
 	(void)snprintf(state->due_same, sizeof(state->due_same),
@@ -136,10 +153,18 @@ store_held(struct store *store, int64_t lease_id)
 int
 store_hold_release(struct store_txn *txn, struct leased_err *err)
 {
+	char *text = NULL;
 	int r;
 
+	if ((r = store_meta_get(txn->db, HOLD_KEY, &text, err)) != 0)
+		return (r == LEASED_ENOENT ? 0 : r); /* another one was first */
+	r = store_meta_write(txn->db, OVER_KEY, text, err);
+	free(text);
+	if (r != 0)
+		return (r);
 	if ((r = store_sql_script(txn->db,
 		 "DELETE FROM meta WHERE name = '" HOLD_KEY "';"
+		 "UPDATE rotation SET next_at = 1 WHERE account <> '';"
 		 "UPDATE session SET worker = substr(worker, 6) WHERE worker LIKE "
 		 "'" STORE_HOLD_WORKER "%';",
 		 err)) != 0)
@@ -150,7 +175,8 @@ store_hold_release(struct store_txn *txn, struct leased_err *err)
 void
 store_hold_released(struct store *store)
 {
-	store->hold.hold = (struct store_hold){0};
+	store->hold.hold =
+	    (struct store_hold){.restored_wall_ms = store->hold.hold.restored_wall_ms};
 	atomic_store(&store->hold.below, 0);
 	atomic_store(&store->hold.active, false);
 }

@@ -14,7 +14,8 @@ struct store_hold {
 	bool held;
 	int64_t below; /* row numbers of leases up to this are held */
 	int64_t since_wall_ms;
-	char old_tag[8]; /* of the store that it was copied from */
+	char old_tag[8];          /* of the store that it was copied from */
+	int64_t restored_wall_ms; /* since_wall_ms, also when the hold is over; 0: never restored */
 };
 /* From the loop. */
 void store_hold_get(struct store *store, struct store_hold *ret_hold);
@@ -24,7 +25,8 @@ int64_t store_held_below(struct store *store); /* INT64_MIN: none is */
 /* How many are held and overdue; on the reader thread. */
 int store_held_overdue(struct store_db *db, int64_t now_ms, int64_t *ret_count,
     struct leased_err *err) LEASED_MUST_CHECK;
-/* In a transaction; behind its commit, on the loop, store_hold_released() makes it so. */
+/* In a transaction; behind its commit, on the loop, store_hold_released() makes it so. Every static
+ * role is due at once then: the original may have changed its password since the backup. */
 int store_hold_release(struct store_txn *txn, struct leased_err *err) LEASED_MUST_CHECK;
 void store_hold_released(struct store *store);
 

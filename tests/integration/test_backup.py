@@ -283,6 +283,32 @@ def test_no_password_is_changed_while_a_restored_store_is_held(job, server):
         server.sql("DROP ROLE held_static; DROP ROLE held_other")
 
 
+def test_a_static_roles_password_that_the_original_changed_is_warned_of_and_changed_at_the_release(job, server):
+    server.sql("CREATE ROLE rolled LOGIN PASSWORD 'before'; CREATE ROLE stays LOGIN PASSWORD 'before'")
+    try:
+        for name in ("rolled", "stays"):
+            body = {"db_name": "main", "username": name, "rotation_period": "24h"}
+            assert job.leased.post(f"database/static-roles/{name}", body).status == 204
+        kept = job.leased.get("database/static-creds/stays").data["password"]
+        path, done = backup(job)
+        assert done.returncode == 0, done.stderr
+        assert job.leased.post("database/rotate-role/rolled").status == 204
+        job.leased.stop()
+        with restore_and_start(job, path) as new:
+            ready(new)
+            held = new.leased.get("database/static-creds/rolled")
+            assert "--takeover" in str(held.warnings) and not server.can_login("rolled", held.data["password"])
+            assert run(new.leased, "restore", "release", "--takeover").returncode == 0
+            good = poll(lambda: (told := new.leased.get("database/static-creds/rolled")).status == 200
+                        and not told.warnings and told, 10, what="a password that was tried")
+            assert server.can_login("rolled", good.data["password"])
+            poll(lambda: not new.leased.get("database/static-creds/stays").warnings, 10, what="the other one's trial")
+            assert new.leased.get("database/static-creds/stays").data["password"] == kept
+            assert server.can_login("stays", kept)
+    finally:
+        server.sql("DROP ROLE rolled; DROP ROLE stays")
+
+
 @pytest.mark.parametrize("kept", [True, False], ids=["with the audit's file", "without it"])
 def test_the_audit_goes_on_behind_a_restore_and_tells_of_the_release(job, kept):
     job.leased.stop()

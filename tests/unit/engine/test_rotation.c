@@ -2,6 +2,7 @@
  * Rotations: whatever is lost in the middle, what static-creds tells logs in, and of the two
  * passwords of a connection's own login one always does.
  */
+#include "store/store_private.h"
 #include "unit/engine/fixture.h"
 
 #define CONFIG                                                                                     \
@@ -326,6 +327,88 @@ lack_of_memory_at_any_place_loses_no_password(void **state)
 		}
 }
 
+/* ---- a restored store ---- */
+
+#define DAILY "{\"db_name\":\"main\",\"username\":\"report\",\"rotation_period\":86400}"
+#define UNTOUCHED                                                                                  \
+	"{\"db_name\":\"main\",\"username\":\"other\",\"rotation_period\":86400,"                  \
+	"\"skip_import_rotation\":true}"
+
+/* As a release of the hold leaves the store; the store's tests show that it does. */
+static void
+restored_and_released(struct fix *f)
+{
+	wclock_fake_advance(&f->clock, INT64_C(1000000));
+	f->store->hold.hold.restored_wall_ms = wclock_wall_ms(&f->clock.clock);
+	assert_int_equal(
+	    sqlite3_exec(f->store->writer_db->sqlite,
+		"UPDATE rotation SET next_at = 1 WHERE account <> ''", NULL, NULL, NULL),
+	    SQLITE_OK);
+}
+
+static void
+password_of_the_backup_that_logs_in_stays_as_long_as_it_would_have(void **state)
+{
+	struct fix *f = *state;
+	char before[128];
+
+	set_up(f);
+	must(f, ENGINE_WRITE, "static-roles/report", DAILY);
+	(void)snprintf(before, sizeof(before), "%s", password_of(f, "report"));
+	later(f, 3600);
+	restored_and_released(f);
+	assert_true(warned(must(f, ENGINE_READ, "static-creds/report", NULL), "not been tried"));
+	later(f, 3);
+	assert_string_equal(password_of(f, "report"), before);
+	assert_null(must(f, ENGINE_READ, "static-creds/report", NULL)->warnings);
+	wclock_fake_advance(&f->clock, INT64_C(82700) * 1000000);
+	later(f, 3);
+	assert_string_equal(password_of(f, "report"), before);
+	wclock_fake_advance(&f->clock, INT64_C(100) * 1000000);
+	later(f, 3);
+	assert_string_not_equal(password_of(f, "report"), before);
+	told_and_good(f);
+}
+
+static void
+password_of_the_backup_that_does_not_log_in_is_warned_of_and_rotated(void **state)
+{
+	struct fix *f = *state;
+
+	set_up(f);
+	must(f, ENGINE_WRITE, "static-roles/report", DAILY);
+	account_add(f, "report", "by the original, after the backup");
+	f->store->hold.hold.held = true;
+	assert_true(warned(must(f, ENGINE_READ, "static-creds/report", NULL), "--takeover"));
+	f->store->hold.hold.held = false;
+	restored_and_released(f);
+	fake_port_set_down(last_port(f), true);
+	later(f, 20);
+	assert_string_equal(password_of(f, "report"), "by the original, after the backup");
+	assert_true(warned(must(f, ENGINE_READ, "static-creds/report", NULL), "not been tried"));
+	fake_port_set_down(last_port(f), false);
+	later(f, 70);
+	assert_string_not_equal(password_of(f, "report"), "by the original, after the backup");
+	told_and_good(f);
+	assert_null(must(f, ENGINE_READ, "static-creds/report", NULL)->warnings);
+}
+
+static void
+password_that_was_never_ours_is_not_touched_by_a_restore(void **state)
+{
+	struct fix *f = *state;
+
+	set_up(f);
+	account_add(f, "other", "somebody's");
+	must(f, ENGINE_WRITE, "static-roles/other", UNTOUCHED);
+	restored_and_released(f);
+	later(f, 10);
+	assert_string_equal(password_of(f, "other"), "somebody's");
+	wclock_fake_advance(&f->clock, INT64_C(86400) * 1000000);
+	later(f, 3);
+	assert_string_not_equal(password_of(f, "other"), "somebody's");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int
@@ -342,6 +425,9 @@ main(void)
 	    TEST(those_who_ask_at_once_share_and_none_is_forgotten),
 	    TEST(requests_are_answered_when_leased_stops),
 	    TEST(lack_of_memory_at_any_place_loses_no_password),
+	    TEST(password_of_the_backup_that_logs_in_stays_as_long_as_it_would_have),
+	    TEST(password_of_the_backup_that_does_not_log_in_is_warned_of_and_rotated),
+	    TEST(password_that_was_never_ours_is_not_touched_by_a_restore),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

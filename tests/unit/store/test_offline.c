@@ -288,13 +288,15 @@ static void
 what_is_held_is_not_due_until_it_is_released(void **state)
 {
 	struct place *p = *state;
-	int64_t doc = 0;
+	int64_t doc = 0, since_ms;
+	struct store_hold hold;
 	size_t count = 0;
 	struct leased_err err = LEASED_ERR_INIT;
 
 	(void)fix_add(&p->fix, 4, 1000, "l-1");
 	(void)fix_add(&p->fix, 4, 1000, "l-2");
-	fix_sql(&p->fix, "INSERT INTO rotation VALUES (9, 4, 'static', 1000)");
+	fix_sql(&p->fix, "INSERT INTO rotation VALUES (9, 4, 'static', 99000)");
+	fix_sql(&p->fix, "INSERT INTO rotation VALUES (4, 4, '', 99000)");
 	fix_sql(&p->fix, "INSERT INTO session VALUES (4, 'worker', 'pid 5')");
 	assert_int_equal(backup(p, false, &err), 0);
 	closed(p);
@@ -312,9 +314,22 @@ what_is_held_is_not_due_until_it_is_released(void **state)
 	store_hold_released(p->fix.store);
 	assert_int_equal(due(p), 5);
 	assert_int_equal(store_rotation_due(p->fix.db, 4, 9000, 1, &doc, &count, &err), 0);
+	/* Of static roles, which the original may have rotated, alone. */
 	assert_int_equal(count, 1);
+	assert_int_equal(doc, 9);
+	store_hold_get(p->fix.store, &hold);
+	assert_false(hold.held);
+	since_ms = hold.restored_wall_ms;
+	assert_true(since_ms > 0);
+	/* A second release is none: what was settled meanwhile stays so. */
+	fix_sql(&p->fix, "UPDATE rotation SET next_at = 99000");
+	assert_int_equal(fix_write(&p->fix, release, NULL), 0);
+	assert_int_equal(store_rotation_due(p->fix.db, 4, 9000, 1, &doc, &count, &err), 0);
+	assert_int_equal(count, 0);
 	closed(p);
 	fix_open(&p->fix, p->other);
+	store_hold_get(p->fix.store, &hold);
+	assert_true(hold.restored_wall_ms == since_ms && !hold.held);
 	assert_int_equal(due(p), 5);
 	assert_false(store_held(p->fix.store, 1));
 }
