@@ -47,13 +47,11 @@ void engines_free(struct engines *engines); /* NULL is fine */
 struct plugin_port *engines_port_for(void *arg, int64_t connection);
 const char *engines_mount_path(void *arg, int64_t mount);
 const char *engines_server_of(void *arg, int64_t connection, const char *recorded);
-/* The hold of a restored store is over: passwords that were left alone are looked at. */
-void engines_restore_released(struct engines *engines);
+void engines_restore_released(struct engines *engines); /* its hold: what it kept may be due */
 /* Those that nothing is minted on now: in back-off, not open, or moved. */
 unsigned engines_connections_down(struct engines *engines);
 
 /* ---- mounts ---- */
-
 struct engine_mount; /* borrowed; valid until the loop turns */
 /* By longest prefix of path ("database/creds/app"); *ret_rest is the path below it. NULL: none. */
 const struct engine_mount *engines_route(

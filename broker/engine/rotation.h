@@ -3,10 +3,8 @@
  * (root rotation). A new password is durable as the document's candidate before the backend hears
  * of it, and becomes the password only after a login with it has succeeded; until then both are
  * kept, and nobody is told either. What a crash or a lost answer leaves is settled by trying which
- * of the two logs in.
- *
- * rotation_begin.c begins and ends one, rotation.c is its way, rotation_write.c what it writes,
- * rotation_timer.c begins those that are due.
+ * of the two logs in. rotation_begin.c begins and ends one, rotation.c is its way, rotation_write.c
+ * what it writes, rotation_timer.c begins those that are due.
  */
 #ifndef ENGINE_ROTATION_H
 #define ENGINE_ROTATION_H
@@ -20,8 +18,9 @@
  */
 const char *engine_rotation_text(const struct store_doc *doc, const char *field); /* NULL: none */
 int64_t engine_rotation_number(const struct store_doc *doc, const char *field);   /* 0: none */
+/* A restored static role's that has not logged in since: the original may have changed it. */
 bool engine_rotation_is_unproven(struct engines *engines, const struct store_doc *doc);
-/* details of a connection's document as its workers get them: a new object, NULL: out of memory. */
+/* details of a connection's document as its workers get them: a new object, NULL: no memory. */
 json_t *engine_rotation_details(const struct store_doc *doc);
 
 /* What a read tells: last_vault_rotation, and, where there is something to tell, rotation_pending,
@@ -38,9 +37,6 @@ enum engine_rotation_aim {
  * document at a time: SETTLE waits for the one that is under way, ROTATE for it and then begins.
  * code 0: the document has no candidate, and for ROTATE a new password. Else the document says what
  * is left.
- *
- * The original of a restored store may have changed a static role's password behind the backup: it
- * is unproven until it has logged in, or was rotated, since the restore.
  */
 void engine_rotate(struct engines *engines, int64_t doc, enum engine_rotation_aim aim,
     engine_changed done, void *arg);
@@ -53,12 +49,10 @@ int engine_rotation_statements(const char *field, const json_t *texts, const jso
 
 /* ---- rotation_timer.c ---- */
 void engine_rotations_start(struct engines *engines);
-/* Those that wait end; the timer goes. */
-void engine_rotations_stop(struct engines *engines);
+void engine_rotations_stop(struct engines *engines); /* those that wait end; the timer goes */
 /* Begins what is due; milliseconds until it wants to be called again. */
 int64_t engine_rotations_tick(struct engines *engines);
-/* Something may be due sooner than the last tick said. */
-void engine_rotations_wake(struct engines *engines);
+void engine_rotations_wake(struct engines *engines); /* something may be due sooner than that */
 
 /* ---- inside ---- */
 enum rotation_state {
@@ -74,7 +68,6 @@ enum rotation_state {
 	ROTATION_KEEP,    /* being written: it failed, or the candidate was found to be none */
 	ROTATION_ENDED,
 };
-
 struct rotation_waiter {
 	TAILQ_ENTRY(rotation_waiter) entry;
 	engine_changed done;
