@@ -59,16 +59,22 @@ static int
 identify(struct http_listener *listener, int fd, const struct sockaddr *address,
     struct http_peer *ret_peer, struct leased_err *err)
 {
-	pid_t session = listener->server->refused_session;
+	pid_t session = listener->server->refused_session, theirs;
 	int r;
 
 	if ((r = http_peer_get(fd, listener->kind, address, ret_peer, err)) != 0 ||
-	    listener->kind != HTTP_PEER_UNIX || session == 0 || getsid(ret_peer->pid) != session)
+	    listener->kind != HTTP_PEER_UNIX || session == 0 ||
+	    ((theirs = getsid(ret_peer->pid)) != session && theirs >= 0))
 		return (r);
-	(void)leased_err_set(err, LEASED_EDENIED,
-	    "process %d is a worker of this leased, which has no business here: is its plugin what "
-	    "it should be?",
-	    (int)ret_peer->pid);
+	/* Who has gone meanwhile reads no reply, and may have been a worker. */
+	if (theirs < 0)
+		(void)leased_err_set(
+		    err, LEASED_EDENIED, "process %d ended meanwhile", (int)ret_peer->pid);
+	else
+		(void)leased_err_set(err, LEASED_EDENIED,
+		    "process %d is a worker of this leased, which has no business here: is its "
+		    "plugin what it should be?",
+		    (int)ret_peer->pid);
 	http_peer_clear(ret_peer);
 	return (err->code);
 }

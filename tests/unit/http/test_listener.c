@@ -84,6 +84,29 @@ a_session_that_is_refused_is_not_served(void **state)
 	(void)close(fd);
 }
 
+/* It may have been a worker: nobody can tell any more. */
+static void
+a_process_that_has_gone_is_not_served(void **state)
+{
+	struct edge *edge = *state;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	pid_t pid;
+	int fd;
+
+	edge_start(edge);
+	http_server_refuse_session(edge->server, getsid(0) + 1);
+	(void)strlcpy(address.sun_path, edge->path, sizeof(address.sun_path));
+	if ((pid = fork()) == 0) {
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+			edge_send(fd, GET);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	edge_run(edge, 50);
+	assert_int_equal(edge->handled, 0);
+}
+
 static void
 live_socket_is_left_alone(void **state)
 {
@@ -385,6 +408,7 @@ main(void)
 	    EDGE_TEST(socket_has_the_mode_that_was_asked_for),
 	    EDGE_TEST(mark_of_a_listener_is_seen_by_who_comes_by_it_alone),
 	    EDGE_TEST(a_session_that_is_refused_is_not_served),
+	    EDGE_TEST(a_process_that_has_gone_is_not_served),
 	    EDGE_TEST(live_socket_is_left_alone),
 	    EDGE_TEST(stale_socket_is_replaced),
 	    EDGE_TEST(file_that_is_no_socket_is_left_alone),
