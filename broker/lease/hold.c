@@ -78,36 +78,6 @@ on_release_cancel(struct lease_task *task)
 	release_answer((struct release_task *)task, LEASED_ECANCELED, &err);
 }
 
-/* The hold is over: what it kept was left by a worker of an earlier run. */
-static void
-sessions_released(struct lease_connection *connection)
-{
-	struct store_db *db = store_db(connection->leases->config.store);
-	struct store_session *sessions = NULL;
-	struct leased_err err = LEASED_ERR_INIT;
-	struct lease_session *added;
-	size_t count = 0;
-
-	if (connection->sessions_read && /* else they are read like all others */
-	    store_session_list(db, connection->id, &sessions, &count, &err) != 0) {
-		log_error("the backend sessions of the restored store's workers cannot be read; "
-			  "the next start of leased ends them",
-		    LOG_I("connection", connection->id), LOG_ERR(&err));
-		return;
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (lease_session_find(connection, sessions[i].worker, sessions[i].session) != NULL)
-			continue;
-		added = lease_session_add(connection, sessions[i].worker, sessions[i].session);
-		if (added != NULL)
-			added->inherited = added->dead = true;
-		else
-			connection->fence_all = true;
-	}
-	connection->reap_ms = 0;
-	store_session_list_free(sessions, count);
-}
-
 /* Sessions of the original's workers first: accounts that had a call on one wait for its end. */
 static void
 on_release_done(struct lease_task *task, int result, const struct leased_err *err)
@@ -126,7 +96,8 @@ on_release_done(struct lease_task *task, int result, const struct leased_err *er
 		    LOG_I("overdue", hold.waiting));
 		HASH_ITER(hh, leases->connections, connection, next)
 		{
-			sessions_released(connection);
+			connection->sessions_read = false; /* the original's are among them */
+			connection->reap_ms = 0;
 			connection->left_over_ended = false;
 		}
 		store_hold_released(leases->config.store);

@@ -164,7 +164,7 @@ lease_sessions_known(struct lease_connection *connection)
 	struct store_db *db = store_db(connection->leases->config.store);
 	struct store_session *sessions = NULL;
 	struct leased_err err = LEASED_ERR_INIT;
-	struct lease_session *added = NULL;
+	struct lease_session *added;
 	size_t count = 0;
 
 	if (connection->sessions_read)
@@ -176,17 +176,15 @@ lease_sessions_known(struct lease_connection *connection)
 	}
 	connection->sessions_read = true;
 	for (size_t i = 0; i < count && connection->sessions_read; i++) {
-		if (is_held(&sessions[i]))
+		/* Known: after a hold, or a read that memory broke off, they are read again. */
+		if (is_held(&sessions[i]) ||
+		    lease_session_find(connection, sessions[i].worker, sessions[i].session) != NULL)
 			continue;
 		added = lease_session_add(connection, sessions[i].worker, sessions[i].session);
 		if (added != NULL)
 			added->inherited = added->dead = true;
 		else
 			connection->sessions_read = false;
-	}
-	while (!connection->sessions_read && (added = TAILQ_FIRST(&connection->sessions)) != NULL) {
-		TAILQ_REMOVE(&connection->sessions, added, entry);
-		free(added);
 	}
 	store_session_list_free(sessions, count);
 	return (connection->sessions_read);
