@@ -35,18 +35,28 @@ code_of_errno(int number)
 
 /* ---- the file ---- */
 
+#define SQLITE_HEAD "SQLite format 3" /* with its NUL, the first bytes of every database */
+
 /* What a killed copy left goes; what a running one has is left alone. */
 static int
 stale_remove(const char *path, struct leased_err *err)
 {
+	char head[sizeof(SQLITE_HEAD)] = "";
+	struct stat status;
 	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), r = 0;
 
+	if (fd >= 0 && pread(fd, head, sizeof(head), 0) < 0)
+		head[0] = '\0';
 	if (fd < 0 && errno == ENOENT)
 		return (0);
 	if (fd < 0)
 		return (leased_err_set(
 		    err, code_of_errno(errno), "cannot open %s: %s", path, strerror(errno)));
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) ||
+	    (status.st_size > 0 && head[0] != '\0' && memcmp(head, SQLITE_HEAD, sizeof(head)) != 0))
+		r = leased_err_set(err, LEASED_EEXIST,
+		    "%s is in the way and is no copy that was broken off: move it away", path);
+	else if (flock(fd, LOCK_EX | LOCK_NB) != 0)
 		r = leased_err_set(err, LEASED_EEXIST, "another copy is being written to %s", path);
 	else if (unlink(path) != 0)
 		r = leased_err_set(

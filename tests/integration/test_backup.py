@@ -98,6 +98,10 @@ def test_force_replaces_a_backup_and_nothing_else(job):
     assert stat.S_ISCHR(pathlib.Path("/dev/null").stat().st_mode)
     assert sorted(path.name for path in leased.data.iterdir() if path.name.startswith("new")) == []
     assert job.mint() and leased.get("sys/health").status == 200
+    beside = leased.dir / "fresh.tmp"
+    beside.write_text("somebody's draft\n")
+    done = leased.command("backup", leased.dir / "fresh")
+    assert done.returncode == 1 and "in the way" in done.stderr and beside.read_text() == "somebody's draft\n"
     empty = leased.dir / "empty"
     empty.touch()
     assert leased.command("backup", empty, "--force", "--with-key-check").returncode == 0
