@@ -145,6 +145,12 @@ engines_metrics(struct engines *engines, struct metrics_page *page)
 	metrics_page_sample(page, 1, METRICS_LABELS({"connection", "main"}));
 }
 
+void
+engines_restore_released(struct engines *engines)
+{
+	(void)engines;
+}
+
 bool
 engines_are_loading(const struct engines *engines)
 {
