@@ -227,6 +227,9 @@ revoke_one(const char *id)
 		cli_reply_warn(&reply);
 	if (code == CLI_OK && reply.status == 204)
 		code = revoked_check(id);
+	else if (code == CLI_OK &&
+		 json_is_false(json_object_get(json_object_get(reply.body, "data"), "revoked")))
+		code = CLI_NOT_FOUND;
 	cli_reply_clear(&reply);
 	json_decref(body);
 	return (code);

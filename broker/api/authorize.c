@@ -3,6 +3,9 @@
  * (contract 3.4), on the one path that the router sees, too. Deny by default; a denial says what
  * was missing, to the caller of just this request.
  */
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "api/api_private.h"
 
 /* POST and PUT are create or update, by whether the thing is there: engines that cannot tell want
@@ -60,6 +63,21 @@ api_request_has_sudo(const struct api_request *request)
 	if (request->identity->root)
 		return (true);
 	return (policy_acl_allows(request->identity->acl, request->path, POLICY_SUDO));
+}
+
+bool
+api_request_has_sudo_over(const struct api_request *request, const char *lease_id)
+{
+	char *path = NULL;
+	bool allowed;
+
+	if (api_request_has_sudo(request) || request->identity == NULL)
+		return (api_request_has_sudo(request));
+	if (asprintf(&path, "%s/%s", request->path, lease_id) < 0)
+		return (false);
+	allowed = policy_acl_allows(request->identity->acl, path, POLICY_SUDO);
+	free(path);
+	return (allowed);
 }
 
 struct lease_actor

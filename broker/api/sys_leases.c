@@ -57,7 +57,7 @@ lease_load(const struct api_request *request, const char *lease_id, struct store
 	if (r != 0)
 		return (r);
 	if (!auth_identity_owns(request->api->config.auth, request->identity, row) &&
-	    !api_request_has_sudo(request)) {
+	    !api_request_has_sudo_over(request, lease_id)) {
 		store_lease_free(row);
 		return (leased_err_set(err, LEASED_ENOENT, "invalid lease"));
 	}
@@ -76,7 +76,7 @@ ended_load(const struct api_request *request, const char *lease_id, struct lease
 
 	if ((r = lease_ended_find(request->api->config.leases, lease_id, &ended, err)) != 0)
 		return (r);
-	if (!api_request_has_sudo(request) &&
+	if (!api_request_has_sudo_over(request, lease_id) &&
 	    (ended->kind != STORE_LEASE_CREDENTIAL ||
 		!auth_identity_is_owner(
 		    request->api->config.auth, request->identity, ended->owner, ended->entity))) {
@@ -102,7 +102,8 @@ lookup_ended(struct api_request *request, const char *lease_id)
 	else if (r != 0)
 		api_reply_error(request, 0, &err);
 	else
-		api_reply_data(request, lease_ended_describe(ended, api_request_has_sudo(request)));
+		api_reply_data(request,
+		    lease_ended_describe(ended, api_request_has_sudo_over(request, lease_id)));
 	free(ended);
 }
 
@@ -114,7 +115,7 @@ api_lease_damaged(
 	struct leased_err err = LEASED_ERR_INIT;
 	int r = LEASED_ENOENT;
 
-	if (api_request_has_sudo(request))
+	if (api_request_has_sudo_over(request, lease_id))
 		r = lease_damaged_find(request->api->config.leases, lease_id, ret_damaged, &err);
 	if (r == LEASED_ENOENT)
 		api_reply_refuse(request, LEASED_ECORRUPT,
@@ -320,6 +321,20 @@ lease_was_mine(const struct api_request *request, const char *lease_id)
 	return (mine);
 }
 
+static void
+revoke_missing(struct api_request *request, const char *lease_id)
+{
+	if (api_request_has_sudo_over(request, lease_id) || lease_was_mine(request, lease_id)) {
+		api_reply_done(request);
+		return;
+	}
+	api_request_warn(request,
+	    "nothing was revoked: no lease of yours has this id (revoking those of others needs "
+	    "sudo on \"%s\")",
+	    UTF8_SHORT(request->path, 100));
+	api_reply_data(request, json_pack("{s:b}", "revoked", 0));
+}
+
 void
 api_sys_lease_revoke(struct api_request *request)
 {
@@ -333,12 +348,7 @@ api_sys_lease_revoke(struct api_request *request)
 		return;
 	r = lease_load(request, body.lease_id, &row, &err);
 	if (r == LEASED_ENOENT) {
-		if (!api_request_has_sudo(request) && !lease_was_mine(request, body.lease_id))
-			api_request_warn(request,
-			    "nothing was revoked: no lease of yours has this id (revoking those "
-			    "of others needs sudo on \"%s\")",
-			    UTF8_SHORT(request->path, 100));
-		api_reply_done(request);
+		revoke_missing(request, body.lease_id);
 	} else if (r == LEASED_ECORRUPT) {
 		if (api_lease_damaged(request, body.lease_id, &damaged)) {
 			lease_revoke_row(request, damaged.id, body.sync);

@@ -217,6 +217,9 @@ def test_a_mistyped_id_is_no_success_and_one_that_has_ended_is(leased):
     assert done.returncode == 4 and b"nothing was revoked" in done.stderr
     leased.answers["PUT /v1/sys/leases/lookup"] = (403, {"errors": ["permission denied"]})
     assert run(leased, "revoke", "mistyped").returncode == 0, "who may not look is told nothing"
+    leased.answers[REVOKE] = (200, envelope({"revoked": False}) | {"warnings": ["nothing was revoked: no lease of yours"]})
+    done = run(leased, "revoke", "somebodys")
+    assert done.returncode == 4 and b"no lease of yours" in done.stderr
 
 
 def test_when_all_of_many_fail_alike_the_reason_stays(leased):

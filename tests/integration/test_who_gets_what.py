@@ -62,6 +62,27 @@ def test_nobody_else_can_touch_it(job, server):
     assert gone(job, credential)
 
 
+def test_who_may_do_everything_reaches_every_lease_by_its_id(job, server):
+    """The policy `default` names the paths of leases exactly, which hides a "*"."""
+    everything = 'path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }'
+    assert job.leased.put("sys/policies/acl/everything", {"policy": everything}).status == 204
+    token = job.leased.post("auth/token/create", {"policies": ["everything"]}).auth["client_token"]
+    credential = mint(job, ALICE)
+    body = {"lease_id": credential.lease_id}
+    assert job.leased.put("sys/leases/lookup", body, token=token).data["account"] == credential.user
+    assert job.leased.put("sys/leases/renew", body, token=token).status == 200
+    assert job.leased.put("sys/leases/revoke", body, token=token).status == 204 and gone(job, credential)
+    assert job.leased.put("sys/leases/lookup", body, token=token).data["state"] == "gone"
+    some = 'path "sys/leases/*" { capabilities = ["update"] }'
+    assert job.leased.put("sys/policies/acl/some", {"policy": some}).status == 204
+    token = job.leased.post("auth/token/create", {"policies": ["some"]}).auth["client_token"]
+    credential = mint(job, ALICE)
+    answer = job.leased.put("sys/leases/revoke", {"lease_id": credential.lease_id}, token=token)
+    assert answer.status == 200 and answer.data == {"revoked": False}
+    assert server.can_login(credential.user, credential.password)
+    assert ask(job, ALICE, "PUT", "sys/leases/revoke", {"lease_id": credential.lease_id}).status == 204
+
+
 def test_the_cap_of_an_identity_is_exact(job):
     credentials = [mint(job, ALICE), mint(job, ALICE)]
     answer = ask(job, ALICE, "GET", "database/creds/app")
