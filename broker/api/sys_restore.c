@@ -18,16 +18,18 @@ void
 api_sys_restore(struct api_request *request)
 {
 	struct lease_hold hold;
+	char since[WCLOCK_RFC3339_SIZE];
 	json_t *data;
 
 	lease_hold_get(request->api->config.leases, &hold);
 	data = json_pack(
 	    "{s:b, s:I}", "held", (int)hold.held, "leases_waiting", (json_int_t)hold.waiting);
+	wclock_format_rfc3339(hold.since_wall_ms * 1000, since);
 	if (hold.held && data != NULL &&
-	    json_object_update_new(data, json_pack("{s:s, s:I, s:s, s:s}", "old_tag", hold.old_tag,
-					     "since", (json_int_t)(hold.since_wall_ms / 1000),
-					     "tag", store_tag(request->api->config.store),
-					     "release", "lease restore release --takeover")) != 0) {
+	    json_object_update_new(
+		data, json_pack("{s:s, s:s, s:s, s:s}", "old_tag", hold.old_tag, "since", since,
+			  "tag", store_tag(request->api->config.store), "release",
+			  "lease restore release --takeover")) != 0) {
 		json_decref(data);
 		data = NULL;
 	}

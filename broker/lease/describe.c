@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lease/ended.h"
+#include "lease/hold.h"
 #include "lease/private.h"
 
 static const char *
@@ -53,19 +54,21 @@ put_error(json_t *object, struct leases *leases, const struct lease_data *data,
 	const struct lease *busy = lease_busy(leases, row->id);
 	struct plugin_port *port;
 	struct leased_err why = LEASED_ERR_INIT;
+	json_int_t tries = data->fails;
 
-	if (data->error_code != 0)
-		return (json_object_update_new(object,
-		    json_pack("{s:s,s:s,s:I,s:b}", "revoke_error", data->error, "revoke_error_code",
-			leased_code_name((int)data->error_code), "revoke_attempts",
-			(json_int_t)data->fails, "needs_a_person", (int)row->stuck)));
-	if (ends && row->kind != STORE_LEASE_TOKEN) {
+	if (ends && lease_held(leases, row->id)) {
+		(void)lease_held_error(&why); /* whatever else it had met before the backup */
+	} else if (data->error_code != 0) {
+		(void)leased_err_set(&why, (int)data->error_code, "%s", data->error);
+	} else if (ends && row->kind != STORE_LEASE_TOKEN) {
 		port = leases->config.port_for(leases->config.arg, row->connection);
 		if (port == NULL)
 			(void)leased_err_set(&why, LEASED_EUNAVAIL,
 			    "the connection is not open yet; its backend may be down");
 		else if (plugin_port_ready(port, &why) == 0)
 			why.code = 0;
+		else
+			tries += port->failures; /* the backend is tried for all of them */
 		if (why.code == 0 && busy != NULL && busy->late)
 			(void)leased_err_set(&why, LEASED_ETIMEDOUT,
 			    row->state == STORE_LEASE_DISARMED
@@ -76,8 +79,8 @@ put_error(json_t *object, struct leases *leases, const struct lease_data *data,
 		return (json_object_set_new(object, "revoke_error", json_null()));
 	return (json_object_update_new(
 	    object, json_pack("{s:s,s:s,s:I,s:b}", "revoke_error", why.text, "revoke_error_code",
-			leased_code_name(why.code), "revoke_attempts", (json_int_t)data->fails,
-			"needs_a_person", (int)row->stuck)));
+			leased_code_name(why.code), "revoke_attempts", tries, "needs_a_person",
+			(int)row->stuck)));
 }
 
 /* For how long it should have been at its end. Its next_at says when it is tried again. */

@@ -44,6 +44,22 @@ lease_hold_get(struct leases *leases, struct lease_hold *ret_hold)
 	lease_text_copy(ret_hold->old_tag, sizeof(ret_hold->old_tag), hold.old_tag);
 }
 
+void
+lease_hold_log(struct leases *leases)
+{
+	struct lease_hold hold;
+	char since[WCLOCK_RFC3339_SIZE];
+
+	lease_hold_get(leases, &hold);
+	if (!hold.held)
+		return;
+	wclock_format_rfc3339(hold.since_wall_ms * 1000, since);
+	log_warn("this store was restored from a backup and is held: accounts of leases from "
+		 "before that are left alone, and no password of a static role or of a connection "
+		 "is changed, until `lease restore release --takeover`",
+	    LOG_S("old_tag", hold.old_tag), LOG_S("since", since));
+}
+
 /* ---- its end ---- */
 
 static int

@@ -21,5 +21,6 @@ void lease_hold_release(
 /* A lease of another store's: nothing may be done to its account. Tokens have none: never held. */
 bool lease_held(const struct leases *leases, int64_t id);
 int lease_held_error(struct leased_err *err); /* LEASED_EUNAVAIL, with what to do */
+void lease_hold_log(struct leases *leases);   /* at a start: what waits, and for what */
 
 #endif

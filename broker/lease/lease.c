@@ -9,6 +9,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "lease/ended.h"
+#include "lease/hold.h"
 #include "lease/private.h"
 
 #define LEASES_TAG 0x6c736573u
@@ -81,6 +82,7 @@ leases_new(const struct leases_config *config, struct leases **ret_leases, struc
 		goto out;
 	leases->opened = true;
 	leases->time.opened_ms = leases_now_ms(leases);
+	lease_hold_log(leases);
 	*ret_leases = leases;
 	leases = NULL;
 out:

@@ -44,7 +44,7 @@ delay_us(struct pool *pool, const struct leased_err *why)
 	int64_t most = away ? BACKOFF_AWAY_MAX_US : BACKOFF_MAX_US, delay = BACKOFF_MIN_US;
 	uint32_t random = 0;
 
-	for (unsigned i = 1; i < pool->failures && delay < most; i++)
+	for (unsigned i = 1; i < pool->port.failures && delay < most; i++)
 		delay *= 2;
 	if (delay > most)
 		delay = most;
@@ -122,19 +122,20 @@ plugin_pool_failed(struct pool *pool, const struct worker *worker, const struct 
 	if (pool->state == POOL_CLOSED)
 		return;
 	if (pool->state == POOL_UP && now_us(pool) - pool->up_since_us > STABLE_US)
-		pool->failures = 0;
+		pool->port.failures = 0;
 	if (pool->state == POOL_BACKOFF && now_us(pool) < pool->start_not_before_us) {
 		/* Another worker of the same outage. Nobody asks again without the timer. */
 		if (!event_pending(pool->retry, EV_TIMEOUT, NULL))
 			plugin_pool_schedule_retry(pool);
 		return;
 	}
-	pool->failures++;
+	pool->port.failures++;
 	metrics_add(&backoffs, 1);
 	pool->start_not_before_us = now_us(pool) + delay_us(pool, why);
 	pool->why = *why;
 	log_warn("a backend does not answer", LOG_I("connection", pool->port.connection),
-	    LOG_S("plugin", pool->row->program), LOG_ERR(why), LOG_I("failures", pool->failures),
+	    LOG_S("plugin", pool->row->program), LOG_ERR(why),
+	    LOG_I("failures", pool->port.failures),
 	    LOG_I("again_ms", (pool->start_not_before_us - now_us(pool)) / 1000));
 	plugin_pool_schedule_retry(pool);
 	if (pool->state == POOL_UP && !ping_failed && others_serve(pool, worker))

@@ -104,6 +104,7 @@ struct plugin_port {
 	int64_t connection;               /* document id of the connection */
 	char server[128]; /* the server's identity as the last open said it, "" before */
 	bool moved; /* the owner's word, in on_opened: it is not the right one, nothing is minted */
+	unsigned failures; /* starts, opens and pings that failed, since the last success */
 	/* What describe and the last open said, and when; NULL before. The port's own. */
 	json_t *description, *opened;
 	int64_t opened_boot_us;

@@ -347,8 +347,8 @@ plugin_pool_on_worker_gone(struct worker *worker)
 	if (!had_call && !worker->accounted) {
 		(void)leased_err_set(&why, LEASED_ECRASHED, "plugin %s: %s%s", worker->program,
 		    worker->ran ? "its worker " : "", worker->why);
-		if (worker->opened && pool->failures == 0)
-			pool->failures = 1; /* once, nothing is made of it */
+		if (worker->opened && pool->port.failures == 0)
+			pool->port.failures = 1; /* once, nothing is made of it */
 		else
 			plugin_pool_failed(pool, worker, &why);
 	}

@@ -57,8 +57,7 @@ struct pool {
 	struct call_list busy;                   /* running or ending */
 	unsigned busy_others, busy_removes;      /* workers that calls other than mints have; that
 						    removals have, which are among them */
-	unsigned failures; /* starts, opens and pings that failed, since the last success */
-	int64_t start_not_before_us; /* boot clock: no further worker until then */
+	int64_t start_not_before_us;             /* boot clock: no further worker until then */
 	int64_t up_since_us, workers_died;
 	struct event *retry;
 	struct leased_err why; /* of the back-off */

@@ -63,7 +63,7 @@ def test_a_lease_of_a_dead_server_is_abandoned_and_the_audit_names_what_is_left(
     row, = poll(lambda: [row for row in stuck(leased) if row["error"]], 20, what="the reason in the list of the stuck")
     assert row["lease_id"] == credential.lease_id and row["account"] == credential.user
     assert row["revoke_error_code"] == "unavailable" and "connect" in row["error"], row
-    assert row["overdue_s"] >= 0 and row["revoke_attempts"] == 0, row
+    assert row["overdue_s"] >= 0 and row["revoke_attempts"] >= 1, row  # the backend was tried for it
     poll(lambda: leased.get("sys/leases?type=irrevocable").data["overdue"] == 1, 20, what="the count of the overdue")
     listed = cli(job, "list", "--state", "stuck")
     assert listed.returncode == 0 and credential.lease_id in listed.stdout, listed

@@ -1,6 +1,7 @@
 """Backups of a store that is being written to, and stores made of them, which leave the old accounts alone at first."""
 
 import pathlib
+import re
 import shutil
 import sqlite3
 import stat
@@ -142,6 +143,10 @@ def test_a_restored_store_leaves_old_accounts_alone_until_it_is_released(job):
         assert health.status == 200 and health.json["held"] is True
         old_tag = leased.get("sys/restore").data["old_tag"]
         assert old_tag == kept.user.split("-")[1]
+        said = [line for line in leased.output().splitlines() if "restored from a backup and is held" in line]
+        assert said and old_tag in said[0] and "lease restore release --takeover" in said[0], said
+        shown = run(leased, "restore", "status")
+        assert shown.returncode == 0 and re.search(rb"since +20\d\d-\d\d-\d\dT\d\d:", shown.stdout), shown
         fresh = new.mint("short")
         assert fresh.user.split("-")[1] != old_tag
         poll(lambda: gone(new, fresh), 20, what="the end of a lease that was made in hold")
@@ -151,6 +156,9 @@ def test_a_restored_store_leaves_old_accounts_alone_until_it_is_released(job):
         assert new.renew(renewed).status == 503
         assert leased.put("sys/leases/revoke-prefix/database/creds/short", {"sync": False}).status in (200, 202, 204)
         poll(lambda: leased.get("sys/health").json["held_leases_waiting"] >= 2, 40, what="the count of what waits")
+        listed = leased.get("sys/leases?type=irrevocable").data["leases"]
+        waits = [row for row in listed if row["account"] in (kept.user, short.user)]
+        assert len(waits) == 2 and all("lease restore release --takeover" in row["error"] for row in waits), listed
         page = scrape(leased)
         assert page.value("leased_held") == 1 and page.value("leased_leases_held") >= 2
         for old in (kept, short, renewed):

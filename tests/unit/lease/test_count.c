@@ -89,6 +89,30 @@ a_stuck_lease_says_since_when_how_often_and_why(void **state)
 }
 
 static void
+a_lease_that_waits_for_its_backend_or_a_hold_says_so(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 10);
+	json_t *shown;
+
+	fake_port_set_down(f->fake, true);
+	fake_port_port(f->fake)->failures = 7;
+	later(f, 60000);
+	assert_non_null(shown = lease_describe(f->leases, row_of(f, a.row)));
+	assert_non_null(json_string_value(json_object_get(shown, "revoke_error")));
+	assert_int_equal(json_integer_value(json_object_get(shown, "revoke_attempts")), 7);
+	json_decref(shown);
+	atomic_store(&f->store->hold.below, a.row);
+	assert_non_null(shown = lease_describe(f->leases, row_of(f, a.row)));
+	assert_non_null(strstr(json_string_value(json_object_get(shown, "revoke_error")),
+	    "lease restore release --takeover"));
+	json_decref(shown);
+	atomic_store(&f->store->hold.below, 0);
+	fake_port_set_down(f->fake, false);
+	later(f, 90000);
+}
+
+static void
 a_thousand_overdue_leases_are_counted_by_opening_a_few(void **state)
 {
 	struct fix *f = *state;
@@ -118,6 +142,7 @@ main(void)
 	    TEST(the_count_follows_the_end_of_trouble_within_seconds),
 	    TEST(a_revocation_that_is_refused_grows_old),
 	    TEST(a_stuck_lease_says_since_when_how_often_and_why),
+	    TEST(a_lease_that_waits_for_its_backend_or_a_hold_says_so),
 	    TEST(a_thousand_overdue_leases_are_counted_by_opening_a_few),
 	};
 
