@@ -19,8 +19,6 @@
 
 METRICS_COUNTER(rotations_done, "leased_rotations", "",
     "Passwords that were rotated: of static roles, and of connections.");
-METRICS_COUNTER(rotations_failed, "leased_rotations_failed", "",
-    "Rotations that failed; those of static roles are tried again for ever.");
 
 static const char *
 state_name(enum rotation_state state)
@@ -168,7 +166,6 @@ keep(struct engine_rotation *rotation, bool drop, const struct leased_err *err)
 		rotation->why = *err;
 	rotation->drop = drop;
 	if (rotation->why.code != 0) {
-		metrics_add(&rotations_failed, 1);
 		log_warn("a password was not rotated", LOG_S("account", rotation->account),
 		    LOG_I("connection", rotation->connection), LOG_ERR(&rotation->why));
 	}

@@ -9,7 +9,11 @@
 #include "engine/database.h"
 #include "engine/rotation.h"
 #include "engine/sqltemplate.h"
+#include "metrics/metrics.h"
 #include "store/hold.h"
+
+METRICS_COUNTER(rotations_failed, "leased_rotations_failed", "",
+    "Rotations that were due or asked for and came to nothing; also where the backend was down.");
 
 struct engine_rotation *
 engine_rotation_from(void *arg)
@@ -72,6 +76,10 @@ engine_rotation_end(struct engine_rotation *rotation, int code, const struct lea
 	struct leased_err told = *err;
 	int64_t doc = rotation->doc;
 
+	/* To be asked which password holds, and not to begin, is no failed rotation. */
+	if (code != 0 && code != LEASED_ECANCELED &&
+	    (rotation->aim != ENGINE_SETTLE || rotation->state != ROTATION_BEGUN))
+		metrics_add(&rotations_failed, 1);
 	engine_rotation_enter(rotation, ROTATION_ENDED);
 	LIST_REMOVE(rotation, link);
 	while ((waiter = TAILQ_FIRST(&rotation->waiters)) != NULL) {

@@ -8,6 +8,7 @@ import pytest
 from daemon import poll
 from job import Job
 from lease_cli import run as run_lease
+from openmetrics import scrape
 
 ACCOUNT = "reporting"
 OLD = "the-password-of-before-1"
@@ -194,7 +195,9 @@ def test_a_backend_that_is_down_is_no_reason_to_forget_a_password(job, server, a
     try:
         time.sleep(6)
         assert creds(job)["password"] == data["password"]
+        before = scrape(job.leased).value("leased_rotations_failed_total")
         assert job.leased.post("database/rotate-role/report").status == 503
+        assert scrape(job.leased).value("leased_rotations_failed_total") == before + 1
     finally:
         server.start()
     poll(lambda: creds(job)["password"] != data["password"], 70, what="the rotation that was due")
