@@ -321,6 +321,38 @@ def test_a_static_roles_password_that_the_original_changed_is_warned_of_and_chan
         server.sql("DROP ROLE rolled; DROP ROLE stays")
 
 
+def test_a_backup_of_before_the_last_rotate_root_needs_a_new_password_from_a_superuser(job, server):
+    """As docs/how-to/when-something-is-wrong.md has it."""
+    server.sql("CREATE ROLE rooted LOGIN CREATEROLE PASSWORD 'first-password'; GRANT pg_signal_backend TO rooted; "
+               f"GRANT {server.group_role} TO rooted WITH ADMIN OPTION")
+    try:
+        assert job.configure("rooted", username="rooted", password="first-password").status in (200, 204)
+        assert job.role("viaroot", db_name="rooted").status in (200, 204)
+        kept = job.mint("viaroot")
+        path, done = backup(job)
+        assert done.returncode == 0, done.stderr
+        assert job.leased.post("database/rotate-root/rooted").status == 204
+        job.leased.kill()
+        with restore_and_start(job, path) as new:
+            refused = poll(lambda: (told := new.leased.get("database/creds/viaroot")).status == 503
+                           and "password authentication failed" in told.error and told, 20, what="the reason")
+            assert refused.status == 503
+            server.sql("ALTER ROLE rooted PASSWORD 'from-the-superuser'")
+            word = new.leased.dir / "password"
+            word.write_text("from-the-superuser")
+            word.chmod(0o600)
+            told = run(new.leased, "write", "database/config/rooted", f"password=@{word}")
+            assert told.returncode == 0, told
+            poll(lambda: new.leased.get("database/creds/viaroot").status == 200, 20, what="a mint with the new password")
+            assert run(new.leased, "restore", "release", "--takeover").returncode == 0
+            assert run(new.leased, "write", "database/rotate-root/rooted").returncode == 0
+            assert not server.can_login("rooted", "from-the-superuser")
+            poll(lambda: new.revoke(kept).status == 204, 20, what="the end of a lease of before")
+            new.leased.put("sys/leases/revoke-prefix/database/creds/viaroot", {"sync": True})
+    finally:
+        server.sql("DROP OWNED BY rooted; DROP ROLE rooted")
+
+
 @pytest.mark.parametrize("kept", [True, False], ids=["with the audit's file", "without it"])
 def test_the_audit_goes_on_behind_a_restore_and_tells_of_the_release(job, kept):
     job.leased.stop()
