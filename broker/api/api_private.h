@@ -84,8 +84,9 @@ struct api_request *api_request_from(void *arg);             /* checks the tag *
 bool api_request_is_open(const struct api_request *request); /* its row, and needs no token */
 /* Sudo on the request's own path. */
 bool api_request_has_sudo(const struct api_request *request);
-/* .. or on that path with the lease's id behind it, as it may be written: the policy `default` names
- * the paths of leases for everybody, and an exact rule hides a "*" of whoever may do everything. */
+/* .. or on that path with the lease's id behind it, as it may be written: the policy `default`
+ * names the paths of leases for everybody, and an exact rule hides a "*" of whoever may do
+ * everything. */
 bool api_request_has_sudo_over(const struct api_request *request, const char *lease_id);
 /* Whose request it is, for what it ends; borrowed from its identity. */
 struct lease_actor api_request_actor(const struct api_request *request);
