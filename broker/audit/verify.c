@@ -155,7 +155,7 @@ check_links(struct audit_verifier *verifier, const struct audit_line *line, cons
 
 	if (!verifier->any)
 		return;
-	if (may_overlap(verifier, line, type)) {
+	if (may_overlap(verifier, line, type) && line->seq >= verifier->report.first_seq) {
 		verifier->report.overlaps++;
 		return;
 	}
@@ -165,6 +165,9 @@ check_links(struct audit_verifier *verifier, const struct audit_line *line, cons
 		(void)snprintf(text, sizeof(text),
 		    "records %" PRId64 " to %" PRId64 " are missing before this one",
 		    verifier->chain.seq + 1, line->seq - 1);
+	else if (verifier->file_start && line->seq < verifier->report.first_seq)
+		(void)snprintf(text, sizeof(text),
+		    "this file is older than the ones before it: the oldest comes first");
 	else
 		(void)snprintf(text, sizeof(text),
 		    "record %" PRId64 " does not follow the one before it, %" PRId64
@@ -259,5 +262,8 @@ audit_verify(
 void
 audit_verifier_end(struct audit_verifier *verifier, struct audit_report *ret_report)
 {
+	/* The first thing that leased writes into a file is a record that it was opened. */
+	if (verifier->report.lines == 0)
+		fault(verifier, 1, "there is no record at all: somebody has emptied it");
 	*ret_report = verifier->report;
 }

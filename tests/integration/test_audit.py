@@ -119,6 +119,12 @@ def test_rename_and_hangup_continue_the_chain_in_a_new_file(leased):
     leased.check_chain(first, second)
     assert leased.verify(second, first).returncode == 1, "in the wrong order"
     assert leased.verify(first).returncode == 1, "with one missing in the middle"
+    command = [str(leased.binary), "audit", "verify", "--dev", "--dev-dir", str(leased.dir)]
+    turned = subprocess.run([*command, str(leased.audit), str(second)], capture_output=True, text=True, timeout=60)
+    assert turned.returncode == 1 and "the oldest comes first" in turned.stdout + turned.stderr, turned
+    (leased.dir / "emptied").touch()
+    emptied = subprocess.run([*command, str(leased.dir / "emptied")], capture_output=True, text=True, timeout=60)
+    assert emptied.returncode == 1 and "no record at all" in emptied.stdout + emptied.stderr, emptied
 
 
 def test_a_file_that_others_may_read_or_a_link_keeps_leased_from_starting():
