@@ -4,7 +4,9 @@
  * reply.c and delivery.c.
  *
  * A TLS close_notify is no hang-up: a client that did not read our reply sends one, too, just
- * before the reset that tells. So the end of a stream is the socket's, as without TLS.
+ * before the reset that tells. So the end of a stream is the socket's, as without TLS. Nor is ours
+ * sent behind a reply that is watched: it is data, and a client that has read its reply and closes
+ * its socket would answer with that very reset.
  */
 #include "http/stream.h"
 
@@ -68,7 +70,11 @@ say_goodbye(struct http_connection *connection)
 void
 http_stream_shut(struct http_connection *connection)
 {
-	if (connection->ssl != NULL)
+	SSL *ssl = connection->ssl;
+
+	if (ssl != NULL && http_delivery_pending(connection))
+		SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_SENT_SHUTDOWN);
+	else if (ssl != NULL)
 		say_goodbye(connection);
 	(void)shutdown(connection->fd, SHUT_WR);
 }

@@ -25,7 +25,8 @@ struct ssl_st *http_tls_ssl(struct http_tls *tls);
 
 /* false: out of memory. tls NULL: nothing to do. */
 bool http_stream_open(struct http_connection *connection, struct http_tls *tls);
-/* Says goodbye: nothing more will be sent. What the client sends is no longer looked at. */
+/* Says goodbye (not behind a watched reply): nothing more will be sent. What the client sends is no
+ * longer looked at. */
 void http_stream_shut(struct http_connection *connection);
 /* Before the descriptor is closed. */
 void http_stream_close(struct http_connection *connection);

@@ -20,6 +20,7 @@
 #include "vectors.h"
 
 #define ASK "GET /v1/sys/health HTTP/1.1\r\nHost: leased\r\n\r\n"
+#define ASK_LAST "GET /v1/x HTTP/1.1\r\nHost: leased\r\nConnection: close\r\n\r\n"
 #define DELIVERY_MS 1000u
 #define AT_ONCE_MS 700u
 
@@ -369,6 +370,42 @@ a_client_that_says_goodbye_without_reading_lost_it(void **state)
 	expect(edge, 0, 1, AT_ONCE_MS);
 }
 
+/* Nothing of ours may lie unread in its socket: its close would be a reset then. */
+static void
+a_client_that_says_goodbye_and_closes_later_has_it(void **state)
+{
+	struct edge *edge = *state;
+	struct tls_client client;
+
+	start_watched(edge);
+	assert_true(tls_connect(edge, &client, 0, NULL));
+	ask(edge, &client);
+	(void)tls_read(edge, &client, 1, 1000);
+	tls_goodbye(&client);
+	edge_run(edge, 20);
+	tls_close(&client);
+	expect(edge, 1, 0, AT_ONCE_MS);
+}
+
+static void
+a_last_reply_is_had_by_who_read_it_alone(void **state)
+{
+	struct edge *edge = *state;
+	struct tls_client client;
+
+	start_watched(edge);
+	for (unsigned is_read = 0; is_read <= 1; is_read++) {
+		assert_true(tls_connect(edge, &client, 0, NULL));
+		tls_send(edge, &client, ASK_LAST, strlen(ASK_LAST));
+		edge_until(edge, &edge->answered, is_read + 1);
+		if (is_read)
+			(void)tls_read(edge, &client, 1, 1000);
+		edge_run(edge, 20);
+		tls_close(&client);
+		expect(edge, is_read, 1, AT_ONCE_MS);
+	}
+}
+
 static void
 a_reset_loses_it(void **state)
 {
@@ -448,6 +485,8 @@ main(void)
 	    TEST(a_client_that_asks_again_has_it),
 	    TEST(a_client_that_stays_has_it_when_the_time_is_up),
 	    TEST(a_client_that_says_goodbye_without_reading_lost_it),
+	    TEST(a_client_that_says_goodbye_and_closes_later_has_it),
+	    TEST(a_last_reply_is_had_by_who_read_it_alone),
 	    TEST(a_reset_loses_it),
 	    TEST(a_forged_byte_loses_it),
 	    TEST(a_client_that_closes_its_half_is_answered),
