@@ -54,14 +54,16 @@ struct http_connection {
 	size_t left_len;
 
 	struct connection_output output;
-	struct ssl_st *ssl; /* NULL: plain */
-	bool speaks_tls;    /* its first byte says so */
-	bool ssl_broken;    /* nothing more may be said through it */
-	uint64_t written;   /* bytes ever, as the socket counts them */
-	bool at_end;        /* no more requests will come */
-	bool hung_up;       /* .. since the client has shut its side of the socket */
-	bool has_lingered;  /* it was given long enough to */
-	bool has_failed;    /* ECONNRESET, EPIPE: kept, since SO_ERROR clears when read */
+	struct ssl_st *ssl;     /* NULL: plain */
+	bool speaks_tls;        /* its first byte says so */
+	bool ssl_broken;        /* nothing more may be said through it */
+	unsigned receives_left; /* OpenSSL's, in the call that is under way */
+	uint64_t useful;        /* bytes received up to the last content; TLS only */
+	uint64_t written;       /* bytes ever, as the socket counts them */
+	bool at_end;            /* no more requests will come */
+	bool hung_up;           /* .. since the client has shut its side of the socket */
+	bool has_lingered;      /* it was given long enough to */
+	bool has_failed;        /* ECONNRESET, EPIPE: kept, since SO_ERROR clears when read */
 	struct connection_watch watches[CONNECTION_WATCHES];
 	unsigned poll_ms; /* the delivery timer's back-off */
 

@@ -27,9 +27,38 @@
 
 #define RECORD_MAX 16384u
 #define RECORD_HANDSHAKE 22
+/* What one call of OpenSSL may receive; a record takes two. OpenSSL goes round for as long as
+ * records come that hold nothing for us: new keys, refused renegotiations, a hello in crumbs. */
+#define RECEIVES_MAX 32u
+/* How much of that may come in a row; a record that is not whole yet may be among it. */
+#define USELESS_MAX ((uint64_t)2 * RECORD_MAX)
 
 /* One read takes a whole record: OpenSSL would keep the rest where no event tells of it. */
 _Static_assert(SERVER_READ_SIZE >= RECORD_MAX, "a record must fit one read");
+
+/* Stands before each receive: with none left the rest waits for the socket's next event. */
+static long
+on_receive(BIO *bio, int operation, const char *bytes, size_t len, int number, long value,
+    int result, size_t *processed)
+{
+	struct http_connection *connection;
+
+	(void)bytes;
+	(void)len;
+	(void)number;
+	(void)value;
+	(void)processed;
+	if (operation != BIO_CB_READ)
+		return (result);
+	connection = http_connection_from(BIO_get_callback_arg(bio));
+	if (connection->receives_left > 0) {
+		connection->receives_left--;
+		return (result);
+	}
+	BIO_clear_retry_flags(bio);
+	BIO_set_retry_read(bio);
+	return (-1);
+}
 
 bool
 http_stream_open(struct http_connection *connection, struct http_tls *tls)
@@ -44,6 +73,8 @@ http_stream_open(struct http_connection *connection, struct http_tls *tls)
 		connection->ssl = NULL;
 		return (false);
 	}
+	BIO_set_callback_arg(SSL_get_rbio(connection->ssl), (char *)connection);
+	BIO_set_callback_ex(SSL_get_rbio(connection->ssl), on_receive);
 	SSL_set_accept_state(connection->ssl);
 	return (true);
 }
@@ -144,10 +175,12 @@ http_stream_handshake(struct http_connection *connection)
 		return;
 	connection->speaks_tls = true;
 	ERR_clear_error();
+	connection->receives_left = RECEIVES_MAX;
 	r = SSL_do_handshake(connection->ssl);
 	switch (SSL_get_error(connection->ssl, r)) {
 	case SSL_ERROR_NONE:
 		count_written(connection);
+		connection->useful = BIO_number_read(SSL_get_rbio(connection->ssl));
 		/* We have nothing to say now, and a client that waits for the acknowledgment of its
 		 * last words would send its request 40 ms later. */
 		(void)setsockopt(connection->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
@@ -195,6 +228,15 @@ read_end(int fd, void *buffer, size_t size)
 	return (result == STREAM_OK || result == STREAM_AGAIN ? STREAM_CLOSING : result);
 }
 
+/* It keeps us busy with TLS and says nothing in it. */
+static bool
+is_useless(const struct http_connection *connection)
+{
+	uint64_t received = BIO_number_read(SSL_get_rbio(connection->ssl));
+
+	return (received - connection->useful > USELESS_MAX);
+}
+
 enum stream_result
 http_stream_read(struct http_connection *connection, void *buffer, size_t size, size_t *ret_len)
 {
@@ -207,13 +249,15 @@ http_stream_read(struct http_connection *connection, void *buffer, size_t size, 
 	    (SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) != 0)
 		return (read_end(connection->fd, buffer, size));
 	ERR_clear_error();
+	connection->receives_left = RECEIVES_MAX;
 	n = SSL_read(ssl, buffer, (int)size);
 	switch (SSL_get_error(ssl, n)) {
 	case SSL_ERROR_NONE:
+		connection->useful = BIO_number_read(SSL_get_rbio(ssl));
 		*ret_len = (size_t)n;
 		return (STREAM_OK);
 	case SSL_ERROR_WANT_READ:
-		return (STREAM_AGAIN);
+		return (is_useless(connection) ? STREAM_FAILED : STREAM_AGAIN);
 	case SSL_ERROR_ZERO_RETURN:
 		return (read_end(connection->fd, buffer, size));
 	default:

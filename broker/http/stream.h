@@ -17,7 +17,7 @@ enum stream_result {
 	STREAM_AGAIN,   /* later, when the socket is ready */
 	STREAM_CLOSING, /* the client will send nothing more; whether it still reads is not known */
 	STREAM_END,     /* .. and it has closed the socket, or half of it */
-	STREAM_FAILED,  /* a reset, or bytes that TLS does not vouch for */
+	STREAM_FAILED, /* a reset, bytes that TLS does not vouch for, or too many without content */
 };
 
 /* tls.c: an SSL of this pair, NULL: out of memory. */
