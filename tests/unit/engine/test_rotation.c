@@ -394,6 +394,29 @@ password_of_the_backup_that_does_not_log_in_is_warned_of_and_rotated(void **stat
 }
 
 static void
+lack_of_memory_while_it_is_tried_loses_no_password(void **state)
+{
+	struct fix *f = *state;
+	unsigned long n;
+	bool failed = true;
+
+	set_up(f);
+	must(f, ENGINE_WRITE, "static-roles/report", DAILY);
+	for (n = 1; failed; n++) {
+		assert_in_range(n, 1, 3000);
+		if (n % 2 == 0)
+			account_add(f, "report", "by the original, after the backup");
+		restored_and_released(f);
+		failalloc_arm(n);
+		later(f, 1);
+		failed = failalloc_disarm();
+		later(f, 10);
+		told_and_good(f);
+		assert_null(must(f, ENGINE_READ, "static-creds/report", NULL)->warnings);
+	}
+}
+
+static void
 password_that_was_never_ours_is_not_touched_by_a_restore(void **state)
 {
 	struct fix *f = *state;
@@ -427,6 +450,7 @@ main(void)
 	    TEST(lack_of_memory_at_any_place_loses_no_password),
 	    TEST(password_of_the_backup_that_logs_in_stays_as_long_as_it_would_have),
 	    TEST(password_of_the_backup_that_does_not_log_in_is_warned_of_and_rotated),
+	    TEST(lack_of_memory_while_it_is_tried_loses_no_password),
 	    TEST(password_that_was_never_ours_is_not_touched_by_a_restore),
 	};
 
