@@ -43,6 +43,9 @@ delivery_text(const struct store_lease *row, const struct lease_data *data)
 	return (row->state == STORE_LEASE_INTENT ? "none" : "unknown");
 }
 
+/* The backend itself has refused it so often that time alone will not mend it. */
+#define PERSON_AFTER 3
+
 /*
  * Why it is not at its end yet. A connection in back-off is skipped whole, without a write per
  * lease, so that its reason stands in no row: the port is asked.
@@ -80,7 +83,7 @@ put_error(json_t *object, struct leases *leases, const struct lease_data *data,
 	return (json_object_update_new(
 	    object, json_pack("{s:s,s:s,s:I,s:b}", "revoke_error", why.text, "revoke_error_code",
 			leased_code_name(why.code), "revoke_attempts", tries, "needs_a_person",
-			(int)row->stuck)));
+			(int)(row->stuck || data->fails >= PERSON_AFTER))));
 }
 
 /* For how long it should have been at its end. Its next_at says when it is tried again. */

@@ -78,10 +78,15 @@ account_that_owns_something_stays_disarmed_with_the_reason(void **state)
 	assert_string_equal(json_string_value(json_object_get(shown, "state")), "disarmed");
 	assert_string_equal(json_string_value(json_object_get(shown, "revoke_error")),
 	    "owns table t in database shop");
+	assert_true(json_is_false(json_object_get(shown, "needs_a_person")));
 	json_decref(shown);
 	r = revoke_row(f, a.row);
 	assert_int_equal(r.state, LEASE_REVOKE_DISARMED);
 	assert_string_equal(r.err.text, "owns table t in database shop");
+	later(f, 200000);
+	shown = lease_describe(f->leases, row_of(f, a.row));
+	assert_true(json_is_true(json_object_get(shown, "needs_a_person")));
+	json_decref(shown);
 	account_of(f, &a)->blocked[0] = '\0';
 	later(f, 76000);
 	assert_null(row_of(f, a.row));
