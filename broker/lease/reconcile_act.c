@@ -14,17 +14,18 @@
 #define SINGLES_MAX 8 /* accounts that failed alone */
 
 METRICS_COUNTER(disarmed_count, "leased_reconcile_disarmed", "",
-    "Accounts that no lease had any more, and that could still log in: disarmed.");
+    "Accounts whose lease had ended, and that could still log in, or again: disarmed.");
 
 /* ---- what is known as ended is disarmed ---- */
 
-/* What has ended and can log in; where all orphans have leases by now, what was disarmed and can.
+/* What has ended, or was disarmed, and can log in; orphans of a run that fixes have leases by now.
  * Not what something is being done to already: look.c and the way out have it. */
 static bool
 is_to_be_disarmed(const struct reconcile_run *run, const struct reconcile_account *account)
 {
 	return (account->armed &&
-		account->what == (run->report->fix ? RECONCILE_REARMED : RECONCILE_ENDED) &&
+		(account->what == RECONCILE_REARMED ||
+		    (account->what == RECONCILE_ENDED && !run->report->fix)) &&
 		lease_busy(run->connection->leases, account->row) == NULL);
 }
 

@@ -195,7 +195,7 @@ lease_without_its_account_is_told_unless_it_is_just_being_made(void **state)
 }
 
 static void
-disarmed_account_that_can_log_in_again_is_told_and_disarmed_on_command(void **state)
+disarmed_account_that_can_log_in_again_is_told_and_disarmed_by_every_run(void **state)
 {
 	struct fix *f = *state;
 	struct answer a = make(f, 3600);
@@ -203,9 +203,16 @@ disarmed_account_that_can_log_in_again_is_told_and_disarmed_on_command(void **st
 	snprintf(account_of(f, &a)->blocked, 128, "owns table t");
 	assert_int_equal(revoke_row(f, a.row).state, LEASE_REVOKE_DISARMED);
 	later(f, 2000);
-	account_of(f, &a)->armed = true; /* by hand */
+	account_of(f, &a)->armed = true; /* the backend was restored */
+	atomic_store(&f->store->hold.below, a.row);
+	f->store->hold.hold.held = true;
 	assert_found(reconcile(f, false), "rearmed", a.account);
 	assert_true(account_of(f, &a)->armed);
+	f->store->hold.hold.held = false;
+	atomic_store(&f->store->hold.below, 0);
+	assert_int_equal(reconcile(f, false)->disarmed, 1);
+	assert_false(account_of(f, &a)->armed);
+	account_of(f, &a)->armed = true;
 	assert_found(reconcile(f, true), "rearmed", a.account);
 	assert_false(account_of(f, &a)->armed);
 	account_of(f, &a)->blocked[0] = '\0';
@@ -329,7 +336,7 @@ main(void)
 	    TEST(what_the_store_does_not_know_is_told_and_left),
 	    TEST(number_in_a_name_proves_nothing_once_templates_were_used),
 	    TEST(lease_without_its_account_is_told_unless_it_is_just_being_made),
-	    TEST(disarmed_account_that_can_log_in_again_is_told_and_disarmed_on_command),
+	    TEST(disarmed_account_that_can_log_in_again_is_told_and_disarmed_by_every_run),
 	    TEST(account_of_a_lease_in_quarantine_is_told_and_left),
 	    TEST(orphans_are_removed_by_leases_of_their_own),
 	    TEST(orphan_that_cannot_be_removed_is_tried_on_and_said),
