@@ -69,8 +69,8 @@ doc_from_row(
 		r = doc_decode(record, stmt, ret_doc, err);
 	json_decref(record);
 	if (r == LEASED_ECORRUPT) {
-		store_quarantine_other(
-		    db, doc_table, place.key, "it does not open or does not agree");
+		store_quarantine_doc(
+		    db, place.key, place.version, "it does not open or does not agree");
 		leased_err_prefix(err, "%s %s does not open", store_sql_column_text(stmt, DOC_KIND),
 		    store_sql_column_text(stmt, DOC_NAME));
 	}
@@ -164,6 +164,74 @@ store_doc_list(struct store_db *db, const char *kind, const char *prefix, const 
 	return (0);
 }
 
+/* ---- by columns alone ---- */
+
+static int
+doc_from_columns(sqlite3_stmt *stmt, struct store_doc **ret_doc, struct leased_err *err)
+{
+	struct store_doc *doc = calloc(1, sizeof(*doc));
+
+	if (doc != NULL) {
+		doc->id = sqlite3_column_int64(stmt, DOC_ID);
+		doc->version = sqlite3_column_int64(stmt, DOC_VERSION);
+		doc->kind = store_sql_column_dup(stmt, DOC_KIND);
+		doc->name = store_sql_column_dup(stmt, DOC_NAME);
+	}
+	if (doc == NULL || doc->kind == NULL || doc->name == NULL) {
+		store_doc_free(doc);
+		return (leased_err_set(err, LEASED_ENOMEM, "no memory to read a document"));
+	}
+	*ret_doc = doc;
+	return (0);
+}
+
+int
+store_doc_columns(struct store_db *db, const char *kind, const char *name,
+    struct store_doc **ret_doc, struct leased_err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool row = false;
+	int r;
+
+	r = store_sql_start(db, DOC_SELECT "WHERE kind = ?1 AND name = ?2",
+	    SQL_ARGS(store_sql_text(kind), store_sql_text(name)), &stmt, err);
+	if (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0)
+		r = row ? doc_from_columns(stmt, ret_doc, err)
+			: leased_err_set(err, LEASED_ENOENT, "there is no %s %s", kind, name);
+	store_sql_finish(stmt);
+	return (r);
+}
+
+int
+store_doc_columns_list(struct store_db *db, const char *kind, const char *after, unsigned limit,
+    struct store_doc ***ret_docs, size_t *ret_count, struct leased_err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	struct store_list list = {0};
+	struct store_doc *doc;
+	bool row = false;
+	int r;
+
+	r = store_sql_start(db, DOC_SELECT "WHERE kind = ?1 AND name > ?2 ORDER BY name",
+	    SQL_ARGS(store_sql_text(kind), store_sql_text(after != NULL ? after : "")), &stmt, err);
+	while (
+	    r == 0 && list.count < limit && (r = store_sql_step(db, stmt, &row, err)) == 0 && row) {
+		if (after != NULL && strcmp(store_sql_column_text(stmt, DOC_NAME), after) <= 0)
+			r = store_sql_disorder(db, err);
+		else if ((r = doc_from_columns(stmt, &doc, err)) == 0 &&
+			 (r = store_list_append(&list, doc, err)) != 0)
+			store_doc_free(doc);
+	}
+	store_sql_finish(stmt);
+	if (r != 0) {
+		store_list_clear(&list, on_doc_free);
+		return (r);
+	}
+	*ret_docs = (struct store_doc **)list.items;
+	*ret_count = list.count;
+	return (0);
+}
+
 static int
 doc_seal(struct store *store, const struct store_doc *doc, const struct seal_place *place,
     uint8_t **ret_sealed, size_t *ret_len, struct leased_err *err)
@@ -215,7 +283,9 @@ changed_meanwhile(int64_t id, struct leased_err *err)
 static int
 doc_put(struct store_txn *txn, struct store_doc *doc, struct leased_err *err)
 {
-	struct seal_place place = {doc_table, doc->id, doc->version + 1};
+	/* One that does not open may say any version. */
+	struct seal_place place = {
+	    doc_table, doc->id, doc->version < INT64_MAX ? doc->version + 1 : 1};
 	uint8_t *sealed = NULL;
 	size_t len = 0;
 	int changes = 0, r;
@@ -234,6 +304,8 @@ doc_put(struct store_txn *txn, struct store_doc *doc, struct leased_err *err)
 	free(sealed);
 	if (r == 0 && changes == 0)
 		r = changed_meanwhile(doc->id, err);
+	if (r == 0)
+		r = store_quarantine_doc_done(txn, doc->id, err);
 	if (r == 0)
 		doc->version = place.version;
 	return (r);
@@ -261,5 +333,7 @@ store_doc_delete(struct store_txn *txn, int64_t id, int64_t version, struct leas
 	    SQL_ARGS(store_sql_int(id), store_sql_int(version)), &changes, err);
 	if (r == 0 && changes == 0)
 		r = changed_meanwhile(id, err);
+	if (r == 0)
+		r = store_quarantine_doc_done(txn, id, err);
 	return (r);
 }

@@ -36,7 +36,8 @@ reports_add(struct store *store, const char *table, int64_t key)
 
 	pthread_mutex_lock(&store->mutex);
 	for (unsigned i = 0; i < STORE_REPORTS && !found; i++)
-		found = reports->rows[i].table == table && reports->rows[i].key == key;
+		found = reports->rows[i].table != NULL &&
+			strcmp(reports->rows[i].table, table) == 0 && reports->rows[i].key == key;
 	if (!found)
 		reports->rows[reports->next++ % STORE_REPORTS] = (struct report){table, key};
 	pthread_mutex_unlock(&store->mutex);
@@ -50,7 +51,8 @@ reports_remove(struct store *store, const char *table, int64_t key)
 
 	pthread_mutex_lock(&store->mutex);
 	for (unsigned i = 0; i < STORE_REPORTS; i++) {
-		if (reports->rows[i].table == table && reports->rows[i].key == key)
+		if (reports->rows[i].table != NULL && strcmp(reports->rows[i].table, table) == 0 &&
+		    reports->rows[i].key == key)
 			reports->rows[i].table = NULL;
 	}
 	pthread_mutex_unlock(&store->mutex);
@@ -127,8 +129,10 @@ run_report(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 	if (report->account == NULL)
 		r = store_sql_run(txn->db,
 		    "INSERT OR IGNORE INTO quarantine (table_name, key, at, reason, connection,"
-		    " account, next_at, disarmed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1)",
-		    args, 7, &changes, err);
+		    " account, next_at, disarmed) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, 1"
+		    " WHERE ?1 <> 'doc' OR EXISTS (SELECT 1 FROM doc WHERE id = ?2 AND version = "
+		    "?8)",
+		    args, 8, &changes, err);
 	else
 		r = store_sql_run(txn->db,
 		    "INSERT OR IGNORE INTO quarantine (table_name, key, at, reason, connection,"
@@ -155,8 +159,9 @@ on_report_done(struct store_op *op, int result, const struct leased_err *err)
 		log_error("a row of the store is damaged and in quarantine",
 		    LOG_S("table", report->table), LOG_I("row", report->key),
 		    LOG_S("reason", report->reason), LOG_S("account", report->account));
-	} else if (result == 0 && report->account != NULL) {
-		/* The lease was written anew meanwhile; should that be bad too, it is news. */
+	} else if (result == 0 && (report->account != NULL || report->version != 0)) {
+		/* The lease or document was written anew meanwhile; should that be bad too, it is
+		 * news. */
 		reports_remove(report->store, report->table, report->key);
 	} else if (result != 0) {
 		/* It will be met again, and reported again. */
@@ -222,6 +227,29 @@ store_quarantine_other(struct store_db *db, const char *table, int64_t key, cons
 	struct report_op report = {.table = table, .key = key, .reason = reason};
 
 	report_submit(db->store, &report);
+}
+
+void
+store_quarantine_doc(struct store_db *db, int64_t id, int64_t version, const char *reason)
+{
+	struct report_op report = {.table = "doc", .key = id, .version = version, .reason = reason};
+
+	report_submit(db->store, &report);
+}
+
+int
+store_quarantine_doc_done(struct store_txn *txn, int64_t id, struct leased_err *err)
+{
+	int changes = 0, r;
+
+	r = store_sql_run(txn->db, "DELETE FROM quarantine WHERE table_name = 'doc' AND key = ?1",
+	    SQL_ARGS(store_sql_int(id)), &changes, err);
+	if (r != 0 || changes == 0)
+		return (r);
+	/* Too low by one if the transaction fails: until the next start. */
+	store_health_quarantined(txn->db->store, -1);
+	reports_remove(txn->db->store, "doc", id);
+	return (0);
 }
 
 int

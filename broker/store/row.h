@@ -78,6 +78,10 @@ void store_quarantine_lease(
 /* Counts and lists another table's row; it stays where it is. */
 void store_quarantine_other(
     struct store_db *db, const char *table, int64_t key, const char *reason);
+/* The same of a document of this version. And: it is written anew, or deleted. */
+void store_quarantine_doc(struct store_db *db, int64_t id, int64_t version, const char *reason);
+int store_quarantine_doc_done(
+    struct store_txn *txn, int64_t id, struct leased_err *err) LEASED_MUST_CHECK;
 /* LEASED_ECORRUPT when the lease is in quarantine, else LEASED_ENOENT, with the text. */
 int store_quarantine_or_absent(struct store_db *db, int64_t lease_id, struct leased_err *err);
 int store_quarantine_account_or_absent(
@@ -105,7 +109,6 @@ struct store_scrub {
 int store_scrub_step(struct store_db *db, struct store_scrub *scrub, int64_t *ret_wait_ms,
     struct leased_err *err) LEASED_MUST_CHECK;
 
-/* A growing array of pointers. */
 struct store_list {
 	void **items;
 	size_t count, size;

@@ -150,6 +150,12 @@ int store_doc_put(
     struct store_txn *txn, struct store_doc *doc, struct leased_err *err) LEASED_MUST_CHECK;
 int store_doc_delete(
     struct store_txn *txn, int64_t id, int64_t version, struct leased_err *err) LEASED_MUST_CHECK;
+/* By the index columns alone, so that one that does not open is there as well: data is NULL. With
+ * data it may be put, which replaces what does not open, and takes it from the quarantine. */
+int store_doc_columns(struct store_db *db, const char *kind, const char *name,
+    struct store_doc **ret_doc, struct leased_err *err) LEASED_MUST_CHECK;
+int store_doc_columns_list(struct store_db *db, const char *kind, const char *after, unsigned limit,
+    struct store_doc ***ret_docs, size_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- leases ---- */
 enum store_lease_state { STORE_LEASE_INTENT = 1, STORE_LEASE_LIVE = 2, STORE_LEASE_DISARMED = 3 };
