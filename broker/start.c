@@ -137,6 +137,14 @@ on_server_of(void *arg, int64_t connection, const char *recorded)
 	return (engines_server_of(daemon->engines, connection, recorded));
 }
 
+static int
+on_absent_why(void *arg, int64_t connection, struct leased_err *err)
+{
+	struct main_daemon *daemon = arg;
+
+	return (engines_absent_why(daemon->engines, connection, err));
+}
+
 static void
 on_wake(void *arg)
 {
@@ -212,6 +220,7 @@ start_leases(struct main_daemon *daemon, const struct main_place *place, struct 
 	    .wake = on_wake,
 	    .server_of = on_server_of,
 	    .mount_of = on_mount_of,
+	    .absent_why = on_absent_why,
 	    .arg = daemon};
 	int r;
 

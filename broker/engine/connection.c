@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/utf8.h"
+#include "engine/document.h"
 #include "engine/rotation.h"
 #include "metrics/metrics.h"
 
@@ -18,7 +19,7 @@
 #define PAGE 64u
 
 struct engine_connection *
-engine_connection_find(struct engines *engines, int64_t id)
+engine_connection_find_any(struct engines *engines, int64_t id)
 {
 	struct engine_connection *connection;
 
@@ -26,6 +27,14 @@ engine_connection_find(struct engines *engines, int64_t id)
 		if (connection->id == id)
 			return (connection);
 	return (NULL);
+}
+
+struct engine_connection *
+engine_connection_find(struct engines *engines, int64_t id)
+{
+	struct engine_connection *connection = engine_connection_find_any(engines, id);
+
+	return (connection != NULL && connection->port != NULL ? connection : NULL);
 }
 
 struct plugin_port *
@@ -59,19 +68,6 @@ engines_server_of(void *arg, int64_t id, const char *recorded)
 	    moved_has(connection->moved_from, recorded))
 		return (connection->server);
 	return (recorded);
-}
-
-unsigned
-engines_connections_down(struct engines *engines)
-{
-	const struct engine_connection *connection;
-	unsigned down = 0;
-
-	LIST_FOREACH (connection, &engines->connections, link)
-		if (!connection->candidate && (connection->moved || connection->port == NULL ||
-						  plugin_port_ready(connection->port, NULL) != 0))
-			down++;
-	return (down);
 }
 
 /* ---- another server than the one that is recorded ---- */
@@ -195,7 +191,7 @@ int
 engine_connection_open(struct engines *engines, const struct store_doc *doc,
     struct engine_connection **ret_connection, struct leased_err *err)
 {
-	struct engine_connection *connection = engine_connection_find(engines, doc->id);
+	struct engine_connection *connection = engine_connection_find_any(engines, doc->id);
 	const char *server = json_string_value(json_object_get(doc->data, "server"));
 	struct plugin_port *port = NULL, *old;
 	int r;
@@ -210,6 +206,7 @@ engine_connection_open(struct engines *engines, const struct store_doc *doc,
 	}
 	old = connection->port;
 	connection->port = port;
+	connection->closed.code = 0;
 	moved_set(connection, false); /* its first worker will see */
 	connection->ceiling = json_integer_value(json_object_get(doc->data, "max_leases"));
 	json_decref(connection->moved_from);
@@ -346,7 +343,7 @@ struct load_read {
 	struct store_read read; /* first */
 	struct engines *engines;
 	const char *kind;
-	int64_t *docs;
+	struct store_doc **docs;
 	size_t count;
 };
 
@@ -357,12 +354,12 @@ load_run(struct store_read *read, struct store_db *db, struct leased_err *err)
 	struct store_doc **page = NULL;
 	size_t count = 0, i;
 	char after[ENGINE_DOC_NAME_SIZE] = "";
-	int64_t *grown;
+	struct store_doc **grown;
 	int r;
 
 	do {
-		r = store_doc_list(
-		    db, load->kind, "", after[0] != '\0' ? after : NULL, PAGE, &page, &count, err);
+		r = store_doc_columns_list(
+		    db, load->kind, after[0] != '\0' ? after : NULL, PAGE, &page, &count, err);
 		if (r != 0)
 			return (r);
 		grown = reallocarray(load->docs, load->count + count + 1, sizeof(*grown));
@@ -371,10 +368,11 @@ load_run(struct store_read *read, struct store_db *db, struct leased_err *err)
 		else
 			load->docs = grown;
 		for (i = 0; i < count; i++) {
-			if (r == 0)
-				load->docs[load->count++] = page[i]->id;
 			(void)snprintf(after, sizeof(after), "%s", page[i]->name);
-			store_doc_free(page[i]);
+			if (r == 0)
+				load->docs[load->count++] = page[i];
+			else
+				store_doc_free(page[i]);
 		}
 		free(page);
 		page = NULL;
@@ -382,17 +380,36 @@ load_run(struct store_read *read, struct store_db *db, struct leased_err *err)
 	return (r);
 }
 
+/* It stays in the table, so that it is counted as down, and says why its leases wait. */
+static void
+load_keep_closed(struct engines *engines, const struct store_doc *columns, struct leased_err *err)
+{
+	struct engine_connection *connection;
+	const char *slash = strchr(columns->name, '/');
+	const char *path = engines_mount_path(engines, strtoll(columns->name, NULL, 10));
+	bool is_candidate = strcmp(columns->kind, "candidate") == 0;
+
+	if (err->code == LEASED_ECORRUPT && !is_candidate)
+		engine_doc_damaged(
+		    "connection", path, slash != NULL ? slash + 1 : columns->name, err);
+	log_error("a connection could not be opened; its leases wait",
+	    LOG_S("connection", columns->name), LOG_ERR(err));
+	if (!is_candidate && (connection = connection_new(engines, columns)) != NULL)
+		connection->closed = *err;
+}
+
 /* A write may have opened, or a delete taken, the connection since the list was read: what holds is
  * what the store says now. */
 static void
-load_open(struct engines *engines, int64_t id)
+load_open(struct engines *engines, const struct store_doc *columns)
 {
+	int64_t id = columns->id;
 	struct engine_connection *connection = NULL;
 	struct leased_err err = LEASED_ERR_INIT;
 	struct store_doc *doc = NULL;
 	int r;
 
-	if (engine_connection_find(engines, id) != NULL)
+	if (engine_connection_find_any(engines, id) != NULL)
 		return;
 	r = store_doc_get_id(store_db(engines->config.store), id, &doc, &err);
 	if (r == LEASED_ENOENT)
@@ -409,8 +426,7 @@ load_open(struct engines *engines, int64_t id)
 	if (r == 0 && (r = engine_connection_open(engines, doc, &connection, &err)) == 0)
 		connection->tried = connection->candidate;
 	if (r != 0)
-		log_error("a connection could not be opened; its leases wait",
-		    LOG_S("connection", doc != NULL ? doc->name : "?"), LOG_ERR(&err));
+		load_keep_closed(engines, columns, &err);
 	store_doc_free(doc);
 }
 
@@ -422,8 +438,11 @@ load_done(struct store_read *read, int result, const struct leased_err *err)
 
 	if (result != 0)
 		log_error("connections could not be read; their leases wait", LOG_ERR(err));
-	for (i = 0; result == 0 && !load->engines->stopping && i < load->count; i++)
-		load_open(load->engines, load->docs[i]);
+	for (i = 0; i < load->count; i++) {
+		if (result == 0 && !load->engines->stopping)
+			load_open(load->engines, load->docs[i]);
+		store_doc_free(load->docs[i]);
+	}
 	load->engines->loading--;
 	engines_release(load->engines);
 	free(load->docs);
@@ -458,7 +477,8 @@ engine_connections_free(struct engines *engines)
 
 	while ((connection = LIST_FIRST(&engines->connections)) != NULL) {
 		/* The leases are gone: what workers still say is for the next start, from disk. */
-		connection->port->events = (struct plugin_port_events){0};
+		if (connection->port != NULL)
+			connection->port->events = (struct plugin_port_events){0};
 		engine_connection_close(connection);
 	}
 }

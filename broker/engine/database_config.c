@@ -7,17 +7,15 @@
 #include <string.h>
 
 #include "engine/database.h"
+#include "engine/document.h"
 #include "engine/rotation.h"
 
 int
 engine_config_doc(
     struct engine_request_copy *request, struct store_doc **ret_doc, struct leased_err *err)
 {
-	char full[ENGINE_DOC_NAME_SIZE];
-
-	engine_doc_name(request->mount_id, request->name, full);
-	return (store_doc_get(
-	    store_db(request->engines->config.store), "connection", full, ret_doc, err));
+	return (engine_doc_get(
+	    request->engines, "connection", request->mount_id, request->name, ret_doc, err));
 }
 
 /* ---- read ---- */
@@ -142,7 +140,8 @@ on_deleted(void *arg, int code, const struct leased_err *err)
 {
 	struct engine_request_copy *request = arg;
 	struct config_delete *gone = request->state;
-	struct engine_connection *connection = engine_connection_find(request->engines, gone->id);
+	struct engine_connection *connection =
+	    engine_connection_find_any(request->engines, gone->id);
 
 	if (connection != NULL) {
 		connection->closing = false;
@@ -162,9 +161,12 @@ engine_database_config_delete(struct engine_request_copy *request)
 	struct engine_connection *connection;
 	struct config_delete *gone;
 	struct store_doc *doc = NULL;
+	bool damaged;
 	int r;
 
-	if ((r = engine_config_doc(request, &doc, &err)) == LEASED_ENOENT) {
+	r = engine_doc_get_any(
+	    request->engines, "connection", request->mount_id, request->name, &doc, &damaged, &err);
+	if (r == 0 && doc == NULL) {
 		engine_finish(request);
 		return;
 	}
@@ -184,7 +186,7 @@ engine_database_config_delete(struct engine_request_copy *request)
 	request->free_state = free;
 	store_doc_free(doc);
 	/* From here no lease is made on it, so that what the transaction sees is the last word. */
-	if ((connection = engine_connection_find(request->engines, gone->id)) != NULL)
+	if ((connection = engine_connection_find_any(request->engines, gone->id)) != NULL)
 		connection->closing = true;
 	engine_change_submit(request->engines, &gone->change);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/database.h"
+#include "engine/document.h"
 #include "base/utf8.h"
 
 struct creds {
@@ -171,12 +172,11 @@ creds_connection(
 {
 	struct engine_request_copy *request = creds->request;
 	struct engine_connection *connection;
-	char full[ENGINE_DOC_NAME_SIZE];
 	struct store_doc *doc = NULL;
 	int r;
 
-	engine_doc_name(request->mount_id, creds->role->db_name, full);
-	r = store_doc_get(store_db(request->engines->config.store), "connection", full, &doc, err);
+	r = engine_doc_get(
+	    request->engines, "connection", request->mount_id, creds->role->db_name, &doc, err);
 	if (r == LEASED_ENOENT)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "role %s uses connection %s, which is not configured: write "

@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "base/utf8.h"
 #include "engine/database_role.h"
+#include "engine/document.h"
 
 static const struct jdec_field role_fields[] = {
     JDEC_FIELD(struct engine_role_body, db_name, JDEC_STRING),
@@ -53,10 +54,7 @@ static int
 role_doc(struct engines *engines, int64_t mount, const char *name, struct store_doc **ret_doc,
     struct leased_err *err)
 {
-	char full[ENGINE_DOC_NAME_SIZE];
-
-	engine_doc_name(mount, name, full);
-	return (store_doc_get(store_db(engines->config.store), "role", full, ret_doc, err));
+	return (engine_doc_get(engines, "role", mount, name, ret_doc, err));
 }
 
 /* ---- read, delete ---- */
@@ -104,10 +102,12 @@ engine_database_role_delete(struct engine_request_copy *request)
 	struct leased_err err = LEASED_ERR_INIT;
 	struct engine_change *change;
 	struct store_doc *doc = NULL;
+	bool damaged;
 	int r;
 
-	r = role_doc(request->engines, request->mount_id, request->name, &doc, &err);
-	if (r == LEASED_ENOENT) {
+	r = engine_doc_get_any(
+	    request->engines, "role", request->mount_id, request->name, &doc, &damaged, &err);
+	if (r == 0 && doc == NULL) {
 		engine_finish(request);
 		return;
 	}
@@ -226,8 +226,8 @@ role_version_keep(
 		return (0);
 	r = store_doc_get_id(
 	    db, json_integer_value(json_object_get(current->data, "role_version")), &there, err);
-	if (r == LEASED_ENOENT)
-		return (0);
+	if (r == LEASED_ENOENT || r == LEASED_ECORRUPT)
+		return (0); /* the role gets another one */
 	if (r != 0)
 		return (r);
 	if (json_equal(there->data, mine->data)) {
@@ -268,15 +268,14 @@ role_find_connection(struct engine_role_write *write, struct leased_err *err)
 {
 	struct engines *engines = write->request->engines;
 	struct engine_connection *connection;
-	char full[ENGINE_DOC_NAME_SIZE];
 	struct store_doc *doc = NULL;
 	int r;
 
 	if (write->body.db_name == NULL ||
 	    !path_is_name(write->body.db_name, strlen(write->body.db_name)))
 		return (0); /* engine_role_check() refuses it */
-	engine_doc_name(write->request->mount_id, write->body.db_name, full);
-	r = store_doc_get(store_db(engines->config.store), "connection", full, &doc, err);
+	r = engine_doc_get(
+	    engines, "connection", write->request->mount_id, write->body.db_name, &doc, err);
 	if (r == LEASED_ENOENT) {
 		engine_warn(write->request,
 		    "connection %s is not configured yet: this role was not tried",
@@ -298,6 +297,7 @@ engine_database_role_write(struct engine_request_copy *request)
 	struct leased_err err = LEASED_ERR_INIT;
 	struct store_doc *current = NULL;
 	struct engine_role_write *write;
+	bool damaged = false;
 	int r;
 
 	if ((write = calloc(1, sizeof(*write))) == NULL) {
@@ -307,9 +307,8 @@ engine_database_role_write(struct engine_request_copy *request)
 	write->request = request;
 	request->state = write;
 	request->free_state = role_write_free;
-	r = role_doc(request->engines, request->mount_id, request->name, &current, &err);
-	if (r == LEASED_ENOENT)
-		r = 0;
+	r = engine_doc_get_any(
+	    request->engines, "role", request->mount_id, request->name, &current, &damaged, &err);
 	if (r == 0 && (r = role_decode(write, current, &err)) == 0 &&
 	    (r = role_find_connection(write, &err)) == 0 &&
 	    (r = engine_role_check(write, &err)) == 0 &&
@@ -317,6 +316,8 @@ engine_database_role_write(struct engine_request_copy *request)
 	    (r = role_version_keep(write, current, &err)) == 0)
 		r = engine_role_doc_build(write, current, &err);
 	store_doc_free(current);
+	if (damaged)
+		engine_doc_tell_replaced(request, r, &err);
 	if (r != 0) {
 		engine_fail_err(request, &err);
 		return;

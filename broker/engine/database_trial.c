@@ -10,6 +10,7 @@
 #include "base/jdec.h"
 #include "base/utf8.h"
 #include "engine/database_trial.h"
+#include "engine/document.h"
 #include "engine/rotation.h"
 
 static const struct jdec_field config_fields[] = {
@@ -408,6 +409,7 @@ engine_database_config_write(struct engine_request_copy *request)
 	struct leased_err err = LEASED_ERR_INIT;
 	struct store_doc *current = NULL;
 	struct engine_config_write *write;
+	bool damaged = false;
 	int r;
 
 	if ((write = calloc(1, sizeof(*write))) == NULL) {
@@ -417,13 +419,14 @@ engine_database_config_write(struct engine_request_copy *request)
 	write->request = request;
 	request->state = write;
 	request->free_state = config_write_free;
-	r = engine_config_doc(request, &current, &err);
-	if (r == LEASED_ENOENT)
-		r = 0;
+	r = engine_doc_get_any(request->engines, "connection", request->mount_id, request->name,
+	    &current, &damaged, &err);
 	if (r == 0 && (r = config_decode(write, current, &err)) == 0 &&
 	    (r = config_check(write, &err)) == 0)
 		r = config_build(write, current, &err);
 	store_doc_free(current);
+	if (damaged)
+		engine_doc_tell_replaced(request, r, &err);
 	if (r != 0) {
 		engine_fail_err(request, &err);
 		return;

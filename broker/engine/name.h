@@ -8,6 +8,8 @@
 
 /* For leases_config. */
 int64_t engines_mount_of(void *arg, int64_t connection); /* 0: none, or a candidate */
+/* Why engines_port_for() has none: fills err and returns its code. */
+int engines_absent_why(void *arg, int64_t connection, struct leased_err *err);
 /* The connection that "database/main" names, or "main" below database/; 0: none. And its name. */
 int64_t engines_connection_named(struct engines *engines, const char *name);
 #define ENGINE_CONNECTION_NAME_SIZE 512

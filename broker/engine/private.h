@@ -29,7 +29,8 @@ struct engine_connection {
 	int64_t ceiling; /* of its leases; 0: the default */
 	bool tried;      /* a candidate whose trial has ended: swept once it has no leases */
 	bool closing;    /* a delete is under way */
-	struct plugin_port *port;
+	struct plugin_port *port; /* NULL: it could not be opened, and closed says why */
+	struct leased_err closed;
 	char server[128];   /* of the last trial, "" unknown */
 	bool moved;         /* another one answers: engine_connection_stays() */
 	json_t *moved_from; /* servers that it has taken over from (confirm_move), or NULL */
@@ -71,8 +72,7 @@ struct engine_request_copy {
 	void *state;               /* the handler's own, freed by free_state */
 	void (*free_state)(void *state);
 };
-/* Ends the request: says reply and frees it. engine_fail: with an error; engine_none: with nothing
- * (404 or 204). */
+/* Ends the request: says reply and frees it. engine_fail: with an error. */
 void engine_finish(struct engine_request_copy *request);
 void engine_fail(struct engine_request_copy *request, int code, const char *fmt, ...)
     LEASED_PRINTF(3, 4);

@@ -76,7 +76,7 @@ engine_rotations_tick(struct engines *engines)
 	if (now_ms < engines->rotations_pause_ms)
 		return (wait_ms < AGAIN_MS ? wait_ms : AGAIN_MS);
 	LIST_FOREACH (connection, &engines->connections, link) {
-		if (connection->candidate || connection->closing)
+		if (connection->candidate || connection->closing || connection->port == NULL)
 			continue;
 		one_ms = connection_tick(engines, connection, now_ms);
 		wait_ms = one_ms < wait_ms ? one_ms : wait_ms;

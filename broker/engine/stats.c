@@ -88,7 +88,7 @@ down_reason(const struct engine_connection *connection)
 	if (connection->moved)
 		return (LEASED_EMOVED);
 	if (connection->port == NULL)
-		return (LEASED_EUNAVAIL);
+		return (connection->closed.code != 0 ? connection->closed.code : LEASED_EUNAVAIL);
 	if ((r = plugin_port_ready(connection->port, &why)) == 0)
 		return (0);
 	return (why.code != 0 ? why.code : r); /* why keeps what the backend said */

@@ -84,6 +84,15 @@ lease_connection_port(struct lease_connection *connection)
 	return (leases->config.port_for(leases->config.arg, connection->id));
 }
 
+int
+lease_port_absent(struct leases *leases, int64_t connection, struct leased_err *err)
+{
+	if (leases->config.absent_why != NULL)
+		return (leases->config.absent_why(leases->config.arg, connection, err));
+	return (leased_err_set(
+	    err, LEASED_EUNAVAIL, "the connection is not open yet; its backend may be down"));
+}
+
 bool
 lease_connection_ready(struct lease_connection *connection)
 {

@@ -53,6 +53,8 @@ struct lease_connection {
 struct lease_connection *lease_connection_get(struct leases *leases, int64_t id);
 struct lease_connection *lease_connection_find(struct leases *leases, int64_t id);
 struct plugin_port *lease_connection_port(struct lease_connection *connection);
+/* Why there is no port: fills err and returns its code. */
+int lease_port_absent(struct leases *leases, int64_t connection, struct leased_err *err);
 bool lease_connection_ready(struct lease_connection *connection); /* its port takes calls */
 void lease_connection_due(struct lease_connection *connection, int64_t at_ms);
 void lease_connections_due(struct leases *leases);

@@ -66,8 +66,7 @@ put_error(json_t *object, struct leases *leases, const struct lease_data *data,
 	} else if (ends && row->kind != STORE_LEASE_TOKEN) {
 		port = leases->config.port_for(leases->config.arg, row->connection);
 		if (port == NULL)
-			(void)leased_err_set(&why, LEASED_EUNAVAIL,
-			    "the connection is not open yet; its backend may be down");
+			(void)lease_port_absent(leases, row->connection, &why);
 		else if (plugin_port_ready(port, &why) == 0)
 			why.code = 0;
 		else

@@ -268,8 +268,7 @@ ready(struct leases *leases, int64_t connection, struct leased_err *err)
 	if (leases->freeing)
 		return (leased_err_set(err, LEASED_ECANCELED, "leased is stopping"));
 	if (port == NULL)
-		return (leased_err_set(err, LEASED_EUNAVAIL,
-		    "the connection is not open yet; its backend may be down"));
+		return (lease_port_absent(leases, connection, err));
 	if (port->moved) /* and an INTENT would name the wrong one */
 		return (leased_err_set(err, LEASED_EMOVED,
 		    "another server answers than the one that this connection is configured for: "

@@ -42,6 +42,8 @@ struct leases_config {
 	/* The mount of a connection whose accounts are to be compared with the store by itself
 	 * (reconcile.h); 0: of none. NULL: nothing is, unless asked for. */
 	int64_t (*mount_of)(void *arg, int64_t connection);
+	/* Why port_for has none: sets err and returns its code. NULL: it is only not open yet. */
+	int (*absent_why)(void *arg, int64_t connection, struct leased_err *err);
 	void *arg;
 };
 

@@ -131,8 +131,7 @@ run_port(struct reconcile_run *run, struct leased_err *err)
 	struct plugin_port *port = lease_connection_port(run->connection);
 
 	if (port == NULL) {
-		(void)leased_err_set(err, LEASED_EUNAVAIL,
-		    "the connection is not open yet; its backend may be down");
+		(void)lease_port_absent(run->connection->leases, run->connection->id, err);
 		return (NULL);
 	}
 	if (port->moved || (run->server[0] != '\0' && port->server[0] != '\0' &&

@@ -233,7 +233,7 @@ prepare(struct lease_request *request, const struct lease_renew *renew,
 	if (leases_now_ms(leases) >= lease->data.expires_ms)
 		r = expired(err); /* its end is in back-off: next_at is when that is tried again */
 	else if (*ret_port == NULL)
-		r = leased_err_set(err, LEASED_EUNAVAIL, "the connection is not open yet");
+		r = lease_port_absent(leases, lease->connection, err);
 	else if ((r = plugin_port_ready(*ret_port, err)) == 0)
 		r = times(lease, renew, err);
 	if (r == 0 && !lease_busy_add(lease))

@@ -50,3 +50,23 @@ def test_an_unmount_ends_access_to_damaged_leases_and_stays_until_they_are_clear
     for lease in job.leased.get("sys/leases?type=irrevocable").data["leases"]:
         assert job.leased.put(f"sys/leases/revoke-force/{lease['lease_id']}").status == 200
     assert job.leased.delete("sys/mounts/database", timeout=90).status == 204
+
+
+def test_a_connection_whose_record_is_damaged_is_told_and_written_again(job, server):
+    credential = job.mint()
+    job.leased.stop()
+    with sqlite3.connect(job.leased.dir / "leased.db") as store:
+        store.execute("UPDATE doc SET sealed = zeroblob(80) WHERE kind = 'connection'")
+    store.close()
+    job.leased.start()
+    poll(lambda: job.leased.get("sys/health?ready=true").json["connections_down"] == 1, 10, what="the damaged connection as down")
+    assert "write database/config/main again" in job.leased.get("database/config/main").error
+    job.revoke(credential)
+    assert server.can_login(credential.user, credential.password)
+    assert "write database/config/main again" in job.lookup(credential).data["revoke_error"]
+    assert b'leased_connection_up{connection="main",mount="database/"} 0' in job.leased.get("sys/metrics?format=prometheus").body
+    answer = job.configure()
+    assert answer.status == 200 and "is replaced" in answer.warnings[0], answer
+    poll(lambda: not server.can_login(credential.user, credential.password), 10, what="the end of the lease")
+    health = job.leased.get("sys/health?ready=true").json
+    assert health["connections_down"] == 0 and health["quarantined"] == 0

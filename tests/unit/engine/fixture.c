@@ -55,6 +55,7 @@ fix_open(struct fix *f)
 	    .port_for = engines_port_for,
 	    .mount_path = engines_mount_path,
 	    .server_of = engines_server_of,
+	    .absent_why = engines_absent_why,
 	};
 
 	if (engines_new(&config, &f->engines, &err) != 0)

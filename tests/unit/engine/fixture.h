@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "engine/database.h"
+#include "engine/name.h"
 #include "engine/rotation.h"
 #include "support/failalloc.h"
 #include "support/fake_port.h"
