@@ -15,6 +15,7 @@
 
 struct progress {
 	const char *doing;
+	const struct config *config;
 	int percent, shown;
 	bool terminal;
 };
@@ -39,8 +40,9 @@ on_progress(void *arg, int64_t done, int64_t all)
 
 /* With the root key: does every row of the copy open? */
 static int
-key_check(const struct config *config, const char *path, struct leased_err *err)
+on_copied(void *arg, const char *path, struct leased_err *err)
 {
+	const struct config *config = ((const struct progress *)arg)->config;
 	struct store_offline_config offline = {
 	    .path = path, .clock = wclock_system(), .ids = id_source_system()};
 	struct seal_root *root = NULL;
@@ -59,6 +61,10 @@ key_check(const struct config *config, const char *path, struct leased_err *err)
 	if (r == 0)
 		(void)fprintf(stderr, "leased: the root key opens all %llu rows of the backup\n",
 		    (unsigned long long)rows);
+	else
+		(void)leased_err_prefix(err,
+		    "the backup would not be good and is taken away; an older one of that name "
+		    "stays, and `leased fsck` says how bad the store is");
 	return (r);
 }
 
@@ -86,14 +92,15 @@ main_backup(const struct main_options *options)
 		goto out;
 	}
 	copy.from = from;
+	progress.config = config;
+	if (options->key_check)
+		copy.on_copied = on_copied;
 	if ((r = store_copy_backup(&copy, &err)) != 0)
 		goto out;
 	(void)fprintf(stderr,
 	    "leased: %s holds the store as it was when the backup began. It opens with the root "
 	    "key alone (%s), which is not in it: keep a copy of the key in another place\n",
 	    options->file, config->seal_path);
-	if (options->key_check && (r = key_check(config, options->file, &err)) != 0)
-		(void)leased_err_prefix(&err, "the backup is written, but it is not good");
 out:
 	if (r != 0)
 		(void)fprintf(stderr, "leased: backup: %s\n", err.text);

@@ -347,6 +347,7 @@ store_copy_backup(const struct store_copy_config *config, struct leased_err *err
 	    (r = store_copy_file_make(path, &fd, err)) != 0)
 		goto out;
 	if ((r = store_copy_pages(config, from, path, fd, err)) != 0 ||
+	    (config->on_copied != NULL && (r = config->on_copied(config->arg, path, err)) != 0) ||
 	    (r = place(config, path, fd, err)) != 0)
 		(void)unlink(path);
 out:

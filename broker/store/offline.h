@@ -52,6 +52,9 @@ int store_check_opens(
 struct store_copy_config {
 	const char *from, *to;
 	bool force; /* what is there at `to` is replaced */
+	/* Of a backup, before it gets its name: is it good? Else it goes, and what is there stays.
+	 * May be NULL. */
+	int (*on_copied)(void *arg, const char *path, struct leased_err *err);
 	struct wclock *clock;
 	struct id_source *ids;
 	void (*on_progress)(void *arg, int64_t done, int64_t all); /* pages; may be NULL */

@@ -130,6 +130,19 @@ def test_a_backup_with_a_damaged_row_fails_its_key_check(job):
     assert done.returncode == 1 and "lease number" in done.stderr, done.stderr
 
 
+def test_a_backup_that_fails_its_key_check_leaves_the_last_good_one(job):
+    job.mint()
+    path, done = backup(job, "copy", "--with-key-check")
+    assert done.returncode == 0, done.stderr
+    good = path.read_bytes()
+    job.leased.stop()
+    with sqlite3.connect(job.leased.database) as database:
+        database.execute("UPDATE doc SET sealed = zeroblob(80) WHERE kind = 'connection'")
+    _, done = backup(job, "copy", "--force", "--with-key-check")
+    assert done.returncode == 1 and "connection 1/main does not open" in done.stderr, done.stderr
+    assert path.read_bytes() == good and [found.name for found in path.parent.glob("copy*")] == ["copy"]
+
+
 def test_a_restored_store_leaves_old_accounts_alone_until_it_is_released(job):
     assert job.role("short", default_ttl="3s").status == 204
     kept, short, renewed = job.mint(), job.mint("short"), job.mint()
