@@ -109,6 +109,14 @@ out:
 	return (r == 0 ? 0 : 1);
 }
 
+static void
+on_damaged(void *arg, enum store_found found, const char *text)
+{
+	(void)arg;
+	(void)found;
+	(void)fprintf(stderr, "leased: restore: damaged: %s\n", text);
+}
+
 static int
 restore(const struct main_options *options, const struct config *config, struct leased_err *err)
 {
@@ -116,6 +124,8 @@ restore(const struct main_options *options, const struct config *config, struct 
 	    .doing = "restore", .shown = -1, .terminal = isatty(STDERR_FILENO) == 1};
 	struct store_copy_config copy = {.from = options->file,
 	    .to = config->data_dir,
+	    .on_damaged = on_damaged,
+	    .despite_damage = options->despite_damage,
 	    .clock = wclock_system(),
 	    .ids = id_source_system(),
 	    .on_progress = on_progress,

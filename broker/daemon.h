@@ -31,8 +31,8 @@
 enum main_command { MAIN_SERVE, MAIN_FSCK, MAIN_BACKUP, MAIN_RESTORE };
 struct main_options {
 	enum main_command command;
-	bool repair, force, key_check; /* of fsck; of backup */
-	const char *file;              /* of backup and restore */
+	bool repair, force, key_check, despite_damage; /* of fsck; of backup; of restore */
+	const char *file;                              /* of backup and restore */
 	bool dev, check, audit_verify;
 	const char *dev_dir;     /* NULL: a fresh one */
 	const char *dev_token;   /* NULL: random */

@@ -40,6 +40,7 @@ static const char usage_text[] =
     "With backup, restore and fsck, which take /etc/leased/leased.hcl without -config:\n"
     "  --force                        backup: replace FILE\n"
     "  --with-key-check               backup: prove that the root key opens every row of it\n"
+    "  --despite-damage               restore: also where a row of FILE does not open\n"
     "  --repair                       fsck: mend what can be mended\n"
     "\n"
     "  -plugin-dir DIR                the programs that reach the back ends\n"
@@ -61,6 +62,7 @@ enum option_id {
 	OPTION_REPAIR,
 	OPTION_FORCE,
 	OPTION_KEY_CHECK,
+	OPTION_DESPITE_DAMAGE,
 	OPTION_FAILPOINTS,
 	OPTION_VERSION,
 	OPTION_HELP,
@@ -76,6 +78,7 @@ static const struct option option_rows[] = {
     {"plugin-dir", required_argument, NULL, OPTION_PLUGIN_DIR},
     {"repair", no_argument, NULL, OPTION_REPAIR},
     {"force", no_argument, NULL, OPTION_FORCE},
+    {"despite-damage", no_argument, NULL, OPTION_DESPITE_DAMAGE},
     {"with-key-check", no_argument, NULL, OPTION_KEY_CHECK},
 #ifdef LEASED_FAILPOINTS
     {"failpoints", no_argument, NULL, OPTION_FAILPOINTS},
@@ -136,6 +139,9 @@ take_option(struct main_options *options, int id)
 	case OPTION_KEY_CHECK:
 		options->key_check = true;
 		break;
+	case OPTION_DESPITE_DAMAGE:
+		options->despite_damage = true;
+		break;
 	case OPTION_FAILPOINTS:
 		print_failpoints();
 	case OPTION_VERSION:
@@ -191,6 +197,8 @@ take_offline(struct main_options *options, int count, char **words)
 		usage_exit("--repair is an option of fsck");
 	if ((options->force || options->key_check) && options->command != MAIN_BACKUP)
 		usage_exit("--force and --with-key-check are options of backup");
+	if (options->despite_damage && options->command != MAIN_RESTORE)
+		usage_exit("--despite-damage is an option of restore");
 	if (options->command != MAIN_SERVE && options->dev)
 		usage_exit("fsck, backup and restore need -config FILE");
 	if (options->command != MAIN_SERVE && options->config == NULL)

@@ -306,8 +306,8 @@ bad_row(struct store_check *check, const struct table *table, int64_t id, const 
 		store_check_say(check, STORE_FOUND_REPAIRED, "%s number %lld: %s: removed; %s",
 		    table->name, (long long)id, why, table->advice);
 	else
-		store_check_say(check, STORE_FOUND_LEFT, "%s number %lld: %s: %s", table->name,
-		    (long long)id, why, table->advice);
+		store_check_say(check, STORE_FOUND_LEFT, "%s number %lld: %s%s%s", table->name,
+		    (long long)id, why, table->advice[0] != '\0' ? ": " : "", table->advice);
 }
 
 /* Up to PAGE numbers above *after, into ret_ids. */
@@ -401,5 +401,16 @@ store_check_opens(struct store *store, uint64_t *ret_rows, struct leased_err *er
 		r = table_walk(store, &tables[i], NULL, &rows, err);
 	if (r == 0)
 		*ret_rows = rows;
+	return (r);
+}
+
+int
+store_check_each_opens(struct store_check *check, struct leased_err *err)
+{
+	int r;
+
+	r = table_walk(check->store, &table_leases, check, &check->rows, err);
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]) && r == 0; i++)
+		r = table_walk(check->store, &tables[i], check, &check->rows, err);
 	return (r);
 }

@@ -46,6 +46,8 @@ int store_check(struct store_check *check, struct leased_err *err) LEASED_MUST_C
 /* Does each row of each table open? The first that does not is LEASED_ECORRUPT. */
 int store_check_opens(
     struct store *store, uint64_t *ret_rows, struct leased_err *err) LEASED_MUST_CHECK;
+/* The same to the end: each that does not open is told and counted (left). */
+int store_check_each_opens(struct store_check *check, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- backup and restore ---- */
 
@@ -55,6 +57,10 @@ struct store_copy_config {
 	/* Of a backup, before it gets its name: is it good? Else it goes, and what is there stays.
 	 * May be NULL. */
 	int (*on_copied)(void *arg, const char *path, struct leased_err *err);
+	/* Of a restore: each row that does not open (may be NULL), and whether the store is made
+	 * all the same. */
+	void (*on_damaged)(void *arg, enum store_found found, const char *text);
+	bool despite_damage;
 	struct wclock *clock;
 	struct id_source *ids;
 	void (*on_progress)(void *arg, int64_t done, int64_t all); /* pages; may be NULL */

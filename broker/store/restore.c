@@ -6,6 +6,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,6 +167,62 @@ change_file(const struct restore *restore, int fd, struct leased_err *err)
 	return (r);
 }
 
+/* ---- what is looked at before ---- */
+
+/* SQLite calls whatever is no database a damaged one. */
+static int
+backup_look(const char *path, struct leased_err *err)
+{
+	static const char start[] = "SQLite format 3"; /* with its last byte */
+	char found[sizeof(start)];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t len = fd >= 0 ? pread(fd, found, sizeof(found), 0) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	/* What cannot be read, or is empty, is told by whoever opens it. */
+	if (len <= 0 || ((size_t)len == sizeof(found) && memcmp(found, start, sizeof(start)) == 0))
+		return (0);
+	return (leased_err_set(err, LEASED_EINVAL,
+	    "%s is no backup of leased: none begins like that. If it is a packed or encrypted one, "
+	    "unpack it first",
+	    path));
+}
+
+static void
+on_nobody(void *arg, enum store_found found, const char *text)
+{
+	(void)arg;
+	(void)found;
+	(void)text;
+}
+
+/* The one moment at which there may be another copy still, or the machine that it is of. */
+static int
+rows_check(const struct restore *restore, struct leased_err *err)
+{
+	const struct store_copy_config *config = restore->config;
+	struct store_offline_config offline = {.path = restore->making,
+	    .root = restore->root,
+	    .clock = config->clock,
+	    .ids = config->ids};
+	struct store_check check = {
+	    .on_found = config->on_damaged != NULL ? config->on_damaged : on_nobody,
+	    .arg = config->arg};
+	int r;
+
+	if ((r = store_offline_open(&offline, &check.store, err)) != 0)
+		return (r);
+	r = store_check_each_opens(&check, err);
+	store_offline_close(check.store);
+	if (r != 0 || check.left == 0 || config->despite_damage)
+		return (r);
+	return (leased_err_set(err, LEASED_ECORRUPT,
+	    "%llu of %llu rows of the copy do not open, and nothing was restored: try another "
+	    "copy; --despite-damage restores the others",
+	    (unsigned long long)check.left, (unsigned long long)check.rows));
+}
+
 /* ---- the order ---- */
 
 static int
@@ -176,7 +233,7 @@ restore_run(struct restore *restore, struct store *from, struct leased_err *err)
 	if ((r = store_copy_file_make(restore->making, &fd, err)) != 0)
 		return (r);
 	if ((r = store_copy_pages(restore->config, from, restore->making, fd, err)) != 0 ||
-	    (r = change_file(restore, fd, err)) != 0 ||
+	    (r = rows_check(restore, err)) != 0 || (r = change_file(restore, fd, err)) != 0 ||
 	    (r = FAILPOINT_ERROR(store_restore_rename, err)) != 0)
 		goto out;
 	if (rename(restore->making, restore->made) != 0)
@@ -205,7 +262,8 @@ store_copy_restore(
 	int r;
 
 	/* Before anything is made: is it a store, and does the key open it? */
-	if ((r = store_offline_open(&offline, &from, err)) != 0)
+	if ((r = backup_look(config->from, err)) != 0 ||
+	    (r = store_offline_open(&offline, &from, err)) != 0)
 		return (r);
 	if ((r = store_alloc(&plain, &to, err)) != 0 ||
 	    (r = store_files_lock(to, config->to, err)) != 0 ||

@@ -235,6 +235,35 @@ def test_a_restore_needs_an_empty_directory_the_right_key_and_a_whole_file(job):
     stranger.close()
 
 
+def test_a_restore_tells_what_does_not_open_and_makes_no_store_of_it_unless_told_to(job):
+    credential = job.mint()
+    path, done = backup(job)
+    assert done.returncode == 0, done.stderr
+    with sqlite3.connect(path) as copy:
+        copy.execute("UPDATE lease SET sealed = zeroblob(length(sealed)) WHERE kind = 1")
+        copy.execute("UPDATE doc SET sealed = zeroblob(80) WHERE kind = 'connection'")
+    copy.close()
+    other, done = restored(job, path)
+    assert done.returncode == 1 and not other.database.exists(), done.stderr
+    assert "lease number" in done.stderr and "connection 1/main does not open" in done.stderr, done.stderr
+    assert "2 of" in done.stderr and "--despite-damage" in done.stderr, done.stderr
+    done = other.command("restore", path, "--despite-damage")
+    assert done.returncode == 0 and "lease number" in done.stderr, done.stderr
+    other.start()
+    other.put("sys/leases/lookup", {"lease_id": credential.lease_id})  # whoever meets it puts it there
+    poll(lambda: other.get("sys/health").json["quarantined"] == 2, 20, what="both rows in quarantine")
+    other.close()
+
+
+@pytest.mark.parametrize("bytes_of_it", [b"-----BEGIN CERTIFICATE-----\n", b"x", b"SQLite format 4\0" * 64])
+def test_a_restore_of_what_is_no_backup_says_so(job, bytes_of_it):
+    foreign = job.leased.dir / "foreign"
+    foreign.write_bytes(bytes_of_it)
+    other, done = restored(job, foreign)
+    assert done.returncode == 1 and "is no backup of leased" in done.stderr and "damaged" not in done.stderr, done.stderr
+    other.close()
+
+
 @pytest.mark.parametrize("point", ["store_copy_pages", "store_restore_change", "store_commit_before",
                                    "store_restore_rename", "store_restore_after"])
 def test_a_killed_restore_is_whole_or_nothing(job, point):
