@@ -59,22 +59,17 @@ static int
 identify(struct http_listener *listener, int fd, const struct sockaddr *address,
     struct http_peer *ret_peer, struct leased_err *err)
 {
-	pid_t session = listener->server->refused_session, theirs;
+	pid_t session = listener->server->refused_session;
 	int r;
 
+	/* A process that has gone is served: it may have passed its connection on. */
 	if ((r = http_peer_get(fd, listener->kind, address, ret_peer, err)) != 0 ||
-	    listener->kind != HTTP_PEER_UNIX || session == 0 ||
-	    ((theirs = getsid(ret_peer->pid)) != session && theirs >= 0))
+	    listener->kind != HTTP_PEER_UNIX || session == 0 || getsid(ret_peer->pid) != session)
 		return (r);
-	/* Who has gone meanwhile reads no reply, and may have been a worker. */
-	if (theirs < 0)
-		(void)leased_err_set(
-		    err, LEASED_EDENIED, "process %d ended meanwhile", (int)ret_peer->pid);
-	else
-		(void)leased_err_set(err, LEASED_EDENIED,
-		    "process %d is a worker of this leased, which has no business here: is its "
-		    "plugin what it should be?",
-		    (int)ret_peer->pid);
+	(void)leased_err_set(err, LEASED_EDENIED,
+	    "process %d is a worker of this leased, which has no business here: is its plugin what "
+	    "it should be?",
+	    (int)ret_peer->pid);
 	http_peer_clear(ret_peer);
 	return (err->code);
 }

@@ -66,10 +66,10 @@ mark_of_a_listener_is_seen_by_who_comes_by_it_alone(void **state)
 	(void)close(fd);
 }
 
-/* A process that asks, in a session of its own, and ends or waits. The test's own session may have
+/* A process that asks, in a session of its own, and waits. The test's own session may have
  * no number here: in a container its leader is outside. */
 static pid_t
-client(struct edge *edge, bool stays)
+client(struct edge *edge)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	pid_t pid;
@@ -81,9 +81,8 @@ client(struct edge *edge, bool stays)
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	if (setsid() >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 		edge_send(fd, GET);
-	while (stays)
+	for (;;)
 		(void)pause();
-	_exit(0);
 }
 
 static void
@@ -100,29 +99,14 @@ a_session_that_is_refused_is_not_served(void **state)
 	pid_t pid;
 
 	edge_start(edge);
-	pid = client(edge, true);
+	pid = client(edge);
 	http_server_refuse_session(edge->server, pid);
 	edge_run(edge, 100);
 	assert_int_equal(edge->handled, 0);
 	client_end(pid);
-	pid = client(edge, true);
+	pid = client(edge);
 	edge_until(edge, &edge->handled, 1);
 	client_end(pid);
-}
-
-/* It may have been a worker: nobody can tell any more. */
-static void
-a_process_that_has_gone_is_not_served(void **state)
-{
-	struct edge *edge = *state;
-	pid_t pid;
-
-	edge_start(edge);
-	http_server_refuse_session(edge->server, getpid());
-	pid = client(edge, false);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	edge_run(edge, 50);
-	assert_int_equal(edge->handled, 0);
 }
 
 static void
@@ -426,7 +410,6 @@ main(void)
 	    EDGE_TEST(socket_has_the_mode_that_was_asked_for),
 	    EDGE_TEST(mark_of_a_listener_is_seen_by_who_comes_by_it_alone),
 	    EDGE_TEST(a_session_that_is_refused_is_not_served),
-	    EDGE_TEST(a_process_that_has_gone_is_not_served),
 	    EDGE_TEST(live_socket_is_left_alone),
 	    EDGE_TEST(stale_socket_is_replaced),
 	    EDGE_TEST(file_that_is_no_socket_is_left_alone),
