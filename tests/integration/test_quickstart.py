@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 
+import pytest
+
 from daemon import poll
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -39,7 +41,8 @@ def test_every_step_holds_and_nothing_is_left():
     poll(lambda: not processes_in(directory), what="the end of its servers")
 
 
-def test_one_that_is_interrupted_cleans_up():
+@pytest.mark.parametrize("_", range(5))  # bash lost its clean-up in one of five, where the signal met a pipeline being made
+def test_one_that_is_interrupted_cleans_up(_):
     process = subprocess.Popen([ROOT / "scripts" / "quickstart"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, start_new_session=True)
     text = ""
