@@ -32,8 +32,7 @@ lease_connection_get(struct leases *leases, int64_t id)
 	connection->tag = CONNECTION_TAG;
 	connection->leases = leases;
 	connection->id = id;
-	connection->disarm_limit[0] = connection->remove_limit[0] = LEASE_BATCH_MAX;
-	connection->disarm_limit[1] = connection->remove_limit[1] = 4;
+	lease_pace_init(&connection->pace);
 	TAILQ_INIT(&connection->disarming);
 	TAILQ_INIT(&connection->removing);
 	TAILQ_INIT(&connection->sessions);
@@ -73,7 +72,7 @@ bool
 lease_connection_is_over(const struct lease_connection *connection)
 {
 	return (connection->gone && connection->ending == 0 && connection->removals == 0 &&
-		connection->calls == 0 && connection->mints == 0 && connection->reap_call == NULL);
+		lease_pace_idle(&connection->pace) && connection->reap_call == NULL);
 }
 
 struct plugin_port *

@@ -5,6 +5,7 @@
 #define LEASE_CONNECTION_H
 
 #include "lease/object.h"
+#include "lease/pace.h"
 #include "lease/stats.h"
 
 struct lease_session {
@@ -30,13 +31,9 @@ struct lease_connection {
 	bool left_over_ended, left_over_seen;  /* INTENTs of earlier runs: all, in this sweep */
 	struct lease_list disarming, removing; /* queues */
 	unsigned ending, removals;             /* leases of it to be disarmed; to be removed */
-	unsigned calls, mints;                 /* under way; calls: disarms and removes */
-	unsigned removes;                      /* among the calls */
-	int64_t minted_ms;                     /* lease time: when a mint was last under way */
-	/* How many accounts a batch may hold: [1] while mints are wanted, else [0] (end.c). */
-	unsigned disarm_limit[2], remove_limit[2];
-	unsigned fails;   /* of the connection, in a row */
-	int64_t pause_ms; /* lease time: no call of ours before */
+	struct lease_pace pace;                /* of batches and mints */
+	unsigned fails;                        /* of the connection, in a row */
+	int64_t pause_ms;                      /* lease time: no call of ours before */
 	bool sessions_read;
 	bool fence_all; /* memory was out for a fence: nobody passes before all dead are reaped */
 	struct lease_session_list sessions;

@@ -11,21 +11,15 @@
 #include "lease/private.h"
 
 #define BATCH_TAG 0x6c626174u
-#define BATCH_US 1000000 /* what a batch may take, by the measure of the ones before .. */
-#define MINTING_US 10000 /* .. and while mints are wanted, which wait for the same backend */
-#define MINTING_MS 2000  /* how long the last mint says that more will come */
-#define CALLS_MAX 4      /* of each operation under way for one connection .. */
-#define CALLS_MINTING 1  /* .. and while mints are wanted */
-#define TRIES_MAX 2      /* of an account alone, before "unavailable" is called its own trouble */
-#define QUEUED_MS 200    /* pause when the pool had no room within a call's deadline */
+#define TRIES_MAX 2   /* of an account alone, before "unavailable" is called its own trouble */
+#define QUEUED_MS 200 /* pause when the pool had no room within a call's deadline */
 
 struct lease_batch {
 	unsigned tag;
 	struct lease_connection *connection;
 	enum plugin_op op;
 	struct plugin_call *call;
-	int64_t start_us;
-	bool minting; /* made small, since mints are wanted */
+	struct lease_pace_batch pace;
 	unsigned count;
 	struct lease *leases[LEASE_BATCH_MAX];
 	TAILQ_ENTRY(lease_batch) entry;
@@ -152,42 +146,12 @@ batch_unavailable(struct lease_batch *batch, const struct leased_err *why)
 	}
 }
 
-static unsigned *
-limit_of(struct lease_connection *connection, enum plugin_op op, bool minting)
-{
-	return (op == PLUGIN_OP_REMOVE ? &connection->remove_limit[minting]
-				       : &connection->disarm_limit[minting]);
-}
-
-/*
- * What took too long shrinks those to come by as much as that; what was full and in time lets them
- * grow. By batches and not by accounts: a round trip and a commit belong to the batch, and spread
- * over few accounts they would say that an account is slow.
- */
-static void
-measure(const struct lease_batch *batch)
-{
-	struct wclock *clock = batch->connection->leases->config.clock;
-	unsigned *limit = limit_of(batch->connection, batch->op, batch->minting);
-	int64_t took_us = clock->boot_us(clock) - batch->start_us;
-	int64_t budget_us = batch->minting ? MINTING_US : BATCH_US;
-	int64_t next = *limit;
-
-	if (took_us > budget_us)
-		next = batch->count * budget_us / took_us;
-	else if (batch->count >= *limit)
-		next += next / 2 + 1;
-	*limit = next < 1 ? 1 : next < LEASE_BATCH_MAX ? (unsigned)next : LEASE_BATCH_MAX;
-}
-
 static void
 batch_failed(struct lease_batch *batch, const struct plugin_outcome *outcome)
 {
 	struct leased_err why = outcome->err;
 
 	why.code = outcome->code;
-	if (why.code == LEASED_ETIMEDOUT && !outcome->not_sent)
-		measure(batch);
 	if (why.code != LEASED_ECANCELED && why.code != LEASED_ENOMEM &&
 	    (why.code != LEASED_ETIMEDOUT || !outcome->not_sent))
 		lease_stats_end_failed(batch->connection, why.code);
@@ -256,12 +220,14 @@ on_batch(void *arg, const struct plugin_outcome *outcome)
 	struct lease_connection *connection = batch->connection;
 	const json_t *results = json_object_get(outcome->result, "results");
 	struct plugin_outcome failed = *outcome;
+	struct wclock *clock = connection->leases->config.clock;
+	bool ran = outcome->code == 0 || (outcome->code == LEASED_ETIMEDOUT && !outcome->not_sent);
 
 	if (batch->tag != BATCH_TAG)
 		log_fatal("a callback of lease/ was given something that is no batch");
 	batch->call = NULL;
-	connection->calls--;
-	connection->removes -= batch->op == PLUGIN_OP_REMOVE;
+	lease_pace_over(&connection->pace, &batch->pace, ran ? batch->count : 0,
+	    clock->boot_us(clock), leases_now_ms(connection->leases));
 	TAILQ_REMOVE(&connection->leases->batches, batch, entry);
 	if (batch->op == PLUGIN_OP_DISARM)
 		FAILPOINT(lease_expire_after_disarm);
@@ -279,7 +245,6 @@ on_batch(void *arg, const struct plugin_outcome *outcome)
 	if (failed.code != 0) {
 		batch_failed(batch, &failed);
 	} else {
-		measure(batch);
 		connection->fails = 0;
 		for (unsigned i = 0; i < batch->count; i++)
 			account_ended(batch, i, json_array_get(results, i));
@@ -290,14 +255,6 @@ on_batch(void *arg, const struct plugin_outcome *outcome)
 }
 
 /* ---- calls ---- */
-
-/* Not only while one is under way: the next one finds the backend as the last batch left it. */
-static bool
-mints_wanted(const struct lease_connection *connection)
-{
-	return (connection->mints > 0 ||
-		leases_now_ms(connection->leases) < connection->minted_ms + MINTING_MS);
-}
 
 static void
 batch_fill(struct lease_batch *batch, struct lease_list *queue, unsigned limit)
@@ -335,62 +292,66 @@ batch_undo(struct lease_batch *batch, struct lease_list *queue)
 	free(batch);
 }
 
-/* False: nothing to call for, or no memory (tried again by the next tick). */
+/* False: nothing to call for, not now, or no memory (tried again by the next tick). */
 static bool
-batch_start(struct lease_connection *connection, struct plugin_port *port, enum plugin_op op)
+batch_start(
+    struct lease_connection *connection, struct plugin_port *port, enum lease_pace_kind kind)
 {
+	struct leases *leases = connection->leases;
+	struct wclock *clock = leases->config.clock;
 	struct lease_list *queue =
-	    op == PLUGIN_OP_DISARM ? &connection->disarming : &connection->removing;
-	struct wclock *clock = connection->leases->config.clock;
+	    kind == LEASE_PACE_DISARM ? &connection->disarming : &connection->removing;
+	unsigned room = lease_pace_room(&connection->pace, kind, leases_now_ms(leases));
 	struct lease_batch *batch;
 	json_t *params;
 
-	if (TAILQ_EMPTY(queue) || (batch = calloc(1, sizeof(*batch))) == NULL)
+	if (room == 0 || TAILQ_EMPTY(queue) || (batch = calloc(1, sizeof(*batch))) == NULL)
 		return (false);
 	batch->tag = BATCH_TAG;
 	batch->connection = connection;
-	batch->op = op;
-	batch->start_us = clock->boot_us(clock);
-	batch->minting = mints_wanted(connection);
-	batch_fill(batch, queue, *limit_of(connection, op, batch->minting));
-	if (op == PLUGIN_OP_REMOVE)
+	batch->op = kind == LEASE_PACE_DISARM ? PLUGIN_OP_DISARM : PLUGIN_OP_REMOVE;
+	batch_fill(batch, queue, room);
+	if (batch->op == PLUGIN_OP_REMOVE)
 		FAILPOINT(lease_expire_before_remove);
 	if ((params = batch_params(batch)) != NULL)
-		batch->call = plugin_call_start(port, op, params, 0, on_batch, batch);
+		batch->call = plugin_call_start(port, batch->op, params, 0, on_batch, batch);
 	if (batch->call == NULL) {
 		batch_undo(batch, queue);
 		return (false);
 	}
-	connection->calls++;
-	connection->removes += op == PLUGIN_OP_REMOVE;
-	TAILQ_INSERT_TAIL(&connection->leases->batches, batch, entry);
+	lease_pace_began(
+	    &connection->pace, kind, clock->boot_us(clock), leases_now_ms(leases), &batch->pace);
+	TAILQ_INSERT_TAIL(&leases->batches, batch, entry);
 	return (true);
 }
 
-void
+int64_t
 lease_end_pump(struct lease_connection *connection)
 {
-	struct leases *leases = connection->leases;
+	int64_t now_ms = leases_now_ms(connection->leases);
 	struct leased_err err = LEASED_ERR_INIT;
+	enum lease_pace_kind first = lease_pace_turn(&connection->pace);
+	enum lease_pace_kind second =
+	    first == LEASE_PACE_DISARM ? LEASE_PACE_REMOVE : LEASE_PACE_DISARM;
 	struct plugin_port *port;
-	unsigned calls_max = mints_wanted(connection) ? CALLS_MINTING : CALLS_MAX;
-	bool started = true;
+	int64_t rest_ms;
+	bool started;
 
 	if (TAILQ_EMPTY(&connection->disarming) && TAILQ_EMPTY(&connection->removing))
-		return;
+		return (LEASE_FAR_MS);
 	port = lease_connection_port(connection);
 	if (port == NULL || plugin_port_ready(port, &err) != 0) {
 		queues_release(connection);
-		return;
+		return (LEASE_FAR_MS);
 	}
-	if (leases_now_ms(leases) < connection->pause_ms)
-		return;
-	/* Each has calls of its own, so that removals hold up no disarm; the pool sees to the rest.
-	 */
-	while (started && connection->calls - connection->removes < calls_max)
-		started = batch_start(connection, port, PLUGIN_OP_DISARM);
-	for (started = true; started && connection->removes < calls_max;)
-		started = batch_start(connection, port, PLUGIN_OP_REMOVE);
+	if (now_ms < connection->pause_ms)
+		return (LEASE_FAR_MS);
+	do {
+		started = batch_start(connection, port, first);
+		started = batch_start(connection, port, second) || started;
+	} while (started);
+	rest_ms = lease_pace_rest_ms(&connection->pace, now_ms);
+	return (rest_ms > 0 ? now_ms + rest_ms : LEASE_FAR_MS);
 }
 
 void

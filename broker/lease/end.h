@@ -7,7 +7,6 @@
 
 #include "lease/connection.h"
 
-#define LEASE_BATCH_MAX 64
 /* Leases of one connection in memory on their way out. What waits for its removal, or for the disk,
  * holds up no disarm. */
 #define LEASE_ENDING_MAX 256
@@ -21,7 +20,8 @@ void lease_sweep_anew(struct lease_connection *connection);
 void lease_end_kick(struct leases *leases, int64_t id);
 /* The operation in hand becomes its lease's end; it waits for a fence by the timer. */
 void lease_end_take(struct lease *lease);
-void lease_end_pump(struct lease_connection *connection);
+/* When to be called again if nothing else happens: LEASE_FAR_MS, or the end of a rest. */
+int64_t lease_end_pump(struct lease_connection *connection);
 void lease_end_queue(struct lease *lease);
 void lease_end_disarmed(struct lease *lease, const json_t *result);
 void lease_end_removed(struct lease *lease);

@@ -250,12 +250,13 @@ purge(struct leases *leases, int64_t now_ms)
 static int64_t
 connection_step(struct lease_connection *connection, int64_t now_ms)
 {
-	int64_t next_ms = now_ms + TICK_MAX_MS;
+	int64_t next_ms = now_ms + TICK_MAX_MS, at_ms;
 
 	lease_sessions_step(connection, now_ms);
 	if (lease_sweep(connection, now_ms))
 		next_ms = now_ms;
-	lease_end_pump(connection);
+	if ((at_ms = lease_end_pump(connection)) < next_ms)
+		next_ms = at_ms;
 	if (connection->due_ms < next_ms)
 		next_ms = connection->due_ms;
 	return (next_ms);

@@ -255,13 +255,15 @@ on_mint(void *arg, const struct plugin_outcome *outcome)
 	struct lease *lease = lease_from(arg);
 	struct lease_connection *connection =
 	    lease_connection_find(lease->task.leases, lease->connection);
+	struct wclock *clock = lease->task.leases->config.clock;
 	int r = lease->doing == LEASE_ISSUING ? lease_request_code(outcome->code) : outcome->code;
 
 	lease->call = NULL;
 	FAILPOINT(lease_issue_after_mint);
 	if (connection != NULL) {
-		connection->mints--;
-		connection->minted_ms = leases_now_ms(connection->leases);
+		lease_pace_mint_over(&connection->pace,
+		    outcome->code == 0 ? clock->boot_us(clock) - lease->request->call_us : 0,
+		    leases_now_ms(connection->leases));
 	}
 	if (r == 0)
 		r = lease_take_identity(lease, outcome->result, &lease->failure);
@@ -305,6 +307,7 @@ lease_mint_start(struct lease *lease)
 	struct lease_connection *connection =
 	    lease_connection_get(lease->task.leases, lease->connection);
 	struct plugin_port *port = connection != NULL ? lease_connection_port(connection) : NULL;
+	struct wclock *clock = lease->task.leases->config.clock;
 
 	FAILPOINT(lease_issue_after_intent);
 	/* An INTENT past its deadline is the timer's: see expiry.c. */
@@ -323,10 +326,11 @@ lease_mint_start(struct lease *lease)
 		return;
 	}
 	FAILPOINT(lease_issue_before_mint);
+	lease->request->call_us = clock->boot_us(clock);
 	if ((lease->call = mint_call(lease, connection, port)) == NULL) {
 		(void)leased_err_set(&lease->failure, LEASED_ENOMEM, "out of memory");
 		mint_failed(lease, true);
 		return;
 	}
-	connection->mints++;
+	lease_pace_mint_began(&connection->pace);
 }

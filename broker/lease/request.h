@@ -16,7 +16,7 @@ struct lease_request {
 	struct leased_err err;
 	struct lease_ttl_input ttl;
 	int64_t ttl_s, expires_ms;
-	int64_t start_us; /* boot time */
+	int64_t start_us, call_us; /* boot time: asked; the mint was sent */
 	char warning[256];
 	char what[LEASE_CAPS_MAX][128];
 	int64_t limit[LEASE_CAPS_MAX];

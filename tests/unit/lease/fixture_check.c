@@ -57,9 +57,7 @@ check_counts(struct fix *f)
 	{
 		assert_int_equal(connection->ending, 0);
 		assert_int_equal(connection->removals, 0);
-		assert_int_equal(connection->calls, 0);
-		assert_int_equal(connection->removes, 0);
-		assert_int_equal(connection->mints, 0);
+		assert_true(lease_pace_idle(&connection->pace));
 	}
 }
 

@@ -228,37 +228,6 @@ batch_is_short_while_somebody_waits_for_a_mint(void **state)
 	check_at_rest(f);
 }
 
-static void
-backend_turn(struct fix *f, int64_t takes_us)
-{
-	wclock_fake_advance(&f->clock, takes_us);
-	fake_port_pump(f->fake);
-	store_pump(f->store);
-	leases_tick(f->leases);
-}
-
-static void
-batches_stay_short_while_mints_come_and_follow_what_they_take(void **state)
-{
-	struct fix *f = *state;
-
-	for (unsigned i = 0; i < 190; i++)
-		(void)make(f, 10);
-	wclock_fake_advance(&f->clock, 9 * 1000000);
-	(void)make(f, 3600); /* its mint is over, and the next one may come */
-	wclock_fake_advance(&f->clock, 1 * 1000000);
-	leases_tick(f->leases);
-	assert_int_equal(accounts_asked(f, PLUGIN_OP_DISARM), 4);
-	backend_turn(f, 1000);
-	assert_int_equal(accounts_asked(f, PLUGIN_OP_DISARM), 7); /* in time: more at once .. */
-	backend_turn(f, 70000);
-	assert_int_equal(accounts_asked(f, PLUGIN_OP_DISARM), 1); /* .. seven times too long */
-	backend_turn(f, 2 * 1000000);
-	assert_true(accounts_asked(f, PLUGIN_OP_DISARM) > 40); /* nobody mints any more */
-	settle(f);
-	check_at_rest(f);
-}
-
 /* More is overdue than has room in memory: the loop sleeps while nothing can be done. */
 static void
 interrupted_sweep_waits_and_does_not_spin(void **state)
@@ -480,7 +449,6 @@ main(void)
 	    TEST(one_account_that_kills_workers_is_found_and_the_rest_goes),
 	    TEST(round_trips_that_take_long_do_not_keep_batches_small),
 	    TEST(batch_is_short_while_somebody_waits_for_a_mint),
-	    TEST(batches_stay_short_while_mints_come_and_follow_what_they_take),
 	    TEST(interrupted_sweep_waits_and_does_not_spin),
 	    TEST(removals_that_wait_hold_up_no_disarm),
 	    TEST(removals_that_hang_delay_no_revocation_and_no_expiry),
