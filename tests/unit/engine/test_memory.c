@@ -114,6 +114,81 @@ a_read_is_never_not_found_for_lack_of_memory(void **state)
 	each(*state, ENGINE_LIST, "roles", NULL, check_read);
 }
 
+/* Gone when it was said so, whole otherwise; there again for the next. */
+static void
+check_delete(struct fix *f, const struct answer *answer)
+{
+	bool gone = answer->code == 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		const char *path = i == 0 ? "config/main" : "roles/app";
+		struct answer *now = ask(f, ENGINE_READ, path, NULL);
+
+		if (!gone && now->data == NULL)
+			fail_msg(
+			    "%s is gone though its deletion failed: %s", path, answer->err.text);
+	}
+	if (!gone)
+		return;
+	must(f, ENGINE_WRITE, "config/main", GOOD);
+	must(f, ENGINE_WRITE, "roles/app", ROLE);
+}
+
+static void
+a_deletion_is_done_or_not(void **state)
+{
+	must(*state, ENGINE_WRITE, "config/main", GOOD);
+	must(*state, ENGINE_WRITE, "roles/app", ROLE);
+	each(*state, ENGINE_DELETE, "roles/app", NULL, check_delete);
+	each(*state, ENGINE_DELETE, "config/main", NULL, check_delete);
+}
+
+/* A mount with a lease in it, and the n-th allocation of its end fails; false: none did. */
+static bool
+unmount_nth(struct fix *f, unsigned long n)
+{
+	struct answer answer;
+	bool failed;
+
+	must(f, ENGINE_WRITE, "config/main", GOOD);
+	must(f, ENGINE_WRITE, "roles/app", ROLE);
+	must(f, ENGINE_READ, "creds/app", NULL);
+	failalloc_arm(n);
+	unmount_ask(f, "database/", &answer);
+	settle(f);
+	failed = failalloc_disarm();
+	for (unsigned i = 0; i < 20 && answer.count == 0; i++)
+		later(f, 10);
+	if (answer.count != 1)
+		fail_msg("allocation %lu: answered %u times", n, answer.count);
+	if (answer.code != 0 && !failed)
+		fail_msg("%s", answer.err.text);
+	if (answer.code != 0) {
+		assert_non_null(ask(f, ENGINE_READ, "config/main", NULL)->data);
+		unmount_ask(f, "database/", &answer); /* nothing stands in the way of the next */
+		for (unsigned i = 0; i < 20 && answer.count == 0; i++)
+			later(f, 10);
+		if (answer.code != 0)
+			fail_msg("behind allocation %lu: %s", n, answer.err.text);
+	}
+	assert_int_equal(rows(f), 0);
+	assert_int_equal(docs(f, "connection"), 0);
+	mount_ask(f, "database/", "{\"type\":\"database\"}", &answer);
+	settle(f);
+	assert_int_equal(answer.code, 0);
+	return (failed);
+}
+
+static void
+an_unmount_is_done_or_can_be_asked_for_again(void **state)
+{
+	unsigned long n = 1;
+
+	while (unmount_nth(*state, n))
+		assert_true(++n < 1500);
+	assert_true(n > 10);
+}
+
 int
 main(void)
 {
@@ -122,6 +197,8 @@ main(void)
 	    T(a_config_write_is_whole_or_not_there),
 	    T(a_role_write_is_whole_or_not_there),
 	    T(a_credential_is_whole_or_leaves_nothing),
+	    T(a_deletion_is_done_or_not),
+	    T(an_unmount_is_done_or_can_be_asked_for_again),
 	    T(a_read_is_never_not_found_for_lack_of_memory),
 #undef T
 	};

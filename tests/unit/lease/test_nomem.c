@@ -1,7 +1,9 @@
 /*
  * Memory that runs out at every single allocation of an issue, a renewal, a revocation, an expiry,
- * a preflight and a bulk job: everybody is answered once, and the oracle holds afterwards.
+ * a preflight, a bulk job, the end of a hold, a recount of caps: everybody is answered once, and
+ * the oracle holds afterwards.
  */
+#include "lease/hold.h"
 #include "unit/lease/fixture.h"
 
 typedef void (*scenario)(struct fix *f, struct answer *answers);
@@ -72,6 +74,25 @@ scene_lost(struct fix *f, struct answer *a)
 }
 
 static void
+scene_hold(struct fix *f, struct answer *a)
+{
+	struct lease_actor actor = {.name = "root", .accessor = ""};
+
+	lease_hold_release(f->leases, &actor, on_probed, &a[0]);
+	settle(f);
+}
+
+static void
+scene_recount(struct fix *f, struct answer *a)
+{
+	for (unsigned i = 0; i < 70; i++) { /* the first minute, and a step each second */
+		wclock_fake_advance(&f->clock, 1000000);
+		settle(f);
+	}
+	a->count = 1;
+}
+
+static void
 scene_zombie(struct fix *f, struct answer *a)
 {
 	scene_issue(f, a); /* the fault is there already */
@@ -131,6 +152,8 @@ memory_may_run_out_anywhere(void **state)
 	    {"undelivered", scene_lost, true},
 	    {"expiry", scene_expiry, true},
 	    {"job", scene_job, true},
+	    {"hold", scene_hold, true},
+	    {"recount", scene_recount, true},
 	    {"zombie", scene_zombie, false},
 	};
 	struct leased_err err = LEASED_ERR_INIT;
