@@ -12,6 +12,8 @@ from bad_backend import BadBackend
 from daemon import Leased, poll
 
 MINTS_A_SECOND = 10
+# Of the isolation rows: enough of them that p99 is not the second worst.
+ISOLATED_A_SECOND = 30
 EXPIRIES_A_SECOND = 200
 
 
@@ -164,15 +166,17 @@ def isolation(bench):
         for name in ("hang", "garbage", "slow"):
             turns = []
             for _ in range(3):
-                alone = mints_for(leased, seconds)
+                alone = mints_for(leased, seconds, ISOLATED_A_SECOND)
                 with Requests(leased, f"database/creds/{name}", 5), Requests(leased, f"database/creds/{name}", 5):
-                    beside = mints_for(leased, seconds)
-                turns.append((beside.quantile(0.99) / alone.quantile(0.99), alone, beside))
-            ratio, alone, beside = sorted(turns, key=lambda turn: turn[0])[1]
+                    beside = mints_for(leased, seconds, ISOLATED_A_SECOND)
+                again = mints_for(leased, seconds, ISOLATED_A_SECOND)
+                p99 = [mints.quantile(0.99) for mints in (alone, beside, again)]
+                turns.append((2 * p99[1] / (p99[0] + p99[2]), p99[2] / p99[0], alone, beside))
+            ratio, noise, alone, beside = sorted(turns, key=lambda turn: turn[0])[1]
             if set(beside.statuses) != {200}:
                 print(f"mints beside a backend that is bad ({name}): {beside.statuses}", file=sys.stderr)
             bench.row(f"mint beside a backend: {name}, p99 against alone", "empty", ratio, "times", at_most=1.1,
                       p50_us=beside.quantile(0.5), p99_us=beside.quantile(0.99), alone_p50_us=alone.quantile(0.5),
-                      alone_p99_us=alone.quantile(0.99))
+                      alone_p99_us=alone.quantile(0.99), alone_again=noise)
         leased.put("sys/leases/revoke-prefix/database/creds/slow", {"sync": False}, timeout=120)
         bench.clear(leased)
