@@ -12,6 +12,10 @@
 
 #define USERNAME_WORD "leased0slot0username"
 #define PASSWORD_WORD "leased0slot0password"
+#define GROWTH 3 /* at most, by a word in the place of the shortest slot */
+_Static_assert(sizeof(USERNAME_WORD) - 1 <= GROWTH * (sizeof("{{name}}") - 1) &&
+		   sizeof(PASSWORD_WORD) - 1 <= GROWTH * (sizeof("{{name}}") - 1),
+    "a word in the place of a slot has no room");
 
 static int
 no_memory(struct leased_err *err)
@@ -27,7 +31,7 @@ replace_slots(const char *url)
 		const char *slot, *word;
 	} slots[] = {{"{{username}}", USERNAME_WORD}, {"{{name}}", USERNAME_WORD},
 	    {"{{password}}", PASSWORD_WORD}};
-	size_t size = strlen(url) * 2 + 1, len = 0, i;
+	size_t size = strlen(url) * GROWTH + 1, len = 0, i;
 	char *out = malloc(size);
 
 	if (out == NULL)

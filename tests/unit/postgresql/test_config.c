@@ -147,6 +147,23 @@ slots_of_a_url_are_places_and_no_text(void **state)
 }
 
 static void
+a_url_of_nothing_but_slots_is_refused_and_overruns_nothing(void **state)
+{
+	char url[8 * 40 + 1] = "";
+	struct leased_err err = LEASED_ERR_INIT;
+	struct postgresql_config *config = NULL;
+	json_t *object;
+
+	(void)state;
+	for (unsigned i = 0; i < 40; i++) /* the shortest slot grows the most; ASan looks */
+		memcpy(url + i * 8, "{{name}}", 9);
+	object = json_pack("{s:s}", "connection_url", url);
+	assert_int_equal(postgresql_config_new(object, &config, &err), LEASED_EINVAL);
+	assert_null(config);
+	json_decref(object);
+}
+
+static void
 a_url_may_hold_the_login_itself(void **state)
 {
 	struct postgresql_config *config = config_of(json_pack(
@@ -292,6 +309,7 @@ main(void)
 	    cmocka_unit_test(tls_is_verified_unless_every_host_is_on_this_machine),
 	    cmocka_unit_test(what_is_said_wins_over_the_defaults),
 	    cmocka_unit_test(slots_of_a_url_are_places_and_no_text),
+	    cmocka_unit_test(a_url_of_nothing_but_slots_is_refused_and_overruns_nothing),
 	    cmocka_unit_test(a_url_may_hold_the_login_itself),
 	    cmocka_unit_test(a_url_that_would_mean_something_else_is_refused),
 	    cmocka_unit_test(each_value_has_one_source),
