@@ -118,9 +118,8 @@ check_authentication(
 	    code == 3 ? "in clear text" : "by another method than scram-sha-256"));
 }
 
-/* One message of the server, looked at and handed on; at its end, so is that. */
-static int
-hand_on_one(struct postgresql_guard *guard, int64_t until_ms, struct leased_err *err)
+int
+postgresql_guard_hand_on(struct postgresql_guard *guard, int64_t until_ms, struct leased_err *err)
 {
 	uint8_t header[HEADER_LEN], *message = NULL;
 	size_t len;
@@ -197,7 +196,7 @@ postgresql_guard_wait(struct postgresql_guard *guard, PGconn *connection,
 	    (r = step_between(guard, connection, err)) != 0)
 		return (r);
 	if (guard->is_on && step == PGRES_POLLING_READING)
-		return (hand_on_one(guard, until_ms, err));
+		return (postgresql_guard_hand_on(guard, until_ms, err));
 	return (wait_fd(
 	    PQsocket(connection), step == PGRES_POLLING_READING ? POLLIN : POLLOUT, until_ms, err));
 }

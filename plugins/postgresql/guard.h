@@ -7,6 +7,7 @@
 
 #include <libpq-fe.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 #include <leased/error.h>
@@ -25,6 +26,10 @@ int postgresql_guard_wait(struct postgresql_guard *guard, PGconn *connection,
 /* After it: what libpq wants to send goes; libpq has its connection again once it is through. */
 int postgresql_guard_after(
     struct postgresql_guard *guard, PGconn *connection, struct leased_err *err) LEASED_MUST_CHECK;
+/* One message of the server, looked at and handed on; at its end, so is that. until_ms:
+ * CLOCK_MONOTONIC. For guard.c and its fuzz target. */
+int postgresql_guard_hand_on(
+    struct postgresql_guard *guard, int64_t until_ms, struct leased_err *err) LEASED_MUST_CHECK;
 void postgresql_guard_clear(struct postgresql_guard *guard);
 
 #endif
