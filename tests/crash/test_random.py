@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 
-from crashsite import Site
+from crashsite import SEEN, Site
 from randomkill import Run
 
 JOBS = int(os.environ.get("LEASED_TEST_JOBS", "4"))
@@ -59,12 +59,13 @@ class Runs:
 def test_a_kill_at_any_system_call_under_load_leaves_nothing_and_loses_nothing(server, pytestconfig):
     seed = os.environ.get("LEASED_TEST_SEED") or str(random.SystemRandom().randrange(1 << 32))
     only, count = pytestconfig.getoption("--only-run"), pytestconfig.getoption("--runs")
-    count = count or (60 if os.environ.get("LEASED_TEST_ALL") else 12)
+    count = count or (1000 if os.environ.get("LEASED_TEST_ALL") else 12)
     print(f"LEASED_TEST_SEED={seed}", flush=True)
     runs = Runs(server, seed)
     with contextlib.ExitStack() as ends, concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         ends.callback(runs.close)
         list(pool.map(runs.one, range(count) if only is None else [only]))
-    print(f"{runs.done} runs: " + ", ".join(f"{count} {what}" for what, count in sorted(runs.where.items())), flush=True)
+    where = ", ".join(f"{count} {what}" for what, count in sorted(runs.where.items()))
+    SEEN.append(f"! LEASED_TEST_SEED={seed}: {runs.done} random kills, {len(runs.failures)} violations: {where}")
     assert any("clock" not in what for what in runs.where) or runs.done < 6, "strace never got to send its signal"
     assert not runs.failures, f"LEASED_TEST_SEED={seed}: {len(runs.failures)} of {runs.done}:\n" + "\n\n".join(runs.failures)
