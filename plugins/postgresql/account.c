@@ -76,12 +76,62 @@ postgresql_accounts_read(const struct postgresql *plugin, const struct leased_ca
 	return (0);
 }
 
+/*
+ * The role that has an account's OID has another name: it was renamed, or the OID is somebody
+ * else's by now. A server that is taken back to an earlier moment forgets roles and gives their
+ * OIDs out again. A name with our tag is another account of ours, unless the old name is in it; and
+ * what never expires was not made by us, as far as anybody can tell. Neither is touched.
+ */
+static bool
+is_renamed(const struct postgresql *plugin, struct postgresql_account *account, const char *name,
+    bool expires)
+{
+	char prefix[32];
+
+	(void)snprintf(prefix, sizeof(prefix), "l-%.16s-", plugin->store_tag);
+	if (strstr(name, account->name) != NULL)
+		return (true);
+	if (strncmp(name, prefix, strlen(prefix)) == 0) {
+		account->handle = 0;
+		return (false);
+	}
+	if (!expires)
+		(void)snprintf(account->stranger, sizeof(account->stranger), "%.63s", name);
+	return (expires);
+}
+
+/* Unless the account is there under its own name: then the other one is not it. */
+static void
+fail_strangers(struct postgresql_accounts *accounts)
+{
+	struct postgresql_account *account;
+	size_t i;
+
+	for (i = 0; i < accounts->count; i++) {
+		account = &accounts->items[i];
+		if (account->stranger[0] == '\0')
+			continue;
+		if (account->oid == 0) {
+			(void)leased_err_set(&account->err, LEASED_EREFUSED,
+			    "there is no role of its name, and its OID %u is that of \"%s\", which "
+			    "has no VALID UNTIL and may be somebody else's: nothing is touched. If "
+			    "it is this account under another name, rename it back, or drop it; if "
+			    "not, abandon the lease",
+			    (unsigned)account->handle, account->stranger);
+			postgresql_account_fail(account);
+		}
+		account->handle = 0;
+	}
+}
+
 /* One row of the search belongs to an account by its name or by its handle. */
 static void
-take_row(struct postgresql_accounts *accounts, const PGresult *rows, int row)
+take_row(const struct postgresql *plugin, struct postgresql_accounts *accounts,
+    const PGresult *rows, int row)
 {
 	uint32_t oid = (uint32_t)strtoul(PQgetvalue(rows, row, 0), NULL, 10);
 	const char *name = PQgetvalue(rows, row, 1);
+	bool expires = PQgetvalue(rows, row, 4)[0] == 't';
 	struct postgresql_account *account;
 	size_t i;
 
@@ -93,7 +143,7 @@ take_row(struct postgresql_accounts *accounts, const PGresult *rows, int row)
 			account->oid = oid;
 			account->can_login = PQgetvalue(rows, row, 2)[0] == 't';
 			account->is_superuser |= PQgetvalue(rows, row, 3)[0] == 't';
-		} else if (account->handle == oid) {
+		} else if (account->handle == oid && is_renamed(plugin, account, name, expires)) {
 			(void)snprintf(account->renamed, sizeof(account->renamed), "%.63s", name);
 			account->renamed_can_login = PQgetvalue(rows, row, 2)[0] == 't';
 			account->is_superuser |= PQgetvalue(rows, row, 3)[0] == 't';
@@ -129,8 +179,8 @@ postgresql_accounts_find(struct postgresql *plugin, const struct leased_call *ca
 	int r, row;
 
 	postgresql_sql_begin(&sql, &plugin->main, call);
-	postgresql_sql_add(&sql, "SELECT oid, rolname, rolcanlogin, rolsuper FROM "
-				 "pg_catalog.pg_roles WHERE rolname IN (''");
+	postgresql_sql_add(&sql, "SELECT oid, rolname, rolcanlogin, rolsuper, rolvaliduntil IS "
+				 "NOT NULL FROM pg_catalog.pg_roles WHERE rolname IN (''");
 	for (i = 0; i < accounts->count; i++) {
 		if (accounts->items[i].has_failed)
 			continue;
@@ -144,7 +194,8 @@ postgresql_accounts_find(struct postgresql *plugin, const struct leased_call *ca
 	postgresql_sql_add(&sql, ")");
 	r = postgresql_query(&plugin->main, call, POSTGRESQL_READS, &sql, &rows, err);
 	for (row = 0; r == 0 && row < PQntuples(rows); row++)
-		take_row(accounts, rows, row);
+		take_row(plugin, accounts, rows, row);
+	fail_strangers(accounts);
 	PQclear(rows);
 	postgresql_sql_clear(&sql);
 	return (r);

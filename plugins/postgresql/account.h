@@ -23,6 +23,7 @@ struct postgresql_account {
 	bool can_login, is_superuser;
 	char renamed[64]; /* "", or what the role with the handle's OID is called now .. */
 	bool renamed_can_login;
+	char stranger[64]; /* .. or the same, where it may be somebody else's role */
 };
 
 struct postgresql_accounts {

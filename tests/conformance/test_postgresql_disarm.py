@@ -204,6 +204,37 @@ def test_the_access_of_a_role_that_was_renamed_ends_and_it_is_not_called_gone(se
     plugin.end(account)
 
 
+def test_an_oid_that_was_given_out_again_is_somebody_elses(server, plugin):
+    """A server that was taken back to an earlier moment has forgotten roles, and gives their OIDs to new ones."""
+    forgotten, lives = Account(), plugin.mint()
+    forgotten.handle, forgotten.server = lives.handle, lives.server
+    session = login(server, lives)
+    for _ in range(2):
+        assert plugin.disarm(forgotten) == {"ok": True} and plugin.remove(forgotten) == {"ok": True}
+    assert not is_cut(session) and server.can_login(lives.name, lives.password)
+    # Renamed by adding to its name it is the account still.
+    server.sql(f"ALTER ROLE {quote_ident(lives.name)} RENAME TO {quote_ident(lives.name + '_old')}")
+    assert plugin.disarm(lives)["ok"] is True and is_cut(session)
+    server.sql(f"ALTER ROLE {quote_ident(lives.name + '_old')} RENAME TO {quote_ident(lives.name)}")
+    plugin.end(lives)
+
+
+def test_a_role_of_people_that_has_the_oid_of_a_forgotten_account_is_not_touched(server, plugin):
+    forgotten, known = Account(), plugin.mint()
+    server.sql("CREATE ROLE alice LOGIN PASSWORD 'alice'")
+    try:
+        forgotten.handle, forgotten.server = str(server.value("SELECT oid FROM pg_roles WHERE rolname = 'alice'")), known.server
+        session = server.connect("alice", "alice")
+        assert '"alice"' in refusal(plugin.disarm(forgotten), "refused")
+        assert '"alice"' in refusal(plugin.remove(forgotten), "refused")
+        assert not is_cut(session) and server.can_login("alice", "alice")
+        known.handle = forgotten.handle  # there under its own name: alice is not it, and nobody is in doubt
+        assert plugin.disarm(known)["ok"] is True and plugin.remove(known) == {"ok": True}
+        assert not is_cut(session) and server.can_login("alice", "alice")
+    finally:
+        server.sql("DROP ROLE IF EXISTS alice")
+
+
 def test_other_sessions_and_background_workers_are_spared(server, plugin):
     other = plugin.mint()
     bystander = login(server, other)
