@@ -1,7 +1,7 @@
 /*
- * When a connection does not answer: the pool's back-off, what is said meanwhile, and how it comes
- * back. Only a start, an open or a ping that fails leads here, never one account's refusal. Part of
- * pool.c's machine.
+ * When a connection does not answer, or another server does: the pool's back-off, what is said
+ * meanwhile, and how it comes back. Only a start, an open or a ping leads here, never one account's
+ * refusal. Part of pool.c's machine.
  */
 #include <event2/event.h>
 #include <stdio.h>
@@ -147,6 +147,30 @@ plugin_pool_failed(struct pool *pool, const struct worker *worker, const struct 
 	refuse_queued(pool, &pool->removes);
 }
 
+/* Each worker as soon as it has no call, by the next dispatch. */
+static void
+open_anew(struct pool *pool)
+{
+	struct worker *worker;
+
+	TAILQ_FOREACH (worker, &pool->workers, in_pool)
+		worker->outdated = true;
+}
+
+/*
+ * On the wrong server nothing is called, so that nobody would notice when the right one is back.
+ * Also where the wrong one stays: the address may lead elsewhere by now.
+ */
+static void
+ask_moved_later(struct pool *pool)
+{
+	const struct timeval pause = {BACKOFF_AWAY_MAX_US / 1000000, 0};
+
+	if (pool->port.moved && !event_pending(pool->retry, EV_TIMEOUT, NULL) &&
+	    event_add(pool->retry, &pause) != 0)
+		event_active(pool->retry, EV_TIMEOUT, 0);
+}
+
 void
 plugin_pool_connected(struct pool *pool)
 {
@@ -161,6 +185,7 @@ plugin_pool_connected(struct pool *pool)
 		pool->up_since_us = now_us(pool);
 		event_del(pool->retry);
 	}
+	ask_moved_later(pool);
 	if (recovered && events->on_recovered != NULL)
 		events->on_recovered(events->arg, &pool->port);
 	plugin_pool_dispatch(pool);
@@ -177,6 +202,8 @@ plugin_pool_on_retry(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (pool->state != POOL_BACKOFF) {
+		if (pool->port.moved)
+			open_anew(pool);
 		plugin_pool_dispatch(pool);
 		return;
 	}

@@ -112,7 +112,7 @@ start_more(struct pool *pool)
 		plugin_pool_start_worker(pool);
 }
 
-/* Those that were opened with a configuration of before go when they have nothing to do. */
+/* Those that are to be opened anew go when they have nothing to do. */
 static void
 end_outdated(struct pool *pool)
 {
@@ -122,7 +122,7 @@ end_outdated(struct pool *pool)
 		if (worker->state != WORKER_IDLE || !worker->outdated || worker->call != NULL)
 			continue;
 		worker->accounted = true;
-		plugin_worker_kill(worker, "its configuration has changed");
+		plugin_worker_kill(worker, "it is opened anew");
 	}
 }
 

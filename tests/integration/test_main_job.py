@@ -212,6 +212,21 @@ def test_a_server_that_was_exchanged_is_flagged_and_nothing_is_made_there():
             assert job.revoke(credential).status == 204, "it is not on the server that took over"
 
 
+def test_the_right_server_is_found_when_it_is_back_though_nothing_is_due():
+    with Postgres() as one, Job(one) as job:
+        credential = job.set_up().mint()
+        one.stop()
+        other = Postgres(admin_password=one.admin_password)
+        other.port = one.port
+        with other:
+            poll(lambda: "confirm_move" in job.leased.get("database/creds/app").error, 30, what="the flag")
+        one.start()
+        # Each of these is refused without asking the server, for as long as the flag stands.
+        poll(lambda: job.leased.get("database/creds/app").status == 200, 20, what="the right server")
+        assert "the server of a connection is back" in job.leased.output()
+        assert one.can_login(credential.user, credential.password)
+
+
 def test_a_client_that_vanishes_before_its_answer_leaves_no_user(job):
     assert job.slow_role(1).status in (200, 204)
     client = socket.socket(socket.AF_UNIX)
