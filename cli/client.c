@@ -100,6 +100,9 @@ path_escape(CURL *curl, const char *path)
 	return (escaped);
 }
 
+/* What is refused in a restored store waits for a person's word: no backend has failed. */
+#define HELD "restored from a backup and is held"
+
 static int
 exit_of_status(long status, const char *error)
 {
@@ -109,7 +112,8 @@ exit_of_status(long status, const char *error)
 		enum cli_exit code;
 	} texts[] = {{"lease expired", CLI_EXPIRED}, {"past the max TTL", CLI_EXPIRED},
 	    {"invalid lease", CLI_NOT_FOUND}, {"lease not found", CLI_NOT_FOUND},
-	    {"unknown role: ", CLI_NOT_FOUND}, {"No secret engine mount at ", CLI_NOT_FOUND}};
+	    {"unknown role: ", CLI_NOT_FOUND}, {"No secret engine mount at ", CLI_NOT_FOUND},
+	    {HELD, CLI_NOT_READY}};
 	size_t i;
 
 	switch (status) {
@@ -126,7 +130,9 @@ exit_of_status(long status, const char *error)
 	case 501:
 		return (CLI_NOT_READY);
 	case 503:
-		return (strstr(error, "is sealed") != NULL ? CLI_NOT_READY : CLI_BACKEND);
+		return (strstr(error, "is sealed") != NULL || strstr(error, HELD) != NULL
+			    ? CLI_NOT_READY
+			    : CLI_BACKEND);
 	case 502:
 	case 504:
 	case 507:
