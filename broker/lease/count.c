@@ -3,7 +3,8 @@
  * store's reader thread every 15 s, and every 3 s while there are some, for sys/health and the
  * metrics. The number comes from the index and the plain columns, so that it costs little however
  * large it is; what is about to be ended in time is in it for a moment, and nothing that is overdue
- * is left out. The age is the oldest of up to LOOKED_MAX that are opened.
+ * is left out, but for what a restored store holds: nothing of that is tried, and its number is one
+ * of its own. The age is the oldest of up to LOOKED_MAX that are opened.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ struct lease_count {
 	struct leases *leases;  /* NULL: leases_free() let go of it */
 	int64_t now_ms;
 	int64_t held;
+	bool with_held; /* it walks over all of them: every 15 s at most */
 	int64_t *connections;
 	struct counted *counted; /* as many */
 	size_t connection_count, at;
@@ -64,6 +66,7 @@ due_count(
 	struct store_lease_query query = {.by = STORE_BY_DUE,
 	    .number = connection,
 	    .until_ms = count->now_ms,
+	    .not_held = true,
 	    .limit = LOOKED_MAX};
 	struct store_lease **rows = NULL;
 	int64_t due = 0;
@@ -149,11 +152,12 @@ connection_count(
 static int
 count_begin(struct lease_count *count, struct store_db *db, struct leased_err *err)
 {
-	int r;
+	int r = 0;
 
-	if ((r = store_held_overdue(db, count->now_ms, &count->held, err)) != 0 ||
-	    (r = store_lease_connections(db, &count->connections, &count->connection_count, err)) !=
-		0)
+	if (count->with_held)
+		r = store_held_overdue(db, count->now_ms, &count->held, err);
+	if (r != 0 || (r = store_lease_connections(
+			   db, &count->connections, &count->connection_count, err)) != 0)
 		return (r);
 	count->counted = calloc(count->connection_count + 1, sizeof(*count->counted));
 	return (count->counted != NULL ? 0 : leased_err_set(err, LEASED_ENOMEM, "out of memory"));
@@ -233,7 +237,8 @@ count_take(struct leases *leases, const struct lease_count *count)
 	}
 	leases->counts.overdue = overdue;
 	leases->counts.oldest_overdue_ms = oldest_ms;
-	leases->counts.held = (uint64_t)count->held;
+	if (count->with_held)
+		leases->counts.held = (uint64_t)count->held;
 }
 
 static void
@@ -270,6 +275,10 @@ lease_count_step(struct leases *leases, int64_t now_ms)
 	count->read.done = on_count_done;
 	count->leases = leases;
 	count->now_ms = now_ms;
+	if (now_ms >= leases->held_count_ms) {
+		count->with_held = true;
+		leases->held_count_ms = now_ms + EVERY_MS;
+	}
 	leases->counting = count;
 	store_submit_read(leases->config.store, &count->read);
 }

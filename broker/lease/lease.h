@@ -308,7 +308,7 @@ void lease_damaged_forget(struct leases *leases, int64_t row, const struct lease
 struct lease_counts {
 	uint64_t overdue;          /* ended, and not yet disarmed or not yet removed */
 	int64_t oldest_overdue_ms; /* age of the oldest, 0: none */
-	uint64_t held;             /* of these, those that a restored store holds (hold.h) */
+	uint64_t held;             /* the same of those that a restored store holds (hold.h) */
 	uint64_t in_flight;
 	/* Since the start. */
 	uint64_t mint_failures[LEASE_CODES]; /* by enum leased_code, without its sign */

@@ -97,7 +97,8 @@ struct leases {
 	struct lease_reconcile_counts reconcile_counts;
 	bool templates_noted;
 	int64_t overdue_told_ms; /* 0: nothing to tell */
-	int64_t look_ms, purge_ms, quarantine_ms, count_ms, jobs_load_ms, tokens_pause_ms;
+	int64_t look_ms, purge_ms, quarantine_ms, count_ms, held_count_ms, jobs_load_ms;
+	int64_t tokens_pause_ms;
 	bool purging, opened, freeing;
 };
 struct leases *leases_from(void *arg);

@@ -112,6 +112,8 @@ store_hold_load(struct store *store, struct leased_err *err)
 	(void)snprintf(state->due_later, sizeof(state->due_later),
 	    LEASE_SELECT FREE_INDEX " AND next_at > ?2 AND next_at <= ?3 ORDER BY next_at, id",
 	    state->hold.below);
+	(void)snprintf(state->due_count, sizeof(state->due_count),
+	    "SELECT count(*) FROM lease " FREE_INDEX " AND next_at <= ?2", state->hold.below);
 	(void)snprintf(state->next_at, sizeof(state->next_at),
 	    "SELECT next_at FROM lease " FREE_INDEX " ORDER BY next_at LIMIT 1", state->hold.below);
 	return (0);

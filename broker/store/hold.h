@@ -40,7 +40,7 @@ struct store_hold_state {
 	_Atomic bool active; /* also where nothing stood in the copy */
 	/* What is due among the leases that are not held: with the number in the text, since SQLite
 	 * takes a partial index only where the question has its words. */
-	char due_same[400], due_later[400], next_at[400];
+	char due_same[400], due_later[400], due_count[400], next_at[400];
 };
 int store_hold_begin(
     struct store_db *db, const struct store_hold *hold, struct leased_err *err) LEASED_MUST_CHECK;

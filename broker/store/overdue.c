@@ -1,7 +1,9 @@
 /*
  * How many leases of a connection are overdue, by the index of what is due and the plain columns:
- * no row is opened, so that counting many costs little. lease/ asks it on the reader thread.
+ * no row is opened, so that counting many costs little. Those that are held are not: they wait for
+ * a person, and nothing of them is tried. lease/ asks it on the reader thread.
  */
+#include "store/hold.h"
 #include "store/row.h"
 
 int
@@ -9,8 +11,10 @@ store_lease_due_count(struct store_db *db, int64_t connection, int64_t now_ms, i
     struct leased_err *err)
 {
 	return (store_sql_number(db,
-	    "SELECT count(*) FROM lease INDEXED BY lease_due WHERE connection = ?1"
-	    " AND next_at <= ?2",
+	    store_held(db->store, 1)
+		? db->store->hold.due_count
+		: "SELECT count(*) FROM lease INDEXED BY lease_due WHERE connection = ?1"
+		  " AND next_at <= ?2",
 	    SQL_ARGS(store_sql_int(connection), store_sql_int(now_ms)), ret_count, err));
 }
 
@@ -43,6 +47,7 @@ int
 store_lease_late_page(
     struct store_db *db, struct store_late *late, bool *ret_more, struct leased_err *err)
 {
+	int64_t below = store_held_below(db->store);
 	unsigned left = late->limit;
 	int r;
 
@@ -51,15 +56,15 @@ store_lease_late_page(
 	    "SELECT next_at, id, state, flags FROM lease INDEXED BY lease_due WHERE connection = ?1"
 	    " AND next_at = ?2 AND id > ?3 ORDER BY id",
 	    SQL_ARGS(store_sql_int(late->connection), store_sql_int(late->from_ms),
-		store_sql_int(late->after)),
+		store_sql_int(late->after > below ? late->after : below)),
 	    late, &left, err);
 	if (r == 0 && left > 0)
 		r = late_walk(db,
 		    "SELECT next_at, id, state, flags FROM lease INDEXED BY lease_due"
-		    " WHERE connection = ?1 AND next_at > ?2 AND next_at <= ?3"
+		    " WHERE connection = ?1 AND next_at > ?2 AND next_at <= ?3 AND id > ?4"
 		    " ORDER BY next_at, id",
 		    SQL_ARGS(store_sql_int(late->connection), store_sql_int(late->from_ms),
-			store_sql_int(late->until_ms)),
+			store_sql_int(late->until_ms), store_sql_int(below)),
 		    late, &left, err);
 	if (r == 0)
 		*ret_more = left == 0;

@@ -234,9 +234,9 @@ int store_lease_next_at(struct store_db *db, int64_t connection, int64_t *ret_ms
     struct leased_err *err) LEASED_MUST_CHECK;
 int store_lease_connections(struct store_db *db, int64_t **ret_connections, size_t *ret_count,
     struct leased_err *err) LEASED_MUST_CHECK;
-/* How many of a connection are due by now_ms: from the index, in one step. And the others that are
- * on their way out (disarmed, marked or late), which are tried again within a minute: a walk over
- * at most limit rows behind the last one, of which none is opened. */
+/* How many of a connection are due by now_ms and not held: from the index, in one step. And the
+ * others that are on their way out (disarmed, marked or late), which are tried again within a
+ * minute: a walk over at most limit rows behind the last one, of which none is opened. */
 int store_lease_due_count(struct store_db *db, int64_t connection, int64_t now_ms,
     int64_t *ret_count, struct leased_err *err) LEASED_MUST_CHECK;
 #define STORE_LATE_IDS 64

@@ -2,6 +2,7 @@
  * The counts that sys/health shows: what has ended and is not gone, how old the oldest is, and that
  * counting many costs no reading of many.
  */
+#include "lease/hold.h"
 #include "store/store_private.h"
 #include "unit/lease/fixture.h"
 
@@ -113,6 +114,49 @@ a_lease_that_waits_for_its_backend_or_a_hold_says_so(void **state)
 }
 
 static void
+on_released(void *arg, int code, const struct leased_err *err)
+{
+	(void)err;
+	*(int *)arg = code;
+}
+
+static void
+what_a_restored_store_holds_is_not_overdue_and_has_a_number_of_its_own(void **state)
+{
+	struct fix *f = *state;
+	struct answer held = make(f, 25), soon = make(f, 70), b;
+	struct store_hold hold = {
+	    .held = true, .below = soon.row, .since_wall_ms = 1, .old_tag = "abcdef"};
+	struct lease_actor root = {"root", ""};
+	struct leased_err err = LEASED_ERR_INIT;
+	int released = -1;
+
+	/* One of them was refused before the backup was made. */
+	account_of(f, &soon)->stubborn = true;
+	assert_int_equal(revoke_row(f, soon.row).state, LEASE_REVOKE_RECORDED);
+	assert_int_equal(store_hold_begin(f->store->writer_db, &hold, &err), 0);
+	assert_int_equal(store_hold_load(f->store, &err), 0);
+	b = make(f, 10);
+	account_of(f, &b)->stubborn = true;
+	later(f, 45000);
+	assert_true(account_of(f, &held)->armed);
+	assert_int_equal(counts_of(f).overdue, 1);
+	assert_in_range(counts_of(f).oldest_overdue_ms, 15000, 36000);
+	assert_int_equal(counts_of(f).held, 2);
+	account_of(f, &b)->stubborn = account_of(f, &soon)->stubborn = false;
+	later(f, 90000);
+	assert_int_equal(counts_of(f).overdue, 0);
+	assert_int_equal(counts_of(f).oldest_overdue_ms, 0);
+	lease_hold_release(f->leases, &root, on_released, &released);
+	later(f, 5000);
+	assert_int_equal(released, 0);
+	assert_int_equal(counts_of(f).held, 0);
+	later(f, 90000);
+	assert_int_equal(row_count(f), 0);
+	check_at_rest(f);
+}
+
+static void
 a_thousand_overdue_leases_are_counted_by_opening_a_few(void **state)
 {
 	struct fix *f = *state;
@@ -143,6 +187,7 @@ main(void)
 	    TEST(a_revocation_that_is_refused_grows_old),
 	    TEST(a_stuck_lease_says_since_when_how_often_and_why),
 	    TEST(a_lease_that_waits_for_its_backend_or_a_hold_says_so),
+	    TEST(what_a_restored_store_holds_is_not_overdue_and_has_a_number_of_its_own),
 	    TEST(a_thousand_overdue_leases_are_counted_by_opening_a_few),
 	};
 
