@@ -13,6 +13,7 @@
 #include "base/utf8.h"
 #include "lease/abandon.h"
 #include "lease/ended.h"
+#include "lease/hold.h"
 #include "lease/private.h"
 #include "metrics/metrics.h"
 
@@ -58,7 +59,17 @@ tombstone_put(const struct abandon_task *own, struct lease_ended *ended, json_t 
 	return (0);
 }
 
-/* Its columns are all that is known. */
+/*
+ * Its columns are all that is known. A revocation makes it due, and a try that was refused puts it
+ * off by LEASE_QUARANTINE_RETRY_MS.
+ */
+static bool
+is_damaged_on_its_way_out(const struct abandon_task *own, const struct store_damaged *damaged)
+{
+	return (damaged->disarmed ||
+		damaged->next_at_ms <= own->lease.now_ms + LEASE_QUARANTINE_RETRY_MS);
+}
+
 static int
 damaged_run(struct abandon_task *own, struct store_txn *txn, struct leased_err *err)
 {
@@ -69,6 +80,13 @@ damaged_run(struct abandon_task *own, struct store_txn *txn, struct leased_err *
 
 	if ((r = store_damaged_get(store_txn_db(txn), own->lease.id, &damaged, err)) != 0)
 		return (r);
+	if (!is_damaged_on_its_way_out(own, &damaged)) {
+		store_damaged_clear(&damaged);
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "the lease has not ended, damaged as its record is: revoke it first, by the id "
+		    "that `lease list --state stuck` shows; abandoning is for one whose revocation "
+		    "can never be done"));
+	}
 	lease_damaged_ended(&damaged, own->lease.mount, own->lease.wall_ms, &ended);
 	lease_text_copy(own->left.account, sizeof(own->left.account), damaged.account);
 	own->left.connection = damaged.connection;
@@ -205,10 +223,15 @@ void
 lease_abandon_start(
     struct leases *leases, const struct lease_abandon *abandon, lease_abandon_done done, void *arg)
 {
-	struct abandon_task *own = calloc(1, sizeof(*own));
 	struct leased_err err = LEASED_ERR_INIT;
+	struct abandon_task *own;
 
-	if (own == NULL) {
+	/* Nothing was tried yet, and the one in charge of it may be another leased. */
+	if (lease_held(leases, abandon->row)) {
+		done(arg, lease_held_error(&err), NULL, &err);
+		return;
+	}
+	if ((own = calloc(1, sizeof(*own))) == NULL) {
 		(void)leased_err_set(&err, LEASED_ENOMEM, "out of memory");
 		done(arg, LEASED_ENOMEM, NULL, &err);
 		return;

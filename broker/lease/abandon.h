@@ -23,8 +23,9 @@ typedef void (*lease_abandon_done)(
     void *arg, int code, const struct lease_abandoned *left, const struct leased_err *err);
 /*
  * LEASED_EINVAL while the lease lives: it is revoked first, and abandoned when that cannot be done.
- * LEASED_ENOENT when it is gone. Otherwise the record goes, with a tombstone (end "abandoned") that
- * the audit records in the same transaction.
+ * LEASED_ENOENT when it is gone. LEASED_EUNAVAIL in a store that is held, of a lease from before
+ * (the only word that may come before this returns, but for want of memory). Otherwise the record
+ * goes, with a tombstone (end "abandoned") that the audit records in the same transaction.
  */
 void lease_abandon_start(
     struct leases *leases, const struct lease_abandon *abandon, lease_abandon_done done, void *arg);

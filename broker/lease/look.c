@@ -14,7 +14,6 @@
 #define LOOK_RETRY_MS 60000
 #define LOOK_MAX 64 /* a connection's at a time */
 #define QUARANTINE_EVERY_MS 5000
-#define QUARANTINE_RETRY_MS 60000
 
 static int
 looked_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
@@ -58,8 +57,8 @@ on_looked(struct lease *lease, int result, const struct leased_err *err)
 static int
 quarantine_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 {
-	return (store_quarantine_update(
-	    txn, lease->id, lease->failure.code == 0, lease->now_ms + QUARANTINE_RETRY_MS, err));
+	return (store_quarantine_update(txn, lease->id, lease->failure.code == 0,
+	    lease->now_ms + LEASE_QUARANTINE_RETRY_MS, err));
 }
 
 void

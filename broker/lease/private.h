@@ -16,7 +16,8 @@
 #define LEASE_MINT_MS 10000          /* DESIGN.md: the mint's deadline .. */
 #define LEASE_INTENT_MS 12000        /* .. and when an INTENT is overdue */
 #define LEASE_CANARY_MS 60000
-#define LEASE_POLL_MS 200 /* while rows are due that nothing can be done about yet */
+#define LEASE_QUARANTINE_RETRY_MS 60000 /* next_at of a quarantined account that was tried */
+#define LEASE_POLL_MS 200               /* while rows are due that nothing can be done about yet */
 
 /* ---- jobs ---- */
 /* In a transaction: is the row covered by a bulk job, or its token ending? */

@@ -71,6 +71,26 @@ lease_that_lives_is_not_abandoned(void **state)
 }
 
 static void
+lease_that_a_restored_store_holds_is_not_abandoned(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make_stuck(f);
+	struct lease_abandon request = {
+	    .row = a.row, .reason = "x", .cause = "req-9", .actor = {.name = "ops"}};
+	struct told told = {0};
+
+	/* Another leased may be in charge of it, and nothing was tried for it. */
+	atomic_store(&f->store->hold.below, a.row);
+	lease_abandon_start(f->leases, &request, on_abandoned, &told);
+	assert_int_equal(told.count, 1);
+	assert_int_equal(told.code, LEASED_EUNAVAIL);
+	assert_non_null(strstr(told.text, "--takeover"));
+	atomic_store(&f->store->hold.below, 0);
+	assert_non_null(row_of(f, a.row));
+	assert_int_equal(abandon(f, a.row).code, 0);
+}
+
+static void
 mint_that_is_under_way_is_not_abandoned(void **state)
 {
 	struct fix *f = *state;
@@ -187,7 +207,8 @@ static void
 damaged_lease_is_abandoned_by_its_columns(void **state)
 {
 	struct fix *f = *state;
-	struct answer a = make(f, 3600);
+	struct answer a = make(f, 3600), revoked = {0};
+	struct lease_actor root = {"root", ""};
 	struct store_damaged damaged = {0};
 	struct store_tombstone *tombstone = NULL;
 	struct store_lease *row = NULL;
@@ -208,8 +229,16 @@ damaged_lease_is_abandoned_by_its_columns(void **state)
 	snprintf(id, sizeof(id), "%s", json_string_value(json_object_get(shown, "id")));
 	json_decref(shown);
 	store_damaged_clear(&damaged);
+	/* It lives, and has its access: as a sound one, it is revoked first. */
+	told = abandon(f, a.row);
+	assert_int_equal(told.code, LEASED_EINVAL);
+	assert_non_null(strstr(told.text, "revoke it first"));
+	lease_damaged_forget(f->leases, a.row, &root, on_revoked, &revoked);
+	later(f, 1000);
+	assert_int_equal(revoked.state, LEASE_REVOKE_RECORDED);
 	told = abandon(f, a.row);
 	assert_int_equal(told.code, 0);
+	assert_false(told.left.disarmed);
 	assert_string_equal(told.left.account, a.account);
 	assert_int_equal(
 	    store_damaged_get(store_db(f->store), a.row, &damaged, &err), LEASED_ENOENT);
@@ -219,6 +248,29 @@ damaged_lease_is_abandoned_by_its_columns(void **state)
 	assert_int_equal(lease_ended_find(f->leases, id, &ended, &err), 0);
 	assert_int_equal(ended->end, LEASE_END_ABANDONED);
 	free(ended);
+}
+
+static void
+damaged_lease_whose_account_resists_is_abandoned_between_two_tries(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600), revoked = {0};
+	struct lease_actor root = {"root", ""};
+	struct store_lease *row = NULL;
+	struct told told;
+
+	account_of(f, &a)->stubborn = true;
+	assert_int_equal(sqlite3_exec(f->store->writer_db->sqlite,
+			     "UPDATE lease SET sealed = x'00'", NULL, NULL, NULL),
+	    SQLITE_OK);
+	assert_int_equal(store_lease_get(store_db(f->store), a.row, &row, NULL), LEASED_ECORRUPT);
+	settle(f);
+	lease_damaged_forget(f->leases, a.row, &root, on_revoked, &revoked);
+	later(f, 10000);
+	assert_true(account_of(f, &a)->armed || account_of(f, &a)->stubborn);
+	told = abandon(f, a.row);
+	assert_int_equal(told.code, 0);
+	assert_string_equal(told.left.account, a.account);
 }
 
 static void
@@ -237,12 +289,14 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(lease_that_lives_is_not_abandoned),
+	    TEST(lease_that_a_restored_store_holds_is_not_abandoned),
 	    TEST(mint_that_is_under_way_is_not_abandoned),
 	    TEST(abandoned_lease_is_gone_from_the_books_with_all_that_it_held),
 	    TEST(who_waits_is_told_that_it_was_abandoned),
 	    TEST(end_that_is_under_way_goes_on_and_finds_no_row),
 	    TEST(failed_write_leaves_the_lease_as_it_was),
 	    TEST(damaged_lease_is_abandoned_by_its_columns),
+	    TEST(damaged_lease_whose_account_resists_is_abandoned_between_two_tries),
 	    TEST(what_is_not_there_cannot_be_abandoned),
 	};
 
