@@ -208,30 +208,52 @@ tombstone_look(struct reconcile_page *page, struct store_db *db, struct reconcil
 	return (r);
 }
 
+/* Did the lease of this number have another account? One that cannot be read says nothing. */
+static int
+number_is_anothers(struct store_db *db, int64_t sequence, const char *account, bool *ret_anothers,
+    struct leased_err *err)
+{
+	struct store_tombstone *tombstone = NULL;
+	int r = store_tombstone_get(db, sequence, &tombstone, err);
+
+	*ret_anothers = r == 0 && strcmp(tombstone->account, account) != 0;
+	store_tombstone_free(tombstone);
+	return (r == LEASED_ENOENT || r == LEASED_ECORRUPT ? 0 : r);
+}
+
 /*
  * A name holds the number of its lease, unless a template made it: where the number was given out
- * and there is no row, the lease has ended. A row of the number in quarantine, or with another
- * account, leaves it open.
+ * and nothing is left of the lease, it has ended. What is left with another account leaves it open:
+ * the number was given out twice then, by a copy of this store or before it was put back, and that
+ * one's lease may live. A row that has the account after all was hidden by its index; one in
+ * quarantine may have had it.
  */
 static int
 sequence_look(struct reconcile_page *page, struct store_db *db, struct reconcile_account *account,
     struct leased_err *err)
 {
 	struct store_lease *lease = NULL;
+	bool anothers = false;
 	int64_t sequence;
 	int r;
 
 	account->what = RECONCILE_UNKNOWN;
-	if (page->by_template || !lease_name_sequence(account->name, page->tag, &sequence) ||
-	    sequence > page->high)
+	if (!lease_name_sequence(account->name, page->tag, &sequence) || sequence > page->high)
 		return (0);
 	r = store_lease_get(db, sequence, &lease, err);
+	if (r == 0 && strcmp(lease->account, account->name) == 0)
+		account->what = RECONCILE_KNOWN;
+	else if (r == LEASED_ECORRUPT)
+		account->what = RECONCILE_DAMAGED;
 	store_lease_free(lease);
-	if (r == LEASED_ENOENT) {
+	if (r != LEASED_ENOENT || page->by_template)
+		return (r == LEASED_ENOENT || r == LEASED_ECORRUPT ? 0 : r);
+	r = number_is_anothers(db, sequence, account->name, &anothers, err);
+	if (r == 0 && !anothers) {
 		account->what = RECONCILE_ENDED;
 		account->row = sequence;
 	}
-	return (r == LEASED_ENOENT || r == LEASED_ECORRUPT ? 0 : r);
+	return (r);
 }
 
 static int

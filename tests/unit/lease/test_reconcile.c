@@ -39,15 +39,15 @@ static void
 account_whose_number_was_given_out_and_has_no_row_is_disarmed_and_stays(void **state)
 {
 	struct fix *f = *state;
-	struct answer a = make(f, 3600);
-	char name[64];
+	struct answer a, b = make(f, 3600);
+	const char *name = b.account;
 	const struct reconcile_report *report;
 
-	assert_int_equal(a.row, 1);
-	(void)token_make(f, 0, 60); /* number 2: a row that had no account */
-	(void)make(f, 3600);
-	assert_int_equal(revoke_row(f, 3).state, LEASE_REVOKE_GONE);
-	add(f, name_of_number(f, 3, name));
+	assert_int_equal(revoke_row(f, b.row).state, LEASE_REVOKE_GONE);
+	wclock_fake_advance(&f->clock, INT64_C(25) * 3600 * 1000000);
+	later(f, 61000); /* its tombstone is gone as well */
+	a = make(f, 3600);
+	add(f, name);
 	report = reconcile(f, false);
 	assert_int_equal(report->ended, 1);
 	assert_int_equal(report->disarmed, 1);
@@ -59,6 +59,22 @@ account_whose_number_was_given_out_and_has_no_row_is_disarmed_and_stays(void **s
 	report = reconcile(f, false);
 	assert_int_equal(report->ended, 1);
 	assert_int_equal(report->disarmed, 0);
+}
+
+static void
+number_that_was_given_out_twice_proves_nothing(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600);
+	char name[64];
+
+	/* A copied machine gives the same numbers out: its lease of this one may live. */
+	assert_int_equal(revoke_row(f, a.row).state, LEASE_REVOKE_GONE);
+	later(f, 1000);
+	add(f, name_of_number(f, a.row, name));
+	assert_string_not_equal(name, a.account);
+	assert_found(reconcile(f, false), "unknown", name);
+	assert_true(is_armed(f, name));
 }
 
 static void
@@ -238,6 +254,24 @@ account_of_a_lease_in_quarantine_is_told_and_left(void **state)
 }
 
 static void
+account_whose_record_lost_its_name_is_told_and_left(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600);
+	const struct reconcile_report *report;
+
+	/* Neither what is sealed nor the column names it any more: its number does. */
+	assert_int_equal(
+	    sqlite3_exec(f->store->writer_db->sqlite,
+		"UPDATE lease SET account = 'l-xxxxxx-other', sealed = x'00'", NULL, NULL, NULL),
+	    SQLITE_OK);
+	report = reconcile(f, true);
+	assert_found(report, "damaged", a.account);
+	assert_int_equal(report->removing, 0);
+	assert_true(account_of(f, &a)->armed);
+}
+
+static void
 orphans_are_removed_by_leases_of_their_own(void **state)
 {
 	struct fix *f = *state;
@@ -331,6 +365,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(accounts_of_leases_are_left_alone),
 	    TEST(account_whose_number_was_given_out_and_has_no_row_is_disarmed_and_stays),
+	    TEST(number_that_was_given_out_twice_proves_nothing),
 	    TEST(account_that_takes_its_worker_along_does_not_keep_the_others),
 	    TEST(account_of_a_tombstone_is_disarmed_whatever_its_name),
 	    TEST(what_the_store_does_not_know_is_told_and_left),
@@ -338,6 +373,7 @@ main(void)
 	    TEST(lease_without_its_account_is_told_unless_it_is_just_being_made),
 	    TEST(disarmed_account_that_can_log_in_again_is_told_and_disarmed_by_every_run),
 	    TEST(account_of_a_lease_in_quarantine_is_told_and_left),
+	    TEST(account_whose_record_lost_its_name_is_told_and_left),
 	    TEST(orphans_are_removed_by_leases_of_their_own),
 	    TEST(orphan_that_cannot_be_removed_is_tried_on_and_said),
 	    TEST(many_accounts_are_compared_page_by_page),
