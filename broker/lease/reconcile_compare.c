@@ -256,6 +256,26 @@ sequence_look(struct reconcile_page *page, struct store_db *db, struct reconcile
 	return (r);
 }
 
+/* In quarantine. If its access was ended before the backend was asked, it can log in again. */
+static int
+damaged_look(struct reconcile_page *page, struct store_db *db, struct reconcile_account *account,
+    struct leased_err *err)
+{
+	struct store_damaged damaged = {0};
+	int r;
+
+	account->what = RECONCILE_DAMAGED;
+	if ((r = store_damaged_find(db, account->name, &damaged, err)) != 0)
+		return (r == LEASED_ENOENT ? 0 : r); /* not moved there yet */
+	if (account->armed && damaged.disarmed &&
+	    damaged.next_at_ms - LEASE_QUARANTINE_RETRY_MS < page->asked_ms) {
+		account->what = RECONCILE_REARMED;
+		account->row = damaged.id;
+	}
+	store_damaged_clear(&damaged);
+	return (0);
+}
+
 static int
 orphan_look(struct reconcile_page *page, struct store_db *db, struct reconcile_account *account,
     struct leased_err *err)
@@ -265,12 +285,15 @@ orphan_look(struct reconcile_page *page, struct store_db *db, struct reconcile_a
 	int r = store_lease_get_account(db, account->name, &lease, &why);
 
 	store_lease_free(lease);
-	if (r == 0 || r == LEASED_ECORRUPT) {
-		account->what = r == 0 ? RECONCILE_KNOWN : RECONCILE_DAMAGED;
+	if (r == 0) {
+		account->what = RECONCILE_KNOWN;
 		return (0);
 	}
-	if (r == LEASED_ENOENT && ((r = tombstone_look(page, db, account, &why)) == LEASED_ENOENT ||
-				      r == LEASED_ECORRUPT))
+	if (r == LEASED_ECORRUPT)
+		r = damaged_look(page, db, account, &why);
+	else if (r == LEASED_ENOENT &&
+		 ((r = tombstone_look(page, db, account, &why)) == LEASED_ENOENT ||
+		     r == LEASED_ECORRUPT))
 		r = sequence_look(page, db, account, &why);
 	if (r != 0)
 		*err = why;

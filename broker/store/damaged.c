@@ -28,34 +28,35 @@ store_damaged_clear(struct store_damaged *damaged)
 	*damaged = (struct store_damaged){0};
 }
 
-int
-store_damaged_get(
-    struct store_db *db, int64_t id, struct store_damaged *ret_damaged, struct leased_err *err)
+#define DAMAGED_SELECT                                                                             \
+	"SELECT key, connection, mount, kind, next_at, disarmed, account, place, owner, reason"    \
+	" FROM quarantine WHERE table_name = 'lease' "
+
+static int
+damaged_read(struct store_db *db, const char *text, const struct store_sql_arg *args,
+    size_t arg_count, struct store_damaged *ret_damaged, struct leased_err *err)
 {
-	struct store_damaged damaged = {.id = id};
+	struct store_damaged damaged = {0};
 	sqlite3_stmt *stmt = NULL;
 	bool row = false;
 	int r;
 
-	r = store_sql_start(db,
-	    "SELECT connection, mount, kind, next_at, disarmed, account, place, owner, reason"
-	    " FROM quarantine WHERE table_name = 'lease' AND key = ?1",
-	    SQL_ARGS(store_sql_int(id)), &stmt, err);
+	r = store_sql_start(db, text, args, arg_count, &stmt, err);
 	if (r == 0)
 		r = store_sql_step(db, stmt, &row, err);
 	if (r == 0 && !row)
-		r = leased_err_set(
-		    err, LEASED_ENOENT, "lease number %lld is not in quarantine", (long long)id);
+		r = leased_err_set(err, LEASED_ENOENT, "it is not in quarantine");
 	if (r == 0) {
-		damaged.connection = sqlite3_column_int64(stmt, 0);
-		damaged.mount = sqlite3_column_int64(stmt, 1);
-		damaged.kind = sqlite3_column_int64(stmt, 2);
-		damaged.next_at_ms = sqlite3_column_int64(stmt, 3);
-		damaged.disarmed = sqlite3_column_int(stmt, 4) != 0;
-		damaged.account = store_sql_column_dup(stmt, 5);
-		damaged.place = store_sql_column_dup(stmt, 6);
-		damaged.owner = store_sql_column_dup(stmt, 7);
-		damaged.reason = store_sql_column_dup(stmt, 8);
+		damaged.id = sqlite3_column_int64(stmt, 0);
+		damaged.connection = sqlite3_column_int64(stmt, 1);
+		damaged.mount = sqlite3_column_int64(stmt, 2);
+		damaged.kind = sqlite3_column_int64(stmt, 3);
+		damaged.next_at_ms = sqlite3_column_int64(stmt, 4);
+		damaged.disarmed = sqlite3_column_int(stmt, 5) != 0;
+		damaged.account = store_sql_column_dup(stmt, 6);
+		damaged.place = store_sql_column_dup(stmt, 7);
+		damaged.owner = store_sql_column_dup(stmt, 8);
+		damaged.reason = store_sql_column_dup(stmt, 9);
 		if (damaged.account == NULL || damaged.place == NULL || damaged.owner == NULL ||
 		    damaged.reason == NULL)
 			r = leased_err_set(err, LEASED_ENOMEM, "no memory to read the quarantine");
@@ -67,6 +68,26 @@ store_damaged_get(
 	}
 	*ret_damaged = damaged;
 	return (0);
+}
+
+int
+store_damaged_get(
+    struct store_db *db, int64_t id, struct store_damaged *ret_damaged, struct leased_err *err)
+{
+	int r = damaged_read(
+	    db, DAMAGED_SELECT "AND key = ?1", SQL_ARGS(store_sql_int(id)), ret_damaged, err);
+
+	if (r == LEASED_ENOENT)
+		leased_err_prefix(err, "lease number %lld", (long long)id);
+	return (r);
+}
+
+int
+store_damaged_find(struct store_db *db, const char *account, struct store_damaged *ret_damaged,
+    struct leased_err *err)
+{
+	return (damaged_read(db, DAMAGED_SELECT "AND account = ?1 ORDER BY disarmed LIMIT 1",
+	    SQL_ARGS(store_sql_text(account)), ret_damaged, err));
 }
 
 int

@@ -311,6 +311,9 @@ struct store_damaged {
 void store_damaged_clear(struct store_damaged *damaged);
 int store_damaged_get(struct store_db *db, int64_t id, struct store_damaged *ret_damaged,
     struct leased_err *err) LEASED_MUST_CHECK; /* LEASED_ENOENT */
+/* The one that has this account; of several one that is not disarmed. */
+int store_damaged_find(struct store_db *db, const char *account, struct store_damaged *ret_damaged,
+    struct leased_err *err) LEASED_MUST_CHECK; /* LEASED_ENOENT */
 /* Those of a query BY_PLACE or BY_OWNER (up to at_most) that are not disarmed: they are due now;
  * how many became so. And how many there are. */
 int store_damaged_mark(struct store_txn *txn, const struct store_lease_query *query, int64_t now_ms,

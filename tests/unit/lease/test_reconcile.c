@@ -272,6 +272,39 @@ account_whose_record_lost_its_name_is_told_and_left(void **state)
 }
 
 static void
+account_in_quarantine_that_can_log_in_again_is_disarmed(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 3600), b = make(f, 3600), r = {0};
+	struct lease_actor root = {"root", ""};
+	struct store_lease *row = NULL;
+	const struct reconcile_report *report;
+
+	assert_int_equal(sqlite3_exec(f->store->writer_db->sqlite,
+			     "UPDATE lease SET sealed = x'00'", NULL, NULL, NULL),
+	    SQLITE_OK);
+	assert_int_equal(store_lease_get(store_db(f->store), a.row, &row, NULL), LEASED_ECORRUPT);
+	assert_int_equal(store_lease_get(store_db(f->store), b.row, &row, NULL), LEASED_ECORRUPT);
+	settle(f);
+	lease_damaged_forget(f->leases, a.row, &root, on_revoked, &r);
+	later(f, 2000);
+	assert_false(account_of(f, &a)->armed);
+	account_of(f, &a)->armed = true; /* the backend was restored */
+	f->store->hold.hold.held = true;
+	assert_found(reconcile(f, false), "rearmed", a.account);
+	assert_true(account_of(f, &a)->armed);
+	f->store->hold.hold.held = false;
+	report = reconcile(f, false);
+	assert_found(report, "rearmed", a.account);
+	assert_int_equal(report->disarmed, 1);
+	assert_false(account_of(f, &a)->armed);
+	/* One whose access was never ended has it until its lease ends. */
+	assert_found(report, "damaged", b.account);
+	assert_true(account_of(f, &b)->armed);
+	assert_found(reconcile(f, false), "damaged", a.account);
+}
+
+static void
 orphans_are_removed_by_leases_of_their_own(void **state)
 {
 	struct fix *f = *state;
@@ -374,6 +407,7 @@ main(void)
 	    TEST(disarmed_account_that_can_log_in_again_is_told_and_disarmed_by_every_run),
 	    TEST(account_of_a_lease_in_quarantine_is_told_and_left),
 	    TEST(account_whose_record_lost_its_name_is_told_and_left),
+	    TEST(account_in_quarantine_that_can_log_in_again_is_disarmed),
 	    TEST(orphans_are_removed_by_leases_of_their_own),
 	    TEST(orphan_that_cannot_be_removed_is_tried_on_and_said),
 	    TEST(many_accounts_are_compared_page_by_page),
