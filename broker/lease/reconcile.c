@@ -291,6 +291,7 @@ lease_reconcile_run_acted(struct reconcile_run *run)
 		list_start(run);
 	} else if (run->report->removing > 0) {
 		run_enter(run, RECONCILE_WAITING);
+		run->report->left = run->report->removing; /* until it is counted */
 		run->next_ms = leases_now_ms(run->connection->leases);
 		run->until_ms = run->next_ms + WAIT_MAX_MS;
 	} else {

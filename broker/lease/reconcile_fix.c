@@ -333,15 +333,16 @@ wait_done(struct store_read *read, int result, const struct leased_err *err)
 	struct reconcile_run *run = wait->run;
 	uint64_t total = wait->total, late = wait->late;
 
-	(void)err;
 	free(wait);
 	if (run == NULL)
 		return;
 	run->wait = NULL;
 	if (result == 0)
 		lease_reconcile_run_waited(run, total, late);
-	else
+	else if (leases_now_ms(run->connection->leases) < run->until_ms)
 		run->next_ms = leases_now_ms(run->connection->leases) + 1000;
+	else
+		lease_reconcile_run_fail(run, result, err);
 }
 
 bool

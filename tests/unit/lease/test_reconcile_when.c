@@ -151,6 +151,47 @@ store_that_is_held_ends_nothing(void **state)
 }
 
 static void
+run_whose_leases_cannot_be_counted_ends_with_a_word(void **state)
+{
+	struct fix *f = *state;
+	struct told told = {0}, again = {0};
+	const struct lease_reconciling *own;
+	char name[64];
+
+	(void)make(f, 3600);
+	snprintf(name, sizeof(name), "l-%s-orphan", store_tag(f->store));
+	add(f, name);
+	start(f, true, &told);
+	own = lease_connection_find(f->leases, f->connection)->reconciling;
+	for (unsigned i = 0; i < 100 && (own->run == NULL || own->run->step != RECONCILE_WAITING);
+	     i++) {
+		(void)leases_tick(f->leases);
+		(void)fake_port_pump(f->fake);
+		(void)store_pump(f->store);
+	}
+	assert_non_null(own->run);
+	assert_int_equal(own->run->step, RECONCILE_WAITING);
+	assert_int_equal(sqlite3_exec(f->store->writer_db->sqlite,
+			     "ALTER TABLE lease RENAME TO away", NULL, NULL, NULL),
+	    SQLITE_OK);
+	for (unsigned i = 0; i < 700 && f->leases->reconcile_job.id != 0; i++)
+		later(f, 1000);
+	assert_int_equal(sqlite3_exec(f->store->writer_db->sqlite,
+			     "ALTER TABLE away RENAME TO lease", NULL, NULL, NULL),
+	    SQLITE_OK);
+	assert_int_equal(f->leases->reconcile_job.id, 0);
+	assert_int_equal(told.count, 1);
+	assert_non_null(own->by_hand);
+	assert_int_not_equal(own->by_hand->err.code, 0);
+	assert_int_equal(own->by_hand->left, 1);
+	/* Else every later one would be refused until the next start. */
+	start(f, false, &again);
+	later(f, 2000);
+	assert_int_equal(again.count, 1);
+	assert_int_equal(again.code, 0);
+}
+
+static void
 one_by_hand_at_a_time(void **state)
 {
 	struct fix *f = *state;
@@ -384,6 +425,7 @@ main(void)
 	    TEST(plugin_that_names_what_is_not_ours_is_not_believed),
 	    TEST(other_server_is_not_compared),
 	    TEST(store_that_is_held_ends_nothing),
+	    TEST(run_whose_leases_cannot_be_counted_ends_with_a_word),
 	    TEST(one_by_hand_at_a_time),
 	    TEST(it_runs_after_a_start_and_once_a_day),
 	    TEST(accounts_that_a_restored_backend_brings_back_are_disarmed_at_once),
