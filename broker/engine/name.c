@@ -12,7 +12,7 @@
 int64_t
 engines_mount_of(void *arg, int64_t id)
 {
-	const struct engine_connection *connection = engine_connection_find(arg, id);
+	const struct engine_connection *connection = engine_connection_find_any(arg, id);
 
 	return (connection != NULL && !connection->candidate ? connection->mount : 0);
 }

@@ -283,12 +283,11 @@ want(struct lease_connection *connection, const struct lease_reconcile *reconcil
 	return (true);
 }
 
-/* Those that have a port; a candidate has one of its own, and is not asked for. */
+/* Also one that has no port: that it cannot be compared is an answer. Candidates are their own. */
 static bool
 is_wanted(struct lease_connection *connection, int64_t id)
 {
-	return (id != 0 ? connection->id == id
-			: by_itself(connection) && lease_connection_port(connection) != NULL);
+	return (id != 0 ? connection->id == id : by_itself(connection));
 }
 
 static int

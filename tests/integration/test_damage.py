@@ -65,6 +65,8 @@ def test_a_connection_whose_record_is_damaged_is_told_and_written_again(job, ser
     assert server.can_login(credential.user, credential.password)
     assert "write database/config/main again" in job.lookup(credential).data["revoke_error"]
     assert b'leased_connection_up{connection="main",mount="database/"} 0' in job.leased.get("sys/metrics?format=prometheus").body
+    one, = job.leased.post("sys/leases/reconcile").data["connections"]
+    assert one["name"] == "database/main" and one["state"] == "failed" and "write database/config/main again" in one["error"], one
     answer = job.configure()
     assert answer.status == 200 and "is replaced" in answer.warnings[0], answer
     poll(lambda: not server.can_login(credential.user, credential.password), 10, what="the end of the lease")

@@ -151,6 +151,27 @@ store_that_is_held_ends_nothing(void **state)
 }
 
 static void
+connection_that_has_no_port_is_said_not_to_have_been_compared(void **state)
+{
+	struct fix *f = *state;
+	struct lease_reconcile all = {.cause = "req-7", .actor = {.name = "ops"}};
+	const struct reconcile_report *report;
+	struct told told = {0};
+
+	(void)make(f, 3600);
+	f->by_itself = true;
+	f->no_port = true; /* its record is damaged */
+	lease_reconcile_start(f->leases, &all, 60000, on_reconciled, &told);
+	later(f, 1000);
+	assert_int_equal(told.count, 1);
+	assert_int_equal(told.code, 0);
+	report = lease_connection_find(f->leases, f->connection)->reconciling->by_hand;
+	assert_non_null(report);
+	assert_int_equal(report->err.code, LEASED_EUNAVAIL);
+	f->no_port = false;
+}
+
+static void
 run_whose_leases_cannot_be_counted_ends_with_a_word(void **state)
 {
 	struct fix *f = *state;
@@ -425,6 +446,7 @@ main(void)
 	    TEST(plugin_that_names_what_is_not_ours_is_not_believed),
 	    TEST(other_server_is_not_compared),
 	    TEST(store_that_is_held_ends_nothing),
+	    TEST(connection_that_has_no_port_is_said_not_to_have_been_compared),
 	    TEST(run_whose_leases_cannot_be_counted_ends_with_a_word),
 	    TEST(one_by_hand_at_a_time),
 	    TEST(it_runs_after_a_start_and_once_a_day),
