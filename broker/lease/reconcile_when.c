@@ -16,7 +16,8 @@
 #define FIRST_JITTER_MS 10000
 #define RECOVERY_MS 60000 /* .. which is waited for so long */
 #define CHANGED_MS 500
-#define PING_MS 1000   /* after a worker's session: others may begin at the same time */
+#define PING_MS 1000 /* after a worker's session: others may begin at the same time */
+#define PING_AGAIN_MS 5000
 #define RETRY_MS 60000 /* 1, 2, 4 .. minutes after a failure */
 #define RETRY_MAX_SHIFT 6u
 
@@ -96,6 +97,11 @@ on_pinged(void *arg, const struct plugin_outcome *outcome)
 	    json_string_value(json_object_get(outcome->result, "incarnation"));
 
 	own->ping = NULL;
+	/* What nobody heard is asked once more: no further session may come. */
+	if ((outcome->code == LEASED_EUNAVAIL || outcome->code == LEASED_ETIMEDOUT ||
+		outcome->code == LEASED_ECRASHED || outcome->code == LEASED_ECANCELED) &&
+	    own->ping_ms == 0)
+		own->ping_ms = leases_now_ms(connection->leases) + PING_AGAIN_MS;
 	if (incarnation == NULL || strlen(incarnation) >= sizeof(own->incarnation) ||
 	    strcmp(own->incarnation, incarnation) == 0)
 		return;
@@ -114,10 +120,10 @@ ping_step(struct lease_connection *connection, int64_t now_ms)
 	if (own->ping_ms == 0 || now_ms < own->ping_ms || own->ping != NULL ||
 	    !lease_connection_ready(connection))
 		return;
-	own->ping_ms = 0;
 	if ((params = json_object()) != NULL)
 		own->ping = plugin_call_start(lease_connection_port(connection), PLUGIN_OP_PING,
 		    params, 0, on_pinged, connection);
+	own->ping_ms = own->ping != NULL ? 0 : now_ms + PING_AGAIN_MS;
 }
 
 /* ---- beginning ---- */
