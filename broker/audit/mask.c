@@ -93,6 +93,7 @@ static const struct mask_field {
     {"sslmode", true},
     {"state", true},
     {"sync", true},
+    {"takeover", true},
     {"tls_ca", false},
     {"token", false},
     {"ttl", true},

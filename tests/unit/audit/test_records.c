@@ -64,7 +64,8 @@ each_named_field_is_found(void **state)
 	struct fixture *f = *state;
 	static const char *const names[] = {"accessor", "connection_url", "db_name", "id", "input",
 	    "lease_id", "password", "policies", "reason", "renewable", "rollback_statements",
-	    "root_rotation_statements", "tls_ca", "token", "ttl", "username", "warnings"};
+	    "root_rotation_statements", "takeover", "tls_ca", "token", "ttl", "username",
+	    "warnings"};
 	json_t *object = json_object(), *masked;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
