@@ -37,8 +37,8 @@ enum api_flag {
 	API_OPEN = 1,   /* needs no token: pinned by a test */
 	API_SUDO = 2,   /* needs sudo beside the operation's capability */
 	API_CALLER = 8, /* open, and the handler asks who the caller is if that can be told */
-	/* Asked many times a minute, also while the audit fails: not recorded there. Open where
-	 * the listener's mark says so. */
+	/* Asked many times a minute, also while the audit fails: not recorded there, unless it is
+	 * refused. Open where the listener's mark says so. */
 	API_STATE = 16,
 	API_INJECT = 4, /* keys of data stand at the top level, too (contract 1.5) */
 };

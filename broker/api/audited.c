@@ -35,15 +35,17 @@ operation_name(enum api_operation operation)
 	return ("unknown");
 }
 
-/* What is asked of the daemon's own state by anybody, many times a minute, is not recorded. */
+/* What is asked of the daemon's own state by anybody, many times a minute, is not recorded; but who
+ * was refused there is, or it were a place to try tokens at. status 0: it is not answered yet. */
 static bool
-is_audited(const struct api_request *request)
+is_audited(const struct api_request *request, int status)
 {
 	const struct api_route *route = request->route;
 
-	if (request->api->config.audit == NULL || request->path == NULL ||
-	    (route != NULL && (route->flags & API_STATE) != 0))
+	if (request->api->config.audit == NULL || request->path == NULL)
 		return (false);
+	if (route != NULL && (route->flags & API_STATE) != 0)
+		return (status == 401 || status == 403);
 	return (
 	    route == NULL || (route->flags & API_OPEN) == 0 || (route->flags & API_CALLER) != 0);
 }
@@ -105,7 +107,7 @@ api_audit_request(struct api_request *request, api_act act)
 {
 	struct audit_event event;
 
-	if (!is_audited(request)) {
+	if (!is_audited(request, 0)) {
 		act(request);
 		return;
 	}
@@ -192,7 +194,8 @@ api_audit_reply(
 	struct audit_event event;
 
 	/* What was refused because its record was not taken would wait for that once more. */
-	if (!is_audited(request) || (!request->audited.recorded && request->audited.act != NULL)) {
+	if (!is_audited(request, reply->status) ||
+	    (!request->audited.recorded && request->audited.act != NULL)) {
 		send(request, reply);
 		return;
 	}

@@ -159,6 +159,31 @@ a_refusal_for_lack_of_memory_leaves_the_next_request_alone(void **state)
 	assert_true(audit_healthy(a->audit));
 }
 
+/* ---- what is not recorded ---- */
+
+static void
+state_is_told_without_a_record_and_refused_with_one(void **state)
+{
+	struct audited *a = *state;
+	struct ask ask = {.method = HTTP_GET, .path = "/v1/sys/metrics", .tcp = true};
+	struct answer answer;
+
+	ask.marks = API_MARK_METRICS;
+	answer = edge_ask(&a->edge, &ask);
+	assert_int_equal(answer.status, 200);
+	answer_clear(&answer);
+	assert_int_equal(edge_status(&a->edge, HTTP_GET, "/v1/sys/metrics", NULL, NULL), 200);
+	assert_int_equal(lines_with(a, "sys/metrics"), 0);
+	ask.marks = 0;
+	ask.token = "hvs.stolenstolenstolenstolenstolen";
+	answer = edge_ask(&a->edge, &ask);
+	assert_int_equal(answer.status, 403);
+	answer_clear(&answer);
+	assert_int_equal(lines_with(a, "\"path\":\"sys/metrics\""), 2);
+	assert_int_equal(lines_with(a, "\"status\":403"), 1);
+	assert_int_equal(lines_with(a, "hvs.stolen"), 0);
+}
+
 /* ---- the device ---- */
 
 #ifdef LEASED_FAILPOINTS
@@ -231,6 +256,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(what_no_record_could_be_made_of_is_not_answered_as_done),
 	    T(a_refusal_for_lack_of_memory_leaves_the_next_request_alone),
+	    T(state_is_told_without_a_record_and_refused_with_one),
 #ifdef LEASED_FAILPOINTS
 	    T(a_request_whose_record_is_not_taken_does_nothing_and_says_so),
 	    T(a_token_whose_answer_is_not_recorded_is_ended_and_the_answer_says_so),
