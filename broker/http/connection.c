@@ -145,6 +145,8 @@ http_connection_enter(struct http_connection *connection, enum connection_state 
 		TAILQ_REMOVE(&server->waiting, connection, waiting);
 		connection->is_waiting = false;
 	}
+	if (state != CONNECTION_HANDSHAKE)
+		http_server_unshake(server, connection);
 	if (state == CONNECTION_CLOSED)
 		enter_closed(connection);
 	else if (state == CONNECTION_LINGER)
@@ -378,7 +380,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (connection->state == CONNECTION_HANDSHAKE) {
-		http_stream_handshake(connection);
+		http_server_shake(connection->server, connection);
 		return;
 	}
 	if (!wants_bytes(connection)) {
@@ -417,7 +419,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (connection->state == CONNECTION_HANDSHAKE)
-		http_stream_handshake(connection);
+		http_server_shake(connection->server, connection);
 	else
 		http_reply_write(connection);
 }

@@ -41,6 +41,8 @@ struct http_connection {
 	TAILQ_ENTRY(http_connection) all;
 	TAILQ_ENTRY(http_connection) waiting; /* IDLE or HEAD, longest first */
 	bool is_waiting;
+	TAILQ_ENTRY(http_connection) shaking; /* HANDSHAKE, its next step put off */
+	bool is_shaking;
 
 	struct http_parser parser;
 	struct http_request request; /* valid while has_request */

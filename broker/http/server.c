@@ -14,6 +14,8 @@
 
 #define SERVER_TAG 0x48537276u
 #define FILES_KEPT 512 /* descriptors for the store, the workers and what comes by the way */
+/* A step with P-256 is most of a millisecond, which everybody else waits for. */
+#define STEPS_MAX 8u
 
 const struct http_limits http_default_limits = {
     .request_line = 8 * 1024,
@@ -61,6 +63,64 @@ on_stop_timer(evutil_socket_t fd, short what, void *arg)
 	finish_stop(server);
 }
 
+/* ---- handshakes ---- */
+
+/* In the turn behind this one, and behind the sockets that are ready in it: a timer of zero would
+ * still be this turn's. */
+static void
+arm_next_steps(struct http_server *server)
+{
+	static const struct timeval soon = {0, 1};
+
+	if (!event_pending(&server->next_steps, EV_TIMEOUT, NULL))
+		(void)event_add(&server->next_steps, &soon);
+}
+
+static void
+on_next_steps(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_server *server = arg;
+	struct http_connection *connection;
+
+	(void)fd;
+	(void)what;
+	if (server->tag != SERVER_TAG)
+		log_fatal("memory is damaged: an HTTP server is none");
+	server->steps_left = STEPS_MAX;
+	while (server->steps_left > 0 && (connection = TAILQ_FIRST(&server->shaking)) != NULL) {
+		http_server_unshake(server, connection);
+		server->steps_left--;
+		/* The step takes it away again where it waits for something else. */
+		(void)event_add(&connection->on_read, NULL);
+		http_stream_handshake(connection);
+	}
+	if (server->steps_left < STEPS_MAX)
+		arm_next_steps(server);
+}
+
+void
+http_server_shake(struct http_server *server, struct http_connection *connection)
+{
+	arm_next_steps(server);
+	if (server->steps_left > 0 && TAILQ_EMPTY(&server->shaking)) {
+		server->steps_left--;
+		http_stream_handshake(connection);
+		return;
+	}
+	(void)event_del(&connection->on_read);
+	(void)event_del(&connection->on_write);
+	TAILQ_INSERT_TAIL(&server->shaking, connection, shaking);
+	connection->is_shaking = true;
+}
+
+void
+http_server_unshake(struct http_server *server, struct http_connection *connection)
+{
+	if (connection->is_shaking)
+		TAILQ_REMOVE(&server->shaking, connection, shaking);
+	connection->is_shaking = false;
+}
+
 void
 http_limits_fit(struct http_limits *limits)
 {
@@ -106,8 +166,11 @@ http_server_new(
 	server->date_s = -1;
 	TAILQ_INIT(&server->all);
 	TAILQ_INIT(&server->waiting);
+	TAILQ_INIT(&server->shaking);
+	server->steps_left = STEPS_MAX;
 	server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (evtimer_assign(&server->stop_timer, loop, on_stop_timer, server) != 0)
+	if (evtimer_assign(&server->stop_timer, loop, on_stop_timer, server) != 0 ||
+	    evtimer_assign(&server->next_steps, loop, on_next_steps, server) != 0)
 		log_fatal("the event loop takes no events");
 	return (server);
 }
@@ -284,6 +347,7 @@ http_server_free(struct http_server *server)
 	while ((connection = TAILQ_FIRST(&server->all)) != NULL)
 		http_connection_orphan(connection);
 	(void)event_del(&server->stop_timer);
+	(void)event_del(&server->next_steps);
 	if (server->reserve_fd >= 0)
 		(void)close(server->reserve_fd);
 	leased_wipe(server->read_buffer, sizeof(server->read_buffer));

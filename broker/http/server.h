@@ -53,6 +53,11 @@ struct http_server {
 	void *handler_arg;
 	struct connection_list all;     /* not CLOSED, or CLOSED with something still to report */
 	struct connection_list waiting; /* IDLE or HEAD */
+	/* Steps of TLS handshakes: those that this turn of the loop has left to others, in their
+	 * order, and how many it may still make. */
+	struct connection_list shaking;
+	unsigned steps_left;
+	struct event next_steps;
 	struct group_list groups[SERVER_GROUPS];
 	unsigned count; /* not CLOSED */
 	struct listener_list listeners;
@@ -84,6 +89,10 @@ void http_server_attach(struct http_server *server, struct http_connection *conn
 void http_server_release(struct http_server *server, struct http_connection *connection);
 /* About to be freed. */
 void http_server_detach(struct http_server *server, struct http_connection *connection);
+/* Its handshake can go on: now, or in a later turn of the loop when this one has made its share. */
+void http_server_shake(struct http_server *server, struct http_connection *connection);
+/* It no longer waits for that. */
+void http_server_unshake(struct http_server *server, struct http_connection *connection);
 
 /* listener.c */
 void http_listener_close(struct http_listener *listener);

@@ -116,6 +116,91 @@ a_turn_of_the_loop_takes_few_crumbs_of_a_hello(void **state)
 	(void)close(fd);
 }
 
+#define HELLOS 40
+#define STEPS_MAX 8 /* of handshakes in one turn of the loop */
+
+/* How many of them the server has answered. */
+static unsigned
+answered(const struct tls_client clients[HELLOS])
+{
+	unsigned count = 0;
+	int len;
+
+	for (unsigned i = 0; i < HELLOS; i++) {
+		assert_int_equal(ioctl(clients[i].fd, FIONREAD, &len), 0);
+		count += len > 0;
+	}
+	return (count);
+}
+
+/* The loop does not run meanwhile. */
+static void
+hello_send(struct tls_client *client)
+{
+	assert_non_null(client->ctx = SSL_CTX_new(TLS_client_method()));
+	assert_non_null(client->ssl = SSL_new(client->ctx));
+	assert_int_equal(SSL_set_fd(client->ssl, client->fd), 1);
+	assert_int_equal(SSL_connect(client->ssl), -1);
+}
+
+static void
+a_turn_of_the_loop_makes_few_steps_of_handshakes_and_all_get_theirs(void **state)
+{
+	struct tls_client clients[HELLOS];
+	struct edge *edge = *state;
+	unsigned before, after = 0, turns;
+	int plain;
+
+	tls_start(edge, HTTP_TLS_1_3);
+	plain = edge_connect(edge);
+	for (unsigned i = 0; i < HELLOS; i++)
+		clients[i] = (struct tls_client){.fd = tls_socket(edge)};
+	edge_run(edge, 50);
+	assert_int_equal(http_server_connection_count(edge->server), HELLOS + 1);
+	for (unsigned i = 0; i < HELLOS; i++)
+		hello_send(&clients[i]);
+	edge_send(plain, ASK);
+	for (turns = 0; after < HELLOS && turns < 200; turns++) {
+		before = after;
+		(void)event_base_loop(edge->loop, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		after = answered(clients);
+		assert_in_range(after - before, 0, STEPS_MAX);
+		if (after > 2 * STEPS_MAX) /* not behind all of them */
+			assert_int_equal(edge->handled, 1);
+		if (after == before)
+			(void)usleep(1000);
+	}
+	assert_int_equal(after, HELLOS);
+	assert_int_equal(edge->handled, 1);
+	for (unsigned i = 0; i < HELLOS; i++)
+		tls_close(&clients[i]);
+	edge_run(edge, 100);
+	assert_int_equal(http_server_connection_count(edge->server), 1);
+	(void)close(plain);
+}
+
+/* As a client at its end, or at a deadline. */
+static void
+who_goes_while_its_step_is_put_off_is_forgotten(void **state)
+{
+	struct tls_client clients[HELLOS];
+	struct edge *edge = *state;
+
+	edge->limits.handshake_ms = 1000;
+	tls_start(edge, HTTP_TLS_1_3);
+	for (unsigned i = 0; i < HELLOS; i++)
+		clients[i] = (struct tls_client){.fd = tls_socket(edge)};
+	edge_run(edge, 50);
+	for (unsigned i = 0; i < HELLOS; i++)
+		hello_send(&clients[i]);
+	(void)event_base_loop(edge->loop, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	(void)usleep(1100 * 1000);
+	edge_run(edge, 50);
+	assert_int_equal(http_server_connection_count(edge->server), 0);
+	for (unsigned i = 0; i < HELLOS; i++)
+		tls_close(&clients[i]);
+}
+
 static void
 a_client_that_only_changes_keys_is_closed(void **state)
 {
@@ -155,6 +240,8 @@ main(void)
 	    TEST(a_turn_of_the_loop_takes_few_new_keys),
 	    TEST(a_renegotiation_without_end_is_neither_swallowed_nor_borne),
 	    TEST(a_turn_of_the_loop_takes_few_crumbs_of_a_hello),
+	    TEST(a_turn_of_the_loop_makes_few_steps_of_handshakes_and_all_get_theirs),
+	    TEST(who_goes_while_its_step_is_put_off_is_forgotten),
 	    TEST(a_client_that_only_changes_keys_is_closed),
 	    TEST(new_keys_between_requests_are_welcome),
 	};
