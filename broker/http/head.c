@@ -158,7 +158,7 @@ take_length(struct http_parser *parser, const char *value)
 	for (at = value; *at != '\0'; at++) {
 		parser->left = parser->left * 10 + (unsigned)(*at - '0');
 		if (parser->left > parser->limits->body) {
-			(void)http_parser_refuse(parser, 413, "the body is too large");
+			http_parser_refuse_body(parser);
 			return;
 		}
 	}
@@ -181,8 +181,8 @@ take_expect(struct http_parser *parser, const char *value)
 	if (parser->http_1_0)
 		return;
 	if (strcasecmp(value, "100-continue") != 0)
-		(void)http_parser_refuse(
-		    parser, 417, "the only expectation met is 'Expect: 100-continue'");
+		(void)http_parser_refuse(parser, 417,
+		    "the only expectation met is 'Expect: 100-continue'; leave it out");
 	parser->expect = true;
 }
 
@@ -303,7 +303,8 @@ take_field(struct http_parser *parser)
 		return;
 	}
 	if (++parser->header_count > parser->limits->header_count) {
-		(void)http_parser_refuse(parser, 431, "too many headers");
+		http_parser_refuse_over(parser, 431, "the request has", "headers",
+		    parser->limits->header_count, "header_count");
 		return;
 	}
 	if (!http_parser_head_room(parser, 1))

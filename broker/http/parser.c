@@ -7,6 +7,7 @@
  */
 #include "http/parser.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,25 @@ http_parser_refuse(struct http_parser *parser, int status, const char *reason)
 	parser->status = status;
 	parser->phase = HTTP_PHASE_REFUSED;
 	return (HTTP_PHASE_REFUSED);
+}
+
+void
+http_parser_refuse_over(struct http_parser *parser, int status, const char *what, const char *unit,
+    size_t limit, const char *setting)
+{
+	char text[sizeof(parser->reason)];
+
+	(void)snprintf(text, sizeof(text),
+	    "%s more than %zu %s, the most that is taken here: send less, or have \"%s\" raised in "
+	    "the block limits of leased.hcl",
+	    what, limit, unit, setting);
+	(void)http_parser_refuse(parser, status, text);
+}
+
+void
+http_parser_refuse_body(struct http_parser *parser)
+{
+	http_parser_refuse_over(parser, 413, "the body has", "bytes", parser->limits->body, "body");
 }
 
 static void
@@ -143,12 +163,14 @@ within_limits(struct http_parser *parser)
 	if (parser->step == HTTP_STEP_REQUEST_LINE) {
 		if (++parser->line_len <= parser->limits->request_line)
 			return (true);
-		(void)http_parser_refuse(parser, 414, "the request line is too long");
+		http_parser_refuse_over(parser, 414, "the request line has", "bytes",
+		    parser->limits->request_line, "request_line");
 		return (false);
 	}
 	if (++parser->header_bytes <= parser->limits->header_bytes)
 		return (true);
-	(void)http_parser_refuse(parser, 431, "the headers are too long");
+	http_parser_refuse_over(
+	    parser, 431, "the headers have", "bytes", parser->limits->header_bytes, "header_bytes");
 	return (false);
 }
 
@@ -263,7 +285,7 @@ feed_chunk_size(struct http_parser *parser, unsigned char byte)
 		}
 		parser->left = parser->left * 16 + (unsigned)value;
 		if (parser->left > parser->limits->body - parser->body_len)
-			(void)http_parser_refuse(parser, 413, "the body is too large");
+			http_parser_refuse_body(parser);
 		return;
 	}
 	if (parser->digits == 0 || byte != (parser->cr ? '\n' : '\r')) {

@@ -13,6 +13,8 @@
 
 #include <leased/secret.h>
 
+#include "base/id.h"
+#include "base/log.h"
 #include "base/wclock.h"
 #include "http/server.h"
 
@@ -316,9 +318,9 @@ http_reply_send(struct http_request *request, struct http_reply *reply)
 
 /* text without what JSON would need escaped: reasons are ours, but a path may be quoted in one. */
 static int
-error_body(const char *text, char **ret_body)
+error_body(const char *text, const char *id, char **ret_body)
 {
-	char clean[256];
+	char clean[sizeof(((struct http_parser *)NULL)->reason)];
 	size_t i;
 
 	for (i = 0; text[i] != '\0' && i < sizeof(clean) - 1; i++) {
@@ -329,15 +331,32 @@ error_body(const char *text, char **ret_body)
 			clean[i] = '\'';
 	}
 	clean[i] = '\0';
-	return (asprintf(ret_body, "{\"errors\":[\"%s\"]}\n", clean));
+	return (asprintf(ret_body, "{\"errors\":[\"%s (request id %s)\"]}\n", clean, id));
+}
+
+/* Its reason is for the client alone: it may quote a path, and that a token. */
+static void
+log_error_reply(const struct http_connection *connection, int status, const char *id)
+{
+	const struct http_peer *peer = &connection->peer;
+	uint64_t left_out;
+
+	if (log_limited(&connection->server->error_log, &left_out))
+		log_info("a request was answered with an error before it was looked at",
+		    LOG_S("request", id), LOG_I("status", status), LOG_I("uid", peer->uid),
+		    LOG_S("address", peer->address), LOG_I("others_left_out", left_out));
 }
 
 static void
 begin_error(struct http_connection *connection, struct http_reply *reply, const char *text)
 {
-	int len = error_body(text, &reply->body);
+	char id[ID_UUID_SIZE];
+	int len;
 
-	if (len < 0) {
+	id_uuid(id_source_system(), id);
+	http_reply_header(reply, "X-Request-Id", id);
+	log_error_reply(connection, reply->status, id);
+	if ((len = error_body(text, id, &reply->body)) < 0) {
 		reply->body = NULL;
 		http_connection_close(connection);
 		reply_clear(reply);

@@ -63,7 +63,7 @@ struct http_server {
 	struct listener_list listeners;
 	pid_t refused_session; /* 0: none */
 	int reserve_fd;        /* given up for a moment when descriptors run out */
-	struct log_limit accept_log, refuse_log, tls_log;
+	struct log_limit accept_log, refuse_log, tls_log, error_log;
 	char date[40]; /* the Date header, made once a second */
 	int64_t date_s;
 	unsigned char read_buffer[SERVER_READ_SIZE]; /* wiped after each use */

@@ -233,6 +233,58 @@ unknown_method_is_told_which_there_are(void **state)
 	(void)close(fd);
 }
 
+/* The same id in the header and behind the text. */
+static void
+assert_request_id(const char *text)
+{
+	const char *header = strstr(text, "\r\nX-Request-Id: ");
+	char behind[80];
+
+	assert_non_null(header);
+	header += strlen("\r\nX-Request-Id: ");
+	assert_int_equal(strcspn(header, "\r"), 36);
+	(void)snprintf(behind, sizeof(behind), " (request id %.36s)\"]}\n", header);
+	assert_non_null(strstr(text, behind));
+}
+
+static void
+each_error_of_the_edge_has_a_request_id_and_says_what_to_do(void **state)
+{
+#define HEAD " HTTP/1.1\r\nHost: leased\r\n"
+	static const struct {
+		const char *request, *says;
+	} rows[] = {
+	    {"GET /v1/../x" HEAD "\r\n", "HTTP/1.1 400 "},
+	    {"GET /v1//x" HEAD "\r\n", "follow the redirect"},
+	    {"OPTIONS /v1/x" HEAD "\r\n", "use GET"},
+	    {"POST /v1/x" HEAD "Expect: tea\r\n\r\n", "leave it out"},
+	    {"POST /v1/x" HEAD "Content-Length: 5001\r\n\r\n", "more than 5000 bytes"},
+	    {"POST /v1/x" HEAD "Transfer-Encoding: chunked\r\n\r\n2000\r\n", "'body'"},
+	    {"GET /v1/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" HEAD "\r\n",
+		"more than 50 bytes"},
+	    {"GET /v1/x" HEAD "A: 1\r\nB: 2\r\nC: 3\r\n\r\n", "more than 3 headers"},
+	};
+#undef HEAD
+	struct edge *edge = *state;
+
+	edge->limits.body = 5000;
+	edge->limits.request_line = 50;
+	edge->limits.header_count = 3;
+	edge_start(edge);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int fd = edge_connect(edge);
+		const char *text;
+
+		edge_send(fd, rows[i].request);
+		text = edge_read(edge, fd, 1, 1000);
+		if (strstr(text, rows[i].says) == NULL)
+			fail_msg("%s: %s", rows[i].request, text);
+		assert_request_id(text);
+		(void)close(fd);
+	}
+	assert_int_equal(edge->handled, 0);
+}
+
 static void
 connection_is_closed_when_the_client_asks_or_is_old(void **state)
 {
@@ -289,6 +341,7 @@ main(void)
 	    EDGE_TEST(repeated_slashes_are_redirected_to_one_spelling),
 	    EDGE_TEST(refusal_is_json_and_reaches_a_client_that_goes_on_sending),
 	    EDGE_TEST(unknown_method_is_told_which_there_are),
+	    EDGE_TEST(each_error_of_the_edge_has_a_request_id_and_says_what_to_do),
 	    EDGE_TEST(connection_is_closed_when_the_client_asks_or_is_old),
 	    EDGE_TEST(header_is_found_by_name_unless_it_is_ambiguous),
 	};
