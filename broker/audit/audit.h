@@ -78,6 +78,18 @@ typedef void (*audit_written)(void *arg, int code, const struct leased_err *err)
 void audit_record(
     struct audit *audit, const struct audit_event *event, audit_written done, void *arg);
 
+/* ---- the configuration ---- */
+
+struct audit_configuration { /* what of leased.hcl is put in place */
+	const char *cause;   /* "start", "reload" */
+	const char *file, *sha256;
+	int64_t policies, roles, listeners, certificates; /* certificates: that are shown now */
+};
+/* Puts a change "configuration" into txn: it is on record with that, or not at all. Writer thread.
+ */
+int audit_put_configuration(struct audit *audit, struct store_txn *txn,
+    const struct audit_configuration *configuration, struct leased_err *err) LEASED_MUST_CHECK;
+
 /* "hmac-sha256:<hex>", as values stand in records: to look for a value that one knows. */
 #define AUDIT_HASH_SIZE 77
 int audit_hash(struct seal *seal, const char *text, char ret_hash[AUDIT_HASH_SIZE],

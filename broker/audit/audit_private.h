@@ -114,5 +114,7 @@ void audit_mover_close(struct audit *audit);
 /* The record of a change; NULL: it is none to be recorded (0), or out of memory. */
 int audit_change_text(struct audit *audit, struct store_txn *txn, const struct store_change *change,
     char **ret_text, struct leased_err *err) LEASED_MUST_CHECK;
+int audit_configuration_text(struct audit *audit, const struct audit_configuration *configuration,
+    char **ret_text, struct leased_err *err) LEASED_MUST_CHECK;
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * The record of a change in the store, made on the writer thread inside the transaction of the
  * change. Which changes are worth one is decided here: states of leases, marks, renewals, tokens,
- * documents, jobs; not a back-off or a note of delivery. It reads what lease/ keeps in its records
- * by name, and only the names below.
+ * documents, jobs, leased.hcl; not a back-off or a note of delivery. It reads what lease/ keeps in
+ * its records by name, and only the names below.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,6 +215,31 @@ audit_change_text(struct audit *audit, struct store_txn *txn, const struct store
 	if (r != 0) {
 		json_decref(object);
 		return (leased_err_set(err, LEASED_ENOMEM, "no memory to record a change"));
+	}
+	return (audit_entry_text(object, ret_text, err));
+}
+
+int
+audit_configuration_text(struct audit *audit, const struct audit_configuration *configuration,
+    char **ret_text, struct leased_err *err)
+{
+	char time[WCLOCK_RFC3339_SIZE];
+	json_t *object;
+	int r;
+
+	wclock_format_rfc3339(audit->clock->wall_us(audit->clock), time);
+	object = json_pack("{s:s,s:s,s:s,s:{s:s,s:s,s:s,s:I,s:I,s:I,s:I}}", "time", time, "type",
+	    "change", "what", "configuration", "configuration", "cause", configuration->cause,
+	    "file", "", "sha256", configuration->sha256, "policies",
+	    (json_int_t)configuration->policies, "roles", (json_int_t)configuration->roles,
+	    "listeners", (json_int_t)configuration->listeners, "certificates",
+	    (json_int_t)configuration->certificates);
+	r = object != NULL ? audit_set_text(json_object_get(object, "configuration"), "file",
+				 configuration->file)
+			   : -1;
+	if (r != 0) {
+		json_decref(object);
+		return (leased_err_set(err, LEASED_ENOMEM, "no memory to record the change"));
 	}
 	return (audit_entry_text(object, ret_text, err));
 }

@@ -89,6 +89,19 @@ audit_mover_close(struct audit *audit)
 
 /* ---- the watcher, on the writer thread ---- */
 
+/* Takes text. */
+static int
+put(struct audit *audit, struct store_txn *txn, char *text, struct leased_err *err)
+{
+	int r = store_outbox_put(txn, text, err);
+
+	free(text);
+	/* The loop looks behind this transaction, which has not been committed yet. */
+	if (r == 0 && !atomic_exchange(&audit->changed, true))
+		audit_wake(audit);
+	return (r);
+}
+
 int
 audit_on_change(
     void *arg, struct store_txn *txn, const struct store_change *change, struct leased_err *err)
@@ -99,12 +112,19 @@ audit_on_change(
 
 	if ((r = audit_change_text(audit, txn, change, &text, err)) != 0 || text == NULL)
 		return (r);
-	r = store_outbox_put(txn, text, err);
-	free(text);
-	/* The loop looks behind this transaction, which has not been committed yet. */
-	if (r == 0 && !atomic_exchange(&audit->changed, true))
-		audit_wake(audit);
-	return (r);
+	return (put(audit, txn, text, err));
+}
+
+int
+audit_put_configuration(struct audit *audit, struct store_txn *txn,
+    const struct audit_configuration *configuration, struct leased_err *err)
+{
+	char *text = NULL;
+	int r;
+
+	if ((r = audit_configuration_text(audit, configuration, &text, err)) != 0)
+		return (r);
+	return (put(audit, txn, text, err));
 }
 
 /* ---- the mover, on the loop ---- */

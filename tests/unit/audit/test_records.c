@@ -224,6 +224,58 @@ change_that_is_undone_has_no_record(void **state)
 	store_lease_free(lease);
 }
 
+struct configuration_op {
+	struct store_op op; /* first */
+	struct fixture *f;
+	bool fail;
+};
+
+static int
+on_configuration_run(struct store_op *store_op, struct store_txn *txn, struct leased_err *err)
+{
+	static const struct audit_configuration what = {.cause = "reload",
+	    .file = "/etc/leased/leased.hcl",
+	    .sha256 = "00ff",
+	    .policies = 3,
+	    .roles = 2,
+	    .listeners = 1};
+	struct configuration_op *op = (struct configuration_op *)store_op;
+	int r = audit_put_configuration(op->f->audit, txn, &what, err);
+
+	return (r == 0 && op->fail ? LEASED_EUNAVAIL : r);
+}
+
+static void
+on_configuration_done(struct store_op *op, int result, const struct leased_err *err)
+{
+	(void)op;
+	(void)result;
+	(void)err;
+}
+
+static void
+configuration_has_a_record_where_its_transaction_holds(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(fixture_audit(f), 0);
+	for (int i = 0; i < 2; i++) {
+		struct configuration_op op = {
+		    .op = {.run = on_configuration_run, .done = on_configuration_done},
+		    .f = f,
+		    .fail = i == 1};
+
+		store_submit(f->store, &op.op);
+		while (store_pump(f->store) > 0)
+			audit_pump(f->audit);
+	}
+	assert_int_equal(count_of(f, "\"what\":\"configuration\""), 1);
+	assert_int_equal(count_of(f, "\"sha256\":\"00ff\""), 1);
+	assert_int_equal(count_of(f, "\"file\":\"/etc/leased/leased.hcl\""), 1);
+	assert_int_equal(count_of(f, "\"policies\":3,\"roles\":2,\"listeners\":1"), 1);
+	assert_int_equal(fixture_verify(f), 0);
+}
+
 static void
 changes_left_behind_are_recorded_at_the_next_start(void **state)
 {
@@ -311,6 +363,7 @@ main(void)
 	    TEST(hostile_texts_stay_within_their_line),
 	    TEST(each_durable_change_of_a_lease_has_one_record),
 	    TEST(change_that_is_undone_has_no_record),
+	    TEST(configuration_has_a_record_where_its_transaction_holds),
 	    TEST(changes_left_behind_are_recorded_at_the_next_start),
 	    TEST(words_for_ends_are_those_of_lease),
 	    TEST(record_survives_each_allocation_that_fails),
