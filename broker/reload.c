@@ -171,7 +171,7 @@ apply(struct reload *reload)
 	const struct config *config = reload->config;
 
 	log_setup((enum log_level)config->log_level, (enum log_format)config->log_format);
-	auth_declared_apply(reload->declared);
+	auth_declared_apply(daemon->auth, reload->declared);
 	reload->declared = NULL;
 	for (size_t i = 0; i < config->listener_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];

@@ -162,7 +162,8 @@ main_serve_declare(struct main_daemon *daemon, const struct config *config,
 	struct auth_declared *declared = NULL;
 	int r;
 
-	if ((r = auth_declared_new(daemon->auth, &declared, err)) != 0)
+	(void)daemon;
+	if ((r = auth_declared_new(&declared, err)) != 0)
 		return (r);
 	for (size_t i = 0; r == 0 && i < config->policy_count; i++) {
 		const struct config_policy *policy = &config->policies[i];
@@ -206,7 +207,7 @@ main_serve_start(
 	    (r = main_serve_declare(daemon, config, &declared, err)) != 0)
 		return (r);
 	/* It holds from the first request on. */
-	auth_declared_apply(declared);
+	auth_declared_apply(daemon->auth, declared);
 	if ((r = main_listen(daemon, config, err)) != 0)
 		return (r);
 	return (main_start_serving(daemon, err));

@@ -130,7 +130,7 @@ auth_new(const struct auth_config *config, struct auth **ret_auth, struct leased
 			*err = setup.err;
 		goto out;
 	}
-	if ((r = auth_unix_roles_load(auth, &auth->roles, err)) != 0)
+	if ((r = auth_unix_roles_load(auth, &auth->stored_roles, err)) != 0)
 		goto out;
 	*ret_auth = auth;
 	auth = NULL; /* ownership handed over */
@@ -146,7 +146,8 @@ auth_free(struct auth *auth)
 		return;
 	auth_cache_clear(auth);
 	auth_acl_forget_all(auth);
-	auth_unix_roles_free(&auth->roles);
+	auth_unix_roles_free(&auth->stored_roles);
+	auth_unix_roles_free(&auth->declared_roles);
 	auth_declared_policies_free(auth->declared);
 	auth->tag = 0;
 	free(auth);

@@ -44,7 +44,7 @@ struct auth {
 	char token_uuid[ID_UUID_SIZE], unix_uuid[ID_UUID_SIZE];
 	struct auth_acl *acls[AUTH_ACL_SLOTS];
 	struct auth_entity_slot entities[AUTH_ENTITY_SLOTS];
-	struct auth_unix_roles roles;
+	struct auth_unix_roles stored_roles, declared_roles; /* the latter win */
 	struct auth_declared_policy *declared;
 	uint64_t policy_writes; /* how often compiled policies have been forgotten */
 	struct auth_cached cache[AUTH_CACHE_SETS][AUTH_CACHE_WAYS];

@@ -31,20 +31,13 @@ auth_declared_policies_free(struct auth_declared_policy *policies)
 	}
 }
 
-/* A stored role that the last file hid may come forward: they are read from the store again. */
 int
-auth_declared_new(struct auth *auth, struct auth_declared **ret_declared, struct leased_err *err)
+auth_declared_new(struct auth_declared **ret_declared, struct leased_err *err)
 {
 	struct auth_declared *declared = calloc(1, sizeof(*declared));
-	int r;
 
 	if (declared == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	declared->auth = auth;
-	if ((r = auth_unix_roles_load(auth, &declared->roles, err)) != 0) {
-		auth_declared_free(declared);
-		return (r);
-	}
 	*ret_declared = declared;
 	return (0);
 }
@@ -94,14 +87,13 @@ auth_declared_unix_role(
 }
 
 void
-auth_declared_apply(struct auth_declared *declared)
+auth_declared_apply(struct auth *auth, struct auth_declared *declared)
 {
-	struct auth *auth = declared->auth;
 	struct auth_declared_policy *policies = auth->declared;
-	struct auth_unix_roles roles = auth->roles;
+	struct auth_unix_roles roles = auth->declared_roles;
 
 	auth->declared = declared->policies;
-	auth->roles = declared->roles;
+	auth->declared_roles = declared->roles;
 	declared->policies = policies;
 	declared->roles = roles;
 	auth_acl_forget_all(auth);

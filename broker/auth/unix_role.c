@@ -1,7 +1,8 @@
 /*
  * Roles of auth/unix: which peers get which policies. Between fields AND, within a list OR; roles
  * that match unite their policies, and the smallest cap holds. They are few and all in memory,
- * since each request of a peer looks at all of them.
+ * since each request of a peer looks at all of them; those of leased.hcl apart, in front of stored
+ * ones of the same name.
  *
  * bound_units: SO_PEERPIDFD is needed to name the unit of a peer without a race, and nothing here
  * reads units yet, so that such a role never matches: it must not match more than it says.
@@ -55,10 +56,13 @@ roles_find(const struct auth_unix_roles *roles, const char *name)
 	return (NULL);
 }
 
-static struct auth_unix_role *
+/* The one that is in force. */
+static const struct auth_unix_role *
 role_find(const struct auth *auth, const char *name)
 {
-	return (roles_find(&auth->roles, name));
+	const struct auth_unix_role *declared = roles_find(&auth->declared_roles, name);
+
+	return (declared != NULL ? declared : roles_find(&auth->stored_roles, name));
 }
 
 int
@@ -99,14 +103,14 @@ out:
 }
 
 static void
-role_forget(struct auth *auth, const char *name)
+role_forget(struct auth_unix_roles *roles, const char *name)
 {
-	struct auth_unix_role *role = role_find(auth, name);
+	struct auth_unix_role *role = roles_find(roles, name);
 
 	if (role == NULL)
 		return;
 	role_clear(role);
-	*role = auth->roles.items[--auth->roles.count];
+	*role = roles->items[--roles->count];
 }
 
 int
@@ -177,14 +181,16 @@ role_matches(const struct auth_unix_role *role, const struct http_peer *peer)
 	return (role->gid_count == 0 || role_matches_group(role, peer));
 }
 
-int
-auth_unix_roles_apply(struct auth *auth, const struct http_peer *peer, json_t *names,
-    int64_t *max_leases, struct leased_err *err)
+/* But those that others of the same name hide (NULL: none does). */
+static int
+roles_apply(const struct auth_unix_roles *roles, const struct auth_unix_roles *hiding,
+    const struct http_peer *peer, json_t *names, int64_t *max_leases, struct leased_err *err)
 {
-	for (size_t i = 0; i < auth->roles.count; i++) {
-		const struct auth_unix_role *role = &auth->roles.items[i];
+	for (size_t i = 0; i < roles->count; i++) {
+		const struct auth_unix_role *role = &roles->items[i];
 
-		if (!role_matches(role, peer))
+		if (!role_matches(role, peer) ||
+		    (hiding != NULL && roles_find(hiding, role->name) != NULL))
 			continue;
 		if (json_array_extend(names, role->policies) != 0)
 			return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
@@ -192,6 +198,18 @@ auth_unix_roles_apply(struct auth *auth, const struct http_peer *peer, json_t *n
 			*max_leases = role->max_leases;
 	}
 	return (0);
+}
+
+int
+auth_unix_roles_apply(struct auth *auth, const struct http_peer *peer, json_t *names,
+    int64_t *max_leases, struct leased_err *err)
+{
+	int r = roles_apply(&auth->declared_roles, NULL, peer, names, max_leases, err);
+
+	if (r != 0)
+		return (r);
+	return (
+	    roles_apply(&auth->stored_roles, &auth->declared_roles, peer, names, max_leases, err));
 }
 
 /* ---- the API's side ---- */
@@ -212,9 +230,16 @@ auth_unix_role_get(struct auth *auth, const char *name, json_t **ret_role, struc
 int
 auth_unix_role_names(struct auth *auth, json_t *names)
 {
-	for (size_t i = 0; i < auth->roles.count; i++)
-		if (json_array_append_new(names, json_string(auth->roles.items[i].name)) != 0)
-			return (LEASED_ENOMEM);
+	const struct auth_unix_roles *both[] = {&auth->declared_roles, &auth->stored_roles};
+
+	for (size_t b = 0; b < 2; b++)
+		for (size_t i = 0; i < both[b]->count; i++) {
+			const struct auth_unix_role *role = &both[b]->items[i];
+
+			if (role_find(auth, role->name) == role &&
+			    json_array_append_new(names, json_string(role->name)) != 0)
+				return (LEASED_ENOMEM);
+		}
 	return (0);
 }
 
@@ -230,16 +255,16 @@ static void
 on_role_written(void *arg, int code, const struct leased_err *err)
 {
 	struct role_write *write = arg;
-	const struct auth_unix_role *role = role_find(write->auth, write->name);
+	struct auth_unix_roles *roles = &write->auth->stored_roles;
 	struct leased_err own = LEASED_ERR_INIT;
 
-	/* The file may have been read again meanwhile, and have a role of this name now. */
-	if (code == 0 && (role == NULL || !role->declared)) {
+	/* The file may have been read again meanwhile, and hide it now. */
+	if (code == 0) {
 		if (write->data == NULL)
-			role_forget(write->auth, write->name);
+			role_forget(roles, write->name);
 		else
-			code = auth_unix_role_remember(
-			    &write->auth->roles, write->name, write->data, false, &own);
+			code =
+			    auth_unix_role_remember(roles, write->name, write->data, false, &own);
 		err = &own;
 	}
 	write->done(write->arg, code, err);
@@ -284,7 +309,7 @@ role_check_writable(struct auth *auth, const char *name, struct leased_err *err)
 	if (role != NULL && role->declared)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "role %s is declared in the configuration file: change it there", name));
-	if (role == NULL && auth->roles.count >= AUTH_ROLES_MAX)
+	if (role == NULL && auth->stored_roles.count + auth->declared_roles.count >= AUTH_ROLES_MAX)
 		return (leased_err_set(err, LEASED_ELIMIT,
 		    "auth/unix holds at most %d roles, since each request looks at all of them",
 		    AUTH_ROLES_MAX));

@@ -27,7 +27,6 @@ struct auth_unix_role {
 	int64_t max_leases;
 };
 
-/* Stored ones and those of leased.hcl, which win. */
 struct auth_unix_roles {
 	struct auth_unix_role *items;
 	size_t count;
@@ -39,12 +38,12 @@ struct auth_declared_policy {
 };
 
 struct auth_declared {
-	struct auth *auth;
 	struct auth_declared_policy *policies;
 	struct auth_unix_roles roles;
 };
 
 /* unix_role.c */
+/* All that are stored; for the start only. */
 int auth_unix_roles_load(
     struct auth *auth, struct auth_unix_roles *roles, struct leased_err *err) LEASED_MUST_CHECK;
 void auth_unix_roles_free(struct auth_unix_roles *roles);

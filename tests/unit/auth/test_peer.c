@@ -190,12 +190,12 @@ what_is_declared_cannot_be_changed_over_the_api(void **state)
 	struct auth_identity *identity;
 	int code;
 
-	assert_int_equal(auth_declared_new(f->auth, &declared, &err), 0);
+	assert_int_equal(auth_declared_new(&declared, &err), 0);
 	assert_int_equal(auth_declared_unix_role(declared, "fixed", body, &err), 0);
 	assert_int_equal(auth_declared_policy(declared, "fixed",
 			     "path \"sys/mounts\" { capabilities = [\"read\"] }", &err),
 	    0);
-	auth_declared_apply(declared);
+	auth_declared_apply(f->auth, declared);
 	assert_int_equal(put_role(f, "fixed", "{\"bound_uids\":[2]}"), LEASED_EINVAL);
 	assert_int_equal(
 	    put_policy(f, "fixed", "path \"a\" { capabilities = [\"read\"] }"), LEASED_EINVAL);
@@ -215,11 +215,11 @@ declare(struct fix *f, const char *name, int uid)
 	char text[100];
 
 	(void)snprintf(text, sizeof(text), "path \"%s\" { capabilities = [\"read\"] }", name);
-	assert_int_equal(auth_declared_new(f->auth, &declared, &err), 0);
+	assert_int_equal(auth_declared_new(&declared, &err), 0);
 	assert_int_equal(auth_declared_policy(declared, name, text, &err), 0);
 	assert_int_equal(auth_declared_policy(declared, name, text, &err), LEASED_EEXIST);
 	assert_int_equal(auth_declared_unix_role(declared, name, body, &err), 0);
-	auth_declared_apply(declared);
+	auth_declared_apply(f->auth, declared);
 	json_decref(body);
 }
 
@@ -257,6 +257,10 @@ another_file_takes_the_place_of_what_was_declared(void **state)
 	assert_true(may(f, 7, "s"));
 	assert_int_equal(put_role(f, "one", "{\"bound_uids\":[8]}"), 0);
 	auth_identity_release(held);
+	declare(f, "one", 1);
+	assert_false(may(f, 8, "s"));
+	declare(f, "two", 1);
+	assert_true(may(f, 8, "s")); /* from memory, as it was written last */
 }
 
 static int
@@ -266,7 +270,7 @@ declare_without_memory(void *arg)
 	json_t *body = json_pack("{s:[i], s:[s]}", "bound_uids", 9, "policies", "mem");
 	struct auth_declared *declared = NULL;
 	struct leased_err err = LEASED_ERR_INIT;
-	int r = body != NULL ? auth_declared_new(f->auth, &declared, &err) : LEASED_ENOMEM;
+	int r = body != NULL ? auth_declared_new(&declared, &err) : LEASED_ENOMEM;
 
 	if (r == 0)
 		r = auth_declared_policy(
@@ -274,7 +278,7 @@ declare_without_memory(void *arg)
 	if (r == 0)
 		r = auth_declared_unix_role(declared, "mem", body, &err);
 	if (r == 0)
-		auth_declared_apply(declared);
+		auth_declared_apply(f->auth, declared);
 	else
 		auth_declared_free(declared);
 	json_decref(body);
