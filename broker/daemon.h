@@ -64,6 +64,7 @@ struct main_daemon {
 	struct event *watchdog;
 	const char *config_path; /* NULL: --dev */
 	struct config *config;   /* of the start; NULL: --dev */
+	struct main_reload *reload;
 	bool serving, stopping;
 	bool failed; /* it cannot do its work any more: the exit status says so */
 };

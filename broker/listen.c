@@ -1,10 +1,8 @@
 /*
  * The doors of leased as leased.hcl has them: Unix sockets, TLS, plain HTTP on the loopback; and
  * the certificates of those with TLS, at the start and whenever the file is read again. Called by
- * serve.c and reload.c.
+ * serve.c, reading.c and reload.c.
  */
-#include <stdio.h>
-
 #include "serve.h"
 
 #include "base/log.h"
@@ -29,24 +27,6 @@ main_listen_load(
 	const struct http_tls_files files = files_of(listener);
 
 	return (http_tls_new(&files, ret_tls, err));
-}
-
-int
-main_listen_check(const struct config_listener *listener, struct config_problems *problems,
-    struct leased_err *err)
-{
-	struct leased_err why = LEASED_ERR_INIT;
-	char text[sizeof(why.text) + 32];
-	struct http_tls *tls = NULL;
-	int r = main_listen_load(listener, &tls, &why);
-
-	if (r == LEASED_ENOMEM)
-		return (leased_err_set(err, r, "%s", why.text));
-	http_tls_free(tls);
-	if (r == 0)
-		return (0);
-	(void)snprintf(text, sizeof(text), "%u:%u: %s", listener->line, listener->column, why.text);
-	return (config_problem_add(problems, text, err));
 }
 
 void
@@ -129,7 +109,8 @@ main_listen(struct main_daemon *daemon, const struct config *config, struct leas
 		int r = listen_one(daemon, &config->listeners[i], err);
 
 		if (r != 0)
-			return (leased_err_prefix(err, "line %u", config->listeners[i].line));
+			return (leased_err_prefix(err, "%s:%u:%u", daemon->config_path,
+			    config->listeners[i].line, config->listeners[i].column));
 		if (config->listeners[i].unauthenticated_metrics)
 			http_server_mark(daemon->server, API_MARK_METRICS);
 	}

@@ -69,7 +69,7 @@ main(int argc, char **argv)
 	if (leased_secret_setup(&err) != 0)
 		log_fatal("%s", err.text);
 	if (options.check)
-		return (main_serve_check(options.config));
+		return (main_serve_check(&options));
 	if (options.audit_verify)
 		return (main_audit_verify(&options));
 	failpoint_setup();

@@ -1,13 +1,19 @@
 /*
- * SIGHUP: leased.hcl is read again. All of it is prepared beside what is in force, so that a
- * mistake anywhere changes nothing; what cannot change while leased serves is named. Called by
- * start.c, on the loop: nothing else runs between the old and the new.
+ * SIGHUP: leased.hcl is read again. A thread reads the files, which may lie on a disk that hangs,
+ * and makes all of it beside what is in force (reading.c), so that a mistake anywhere changes
+ * nothing; then the audit's record is written; then, on the loop, everything is put in place at
+ * once. What cannot change while leased serves is named. Called by start.c.
  */
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "serve.h"
 
@@ -15,6 +21,7 @@
 #include "metrics/metrics.h"
 
 #define NAMES_SIZE 512
+#define STOP_WAIT_S 1 /* for a file that is being read when leased stops */
 
 METRICS_COUNTER(reloads, "leased_config_reloads", "", "Reads of the configuration file on SIGHUP.");
 METRICS_GAUGE(refused, "leased_config_refused", "",
@@ -117,115 +124,319 @@ warn_of_the_rest(const struct config *started, const struct config *config)
 
 /* ---- what can ---- */
 
-struct reload {
-	struct main_daemon *daemon;
-	struct config *config;
-	struct auth_declared *declared;
-	struct http_tls **pairs; /* one a listener; NULL: nothing to show there */
+struct record_op {
+	struct store_op op; /* first */
+	struct main_reload *reload;
+	const struct config *config;
+	const char *cause;
+	int result;
+	bool done;
+	struct leased_err err;
 };
 
-/* One that clients would refuse is not shown instead of one that they take. */
-static int
-load_pair(struct reload *reload, size_t index, struct leased_err *err)
-{
-	const struct config_listener *listener = &reload->config->listeners[index];
-	struct wclock *clock = reload->daemon->clock;
-	const struct http_tls *shown = NULL;
-	struct http_tls *pair = NULL;
-	int r;
+struct main_reload {
+	struct main_daemon *daemon;
+	enum { RELOAD_IDLE, RELOAD_READING, RELOAD_RECORDING } state;
+	bool again;   /* a signal came meanwhile */
+	bool stopped; /* what comes back is thrown away */
+	struct main_reading reading;
+	pthread_t thread;
+	struct event *finished; /* finished_fd is readable: the thread is through */
+	int finished_fd;
+	struct record_op record;
+};
 
-	if (listener->tls_cert_file != NULL)
-		shown = http_server_tls(reload->daemon->server, listener->address);
-	if (shown == NULL)
-		return (0);
-	if ((r = main_listen_load(listener, &pair, err)) != 0)
-		return (r);
-	reload->pairs[index] = pair;
-	if (http_tls_same_certificate(shown, pair))
-		return (0);
-	return (http_tls_check_dates(pair, clock->wall_us(clock) / 1000000, err));
-}
-
-static int
-prepare(struct reload *reload, struct leased_err *err)
-{
-	int r;
-
-	if ((r = main_serve_reload(reload->daemon->config_path, &reload->config, err)) != 0)
-		return (r);
-	reload->pairs = calloc(reload->config->listener_count, sizeof(*reload->pairs));
-	if (reload->pairs == NULL)
-		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	for (size_t i = 0; i < reload->config->listener_count; i++)
-		if ((r = load_pair(reload, i, err)) != 0)
-			return (
-			    leased_err_prefix(err, "line %u", reload->config->listeners[i].line));
-	return (main_serve_declare(reload->daemon, reload->config, &reload->declared, err));
-}
+static void start_reading(struct main_reload *reload);
 
 /* From here on nothing fails. */
 static void
-apply(struct reload *reload)
+apply(struct main_reload *reload)
 {
 	struct main_daemon *daemon = reload->daemon;
-	const struct config *config = reload->config;
+	struct main_reading *reading = &reload->reading;
+	const struct config *config = reading->config;
 
 	log_setup((enum log_level)config->log_level, (enum log_format)config->log_format);
-	auth_declared_apply(daemon->auth, reload->declared);
-	reload->declared = NULL;
+	auth_declared_apply(daemon->auth, reading->declared);
+	reading->declared = NULL;
 	for (size_t i = 0; i < config->listener_count; i++) {
 		const struct config_listener *listener = &config->listeners[i];
+		struct main_pair *pair = NULL;
 
-		if (reload->pairs[i] == NULL)
+		if (listener->tls_cert_file != NULL &&
+		    http_server_tls(daemon->server, listener->address) != NULL)
+			pair = main_pair_find(&reading->pairs, listener->address);
+		if (pair == NULL || pair->tls == NULL)
 			continue;
-		main_listen_say(listener, reload->pairs[i]);
-		(void)http_server_replace_tls(daemon->server, listener->address, reload->pairs[i]);
-		reload->pairs[i] = NULL;
+		main_listen_say(listener, pair->tls);
+		(void)http_server_replace_tls(daemon->server, listener->address, pair->tls);
+		pair->tls = NULL;
 	}
 	main_listen_count(daemon, config);
 	log_info("the configuration file was read again", LOG_S("file", daemon->config_path),
-	    LOG_I("policies", config->policy_count), LOG_I("roles", config->role_count));
+	    LOG_I("policies", config->policy_count), LOG_I("roles", config->role_count),
+	    LOG_S("sha256", config->sha256));
 	warn_of_the_rest(daemon->config, config);
 }
 
+/* The end of one reading; err NULL: it is put in place. */
 static void
-reload_clear(struct reload *reload)
+finish(struct main_reload *reload, const struct leased_err *err)
 {
-	for (size_t i = 0; reload->pairs != NULL && i < reload->config->listener_count; i++)
-		http_tls_free(reload->pairs[i]);
-	free(reload->pairs);
-	auth_declared_free(reload->declared);
-	config_free(reload->config);
-}
+	bool again = reload->again;
 
-void
-main_reload(struct main_daemon *daemon)
-{
-	struct reload reload = {.daemon = daemon};
-	struct leased_err err = LEASED_ERR_INIT;
-
-	if (daemon->stopping || !daemon->serving)
-		return;
-	/* Whatever the file says now: whoever rotates the audit counts on it. */
-	audit_reopen(daemon->audit);
-	if (daemon->config == NULL) {
-		log_info("a signal is ignored: --dev has no configuration file to read again",
-		    LOG_S("signal", strsignal(SIGHUP)));
-		return;
-	}
-	tell_begin();
-	metrics_add(&reloads, 1);
-	if (prepare(&reload, &err) == 0) {
-		apply(&reload);
+	if (err == NULL) {
+		apply(reload);
 		metrics_set(&refused, 0);
 		main_tell_manager("READY=1\nSTATUS=serving");
 	} else {
 		metrics_set(&refused, 1);
 		log_error("the configuration file was read again, and nothing of it holds: "
 			  "everything goes on as before. `leased check` says whether it is mended",
-		    LOG_S("file", daemon->config_path), LOG_ERR(&err));
+		    LOG_S("file", reload->daemon->config_path), LOG_ERR(err));
 		main_tell_manager("READY=1\nSTATUS=serving; the last reload was refused, see the "
 				  "log");
 	}
-	reload_clear(&reload);
+	main_reading_clear(&reload->reading);
+	reload->state = RELOAD_IDLE;
+	reload->again = false;
+	if (again)
+		start_reading(reload);
+}
+
+/* Nobody is to be told of it any more. */
+static void
+drop(struct main_reload *reload)
+{
+	main_reading_clear(&reload->reading);
+	reload->state = RELOAD_IDLE;
+}
+
+/* ---- its record ---- */
+
+static int
+on_record_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
+{
+	struct record_op *own = (struct record_op *)op;
+	const struct config *config = own->config;
+	struct audit_configuration record = {.cause = own->cause,
+	    .file = own->reload->daemon->config_path,
+	    .sha256 = config->sha256,
+	    .policies = (int64_t)config->policy_count,
+	    .roles = (int64_t)config->role_count,
+	    .listeners = (int64_t)config->listener_count};
+
+	for (size_t i = 0; i < config->listener_count; i++)
+		record.certificates += config->listeners[i].tls_cert_file != NULL;
+	return (audit_put_configuration(own->reload->daemon->audit, txn, &record, err));
+}
+
+static void
+on_recorded(struct store_op *op, int result, const struct leased_err *err)
+{
+	struct record_op *own = (struct record_op *)op;
+	struct main_reload *reload = own->reload;
+
+	own->done = true;
+	own->result = result;
+	if (result != 0)
+		(void)leased_err_set(
+		    &own->err, result, "it could not be recorded for the audit: %s", err->text);
+	if (reload->state != RELOAD_RECORDING)
+		return; /* that of the start */
+	if (reload->stopped)
+		drop(reload);
+	else
+		finish(reload, result == 0 ? NULL : &own->err);
+}
+
+static void
+record(struct main_reload *reload, const struct config *config, const char *cause)
+{
+	reload->record = (struct record_op){.op = {.run = on_record_run, .done = on_recorded},
+	    .reload = reload,
+	    .config = config,
+	    .cause = cause};
+	store_submit(reload->daemon->store, &reload->record.op);
+}
+
+/* ---- reading it ---- */
+
+static void *
+thread_main(void *arg)
+{
+	struct main_reload *reload = arg;
+	uint64_t one = 1;
+
+	(void)pthread_setname_np(pthread_self(), "reload");
+	main_reading_run(&reload->reading);
+	if (write(reload->finished_fd, &one, sizeof(one)) < 0)
+		log_fatal("cannot wake the event loop: %s", strerror(errno));
+	return (NULL);
+}
+
+static void
+on_finished(evutil_socket_t fd, short what, void *arg)
+{
+	struct main_reload *reload = arg;
+	struct main_daemon *daemon = reload->daemon;
+	uint64_t count;
+
+	(void)what;
+	if (read(fd, &count, sizeof(count)) < 0 || reload->state != RELOAD_READING)
+		return;
+	(void)pthread_join(reload->thread, NULL);
+	if (reload->stopped || daemon->stopping) {
+		drop(reload);
+		return;
+	}
+	main_say_problems(daemon->config_path, &reload->reading.problems, true);
+	reload->state = RELOAD_RECORDING;
+	if (reload->reading.result != 0)
+		finish(reload, &reload->reading.err);
+	else if (daemon->audit == NULL)
+		finish(reload, NULL);
+	else
+		record(reload, reload->reading.config, "reload");
+}
+
+/* What clients are shown, for the thread: by its dates a pair in use is not judged. */
+static int
+take_shown(struct main_reload *reload, struct leased_err *err)
+{
+	const struct config *started = reload->daemon->config;
+
+	for (size_t i = 0; i < started->listener_count; i++) {
+		const struct config_listener *listener = &started->listeners[i];
+		struct http_tls *tls = NULL;
+
+		if (listener->tls_cert_file != NULL)
+			tls = http_server_tls(reload->daemon->server, listener->address);
+		if (tls != NULL && main_pair_add(&reload->reading.shown, listener->address,
+				       http_tls_acquire(tls)) != 0)
+			return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	}
+	return (0);
+}
+
+static int
+start_thread(struct main_reload *reload, struct leased_err *err)
+{
+	sigset_t all, before;
+	int failed;
+
+	/* Signals are the loop's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	failed = pthread_create(&reload->thread, NULL, thread_main, reload);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (failed != 0)
+		return (leased_err_set(
+		    err, LEASED_ENOMEM, "cannot start a thread: %s", strerror(failed)));
+	return (0);
+}
+
+static void
+start_reading(struct main_reload *reload)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+
+	tell_begin();
+	metrics_add(&reloads, 1);
+	reload->reading = (struct main_reading){.path = reload->daemon->config_path};
+	reload->state = RELOAD_READING;
+	if (take_shown(reload, &err) != 0 || start_thread(reload, &err) != 0)
+		finish(reload, &err);
+}
+
+void
+main_reload(struct main_daemon *daemon)
+{
+	struct main_reload *reload = daemon->reload;
+
+	if (daemon->stopping || !daemon->serving)
+		return;
+	/* Whatever the file says now: whoever rotates the audit counts on it. */
+	audit_reopen(daemon->audit);
+	if (reload == NULL)
+		log_info("a signal is ignored: --dev has no configuration file to read again",
+		    LOG_S("signal", strsignal(SIGHUP)));
+	else if (reload->state != RELOAD_IDLE)
+		reload->again = true;
+	else
+		start_reading(reload);
+}
+
+/* ---- start and end ---- */
+
+static int
+start_events(struct main_reload *reload, struct leased_err *err)
+{
+	reload->finished_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (reload->finished_fd < 0)
+		return (leased_err_set(
+		    err, LEASED_ENOMEM, "cannot make an eventfd: %s", strerror(errno)));
+	reload->finished = event_new(
+	    reload->daemon->loop, reload->finished_fd, EV_READ | EV_PERSIST, on_finished, reload);
+	if (reload->finished == NULL || event_add(reload->finished, NULL) != 0)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	return (0);
+}
+
+int
+main_reload_start(struct main_daemon *daemon, struct leased_err *err)
+{
+	struct main_reload *reload = calloc(1, sizeof(*reload));
+	int r;
+
+	if (reload == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	reload->daemon = daemon;
+	reload->finished_fd = -1;
+	daemon->reload = reload;
+	if ((r = start_events(reload, err)) != 0 || daemon->audit == NULL)
+		return (r);
+	record(reload, daemon->config, "start");
+	while (!reload->record.done)
+		if (event_base_loop(daemon->loop, EVLOOP_ONCE) != 0)
+			log_fatal("the event loop ended while leased was starting");
+	if (reload->record.result != 0)
+		log_error("the configuration file of this start is not on record with the audit",
+		    LOG_ERR(&reload->record.err));
+	return (0);
+}
+
+void
+main_reload_stop(struct main_reload *reload)
+{
+	struct timespec until = {0};
+
+	if (reload == NULL)
+		return;
+	reload->stopped = true;
+	if (reload->state != RELOAD_READING)
+		return;
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += STOP_WAIT_S;
+	if (pthread_clockjoin_np(reload->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+		drop(reload);
+	else
+		log_warn("stopping while the configuration file is still being read: its disk "
+			 "hangs",
+		    LOG_S("file", reload->daemon->config_path));
+}
+
+void
+main_reload_free(struct main_reload *reload)
+{
+	if (reload == NULL)
+		return;
+	if (reload->finished != NULL)
+		event_free(reload->finished);
+	if (reload->state == RELOAD_READING)
+		return; /* the thread still has it */
+	if (reload->finished_fd >= 0)
+		(void)close(reload->finished_fd);
+	main_reading_clear(&reload->reading);
+	free(reload);
 }

@@ -1,10 +1,13 @@
 /*
  * leased -config FILE, and leased check: from leased.hcl to a daemon that listens where the file
- * says. What the file may say is config/'s; what a policy in it means, policy/'s. Called by main.c.
+ * says. What the file may say is config/'s; what a policy in it means, policy/'s; how it is judged
+ * beside a daemon that serves, reading.c's. Called by main.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "serve.h"
 
@@ -28,8 +31,8 @@ on_mistake(void *arg, const char *text)
 }
 
 /* Policies are parsed where they stand, so that a mistake in one has its place in the file. */
-static int
-on_check_policy(
+int
+main_serve_check_policy(
     const struct config_policy *config, struct config_problems *problems, struct leased_err *err)
 {
 	struct policy_reader reader = {.problems = problems};
@@ -49,68 +52,53 @@ on_check_policy(
 	return (r == LEASED_ENOMEM ? r : 0);
 }
 
-/* To a terminal, or to whoever reads the log of a daemon that serves. */
-static void
-say_problems(const char *path, const struct config_problems *problems, bool to_log)
-{
-	char text[1024];
-
-	for (size_t i = 0; i < problems->count; i++) {
-		config_problem_format(&problems->items[i], path, text, sizeof(text));
-		if (!to_log)
-			(void)fprintf(stderr, "%s\n", text);
-		else if (problems->items[i].warning)
-			log_warn("the configuration file", LOG_S("says", text));
-		else
-			log_error("a mistake in the configuration file", LOG_S("mistake", text));
-	}
-}
-
-static int
-load(const char *path, struct config_problems *problems, bool to_log, struct config **ret_config,
-    struct leased_err *err)
-{
-	int r;
-
-	problems->check_policy = on_check_policy;
-	r = config_load(path, ret_config, problems, err);
-	say_problems(path, problems, to_log);
-	config_problems_clear(problems);
-	return (r);
-}
-
 int
 main_serve_load(const char *path, struct config **ret_config, struct leased_err *err)
 {
-	struct config_problems problems = {0};
+	struct config_problems problems = {.check_policy = main_serve_check_policy};
+	int r = config_load(path, ret_config, &problems, err);
 
-	return (load(path, &problems, false, ret_config, err));
+	main_say_problems(path, &problems, false);
+	config_problems_clear(&problems);
+	return (r);
 }
 
-/* Groups and directories are not looked up: that could take long, and changes nothing now. */
-int
-main_serve_reload(const char *path, struct config **ret_config, struct leased_err *err)
+/* One that is there must be good; the first start makes one. Root cannot judge another user's,
+ * which is that user's to open. */
+static int
+on_check_root_key(const char *path, struct leased_err *err)
 {
-	struct config_problems problems = {.check_listener = main_listen_check};
+	struct seal_root *root = NULL;
+	struct stat status;
+	bool created;
+	int r;
 
-	return (load(path, &problems, true, ret_config, err));
+	if (stat(path, &status) == 0 && status.st_uid != 0 && geteuid() == 0)
+		return (0);
+	r = seal_root_open_file(path, false, &root, &created, err);
+	seal_root_free(root);
+	return (r == LEASED_ENOENT ? 0 : r);
 }
 
 int
-main_serve_check(const char *path)
+main_serve_check(const struct main_options *options)
 {
-	struct config_problems problems = {
-	    .check_listener = main_listen_check, .check_machine = true};
-	struct leased_err err = LEASED_ERR_INIT;
-	struct config *config = NULL;
+	struct main_reading reading = {.path = options->config};
+	int status = 0;
 
-	if (load(path, &problems, false, &config, &err) != 0) {
-		(void)fprintf(stderr, "leased: %s: %s\n", path, err.text);
-		return (1);
+	reading.problems.check_machine = true;
+	reading.problems.plugin_dir = options->plugin_dir;
+	reading.problems.check_root_key = on_check_root_key;
+	main_reading_run(&reading);
+	main_say_problems(options->config, &reading.problems, false);
+	if (reading.result != 0) {
+		(void)fprintf(stderr, "leased: %s: %s\n", options->config, reading.err.text);
+		status = 1;
+	} else {
+		(void)printf("%s: no mistakes\n", options->config);
 	}
-	config_free(config);
-	(void)printf("%s: no mistakes\n", path);
-	return (0);
+	main_reading_clear(&reading);
+	return (status);
 }
 
 /* ---- serving ---- */
@@ -156,18 +144,19 @@ limits_of(const struct config_limits *config)
 
 /* *ret_declared is the caller's to apply. */
 int
-main_serve_declare(struct main_daemon *daemon, const struct config *config,
-    struct auth_declared **ret_declared, struct leased_err *err)
+main_serve_declare(const struct config *config, struct auth_declared **ret_declared,
+    unsigned *ret_line, unsigned *ret_column, struct leased_err *err)
 {
 	struct auth_declared *declared = NULL;
 	int r;
 
-	(void)daemon;
 	if ((r = auth_declared_new(&declared, err)) != 0)
 		return (r);
 	for (size_t i = 0; r == 0 && i < config->policy_count; i++) {
 		const struct config_policy *policy = &config->policies[i];
 
+		*ret_line = policy->line;
+		*ret_column = policy->column;
 		r = auth_declared_policy(declared, policy->name, policy->text, err);
 		if (r != 0)
 			r = leased_err_prefix(err, "policy \"%s\"", policy->name);
@@ -175,9 +164,11 @@ main_serve_declare(struct main_daemon *daemon, const struct config *config,
 	for (size_t i = 0; r == 0 && i < config->role_count; i++) {
 		const struct config_role *role = &config->roles[i];
 
+		*ret_line = role->line;
+		*ret_column = role->column;
 		r = auth_declared_unix_role(declared, role->name, role->body, err);
 		if (r != 0)
-			r = leased_err_prefix(err, "line %u: role \"%s\"", role->line, role->name);
+			r = leased_err_prefix(err, "role \"%s\"", role->name);
 	}
 	if (r != 0) {
 		auth_declared_free(declared);
@@ -199,16 +190,19 @@ main_serve_start(
 	    .limits = &limits,
 	    .audit_path = config->audit_path};
 	struct auth_declared *declared = NULL;
+	unsigned line = 0, column = 0;
 	int r;
 
 	daemon->config_path = path;
 	daemon->config = config;
-	if ((r = main_start_broker(daemon, &place, err)) != 0 ||
-	    (r = main_serve_declare(daemon, config, &declared, err)) != 0)
+	if ((r = main_start_broker(daemon, &place, err)) != 0)
 		return (r);
+	if ((r = main_serve_declare(config, &declared, &line, &column, err)) != 0)
+		return (leased_err_prefix(err, "%s:%u:%u", path, line, column));
 	/* It holds from the first request on. */
 	auth_declared_apply(daemon->auth, declared);
-	if ((r = main_listen(daemon, config, err)) != 0)
+	if ((r = main_reload_start(daemon, err)) != 0 ||
+	    (r = main_listen(daemon, config, err)) != 0)
 		return (r);
 	return (main_start_serving(daemon, err));
 }

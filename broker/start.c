@@ -445,6 +445,7 @@ main_stop(struct main_daemon *daemon)
 	/* Answers on their way are lost now, which lease/ must hear while it is there. */
 	http_server_free(daemon->server);
 	api_stop(daemon->api);
+	main_reload_stop(daemon->reload);
 	stop_drain(daemon);
 	leases_timer_stop(daemon->timer);
 	daemon->timer = NULL;
@@ -459,6 +460,7 @@ main_stop(struct main_daemon *daemon)
 	engines_free(daemon->engines);
 	plugin_host_free(daemon->host);
 	leases_free(daemon->leases);
+	main_reload_free(daemon->reload);
 	audit_free(daemon->audit);
 	store_close(daemon->store);
 	api_free(daemon->api);

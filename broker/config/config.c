@@ -5,12 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/failpoint.h"
 #include "config/config_private.h"
 
 #define TEXT_MAX (1024u * 1024u)
@@ -122,11 +124,20 @@ compare_problems(const void *a, const void *b)
 static void
 check_machine(struct config_reader *reader, const json_t *root)
 {
-	const struct config *config = reader->config;
+	const struct config_problems *problems = reader->problems;
+	const char *dir = problems->plugin_dir, *key = reader->config->seal_path;
+	struct leased_err why = LEASED_ERR_INIT;
+	bool told = dir != NULL;
 
-	if (config->plugin_dir != NULL && access(config->plugin_dir, X_OK) != 0)
-		config_refuse(reader, root, "plugin_dir", "the directory %.256s cannot be used: %s",
-		    config->plugin_dir, strerror(errno));
+	if (dir == NULL)
+		dir = reader->config->plugin_dir;
+	if (dir != NULL && access(dir, X_OK) != 0)
+		config_refuse(reader, root, told ? NULL : "plugin_dir",
+		    "the directory %.256s cannot be used: %s. %s", dir, strerror(errno),
+		    told ? "-plugin-dir names it" : "Set plugin_dir to where the plugins are");
+	if (key != NULL && problems->check_root_key != NULL &&
+	    problems->check_root_key(key, &why) != 0)
+		config_refuse(reader, root, "seal", "%s", why.text);
 }
 
 static void
@@ -261,19 +272,39 @@ out:
 	return (r);
 }
 
+static int
+hash(const char *text, size_t len, char ret_hash[65], struct leased_err *err)
+{
+	unsigned char bytes[EVP_MAX_MD_SIZE];
+
+	if (EVP_Digest(text, len, bytes, NULL, EVP_sha256(), NULL) != 1)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	for (size_t i = 0; i < 32; i++)
+		(void)snprintf(ret_hash + 2 * i, 3, "%02x", bytes[i]);
+	return (0);
+}
+
 int
 config_load(const char *path, struct config **ret_config, struct config_problems *problems,
     struct leased_err *err)
 {
+	struct config *config = NULL;
 	char *text = NULL;
 	size_t len = 0;
 	int r;
 
+	FAILPOINT(config_load_read);
 	if ((r = read_file(path, &text, &len, err)) != 0)
 		return (r);
-	r = config_parse(text, len, ret_config, problems, err);
+	if ((r = config_parse(text, len, &config, problems, err)) == 0)
+		r = hash(text, len, config->sha256, err);
 	free(text);
-	return (r);
+	if (r != 0) {
+		config_free(config);
+		return (r);
+	}
+	*ret_config = config;
+	return (0);
 }
 
 void

@@ -46,14 +46,12 @@ struct config_role {
 	unsigned line, column;
 };
 
-/* policy "name" { .. } */
 struct config_policy {
 	char *name;
 	char *text;            /* what stands between the braces */
 	unsigned line, column; /* of text's first byte, for policy_parse_at() */
 };
 
-/* As log/ has them. */
 enum config_log_level { CONFIG_LOG_DEBUG, CONFIG_LOG_INFO, CONFIG_LOG_WARN, CONFIG_LOG_ERROR };
 enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 
@@ -71,6 +69,7 @@ struct config {
 	size_t role_count;
 	struct config_policy *policies;
 	size_t policy_count;
+	char sha256[65]; /* hexadecimal, of the file's bytes; "" of config_parse() */
 };
 
 struct config_problem {
@@ -79,21 +78,22 @@ struct config_problem {
 	char *text;
 };
 
-/* In the order of their positions. Zero-initialise. */
-struct config_problems {
-	struct config_problem *items;
+struct config_problems {              /* zero-initialise */
+	struct config_problem *items; /* in the order of their positions */
 	size_t count, size;
-	/* Set by the caller, or NULL: asked about each policy while the file is read, since this
-	 * module does not know what a policy may say. It adds what it finds with
-	 * config_problem_add(). Nonzero: out of memory. */
+	/* Set by the caller, or NULL: asked about each policy and each listener with TLS, of which
+	 * this module knows little. They add what they find with config_problem_add(). Nonzero: out
+	 * of memory. */
 	int (*check_policy)(const struct config_policy *policy, struct config_problems *problems,
 	    struct leased_err *err);
-	/* The same for each listener with TLS: do its files hold a pair? */
 	int (*check_listener)(const struct config_listener *listener,
 	    struct config_problems *problems, struct leased_err *err);
-	/* Is what the file names on this machine: groups, plugin_dir? A start finds out by itself.
-	 */
+	void *arg; /* theirs */
+	/* Is what the file names on this machine: groups, plugin_dir (or the one that the command
+	 * line names), a good root key? A start finds out by itself. */
 	bool check_machine;
+	const char *plugin_dir;
+	int (*check_root_key)(const char *path, struct leased_err *err); /* or NULL */
 };
 
 /*

@@ -54,7 +54,7 @@ int http_server_listen_tls(struct http_server *server, const char *address, stru
 bool http_server_replace_tls(struct http_server *server, const char *address, struct http_tls *tls);
 
 /* What the listener of this address shows now; NULL: it has no such listener. */
-const struct http_tls *http_server_tls(const struct http_server *server, const char *address);
+struct http_tls *http_server_tls(const struct http_server *server, const char *address);
 /* Who comes by the listener that was opened last carries marks, which mean something to the handler
  * alone. */
 void http_server_mark(struct http_server *server, unsigned marks);

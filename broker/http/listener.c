@@ -452,7 +452,7 @@ tls_listener(const struct http_server *server, const char *address)
 	return (NULL);
 }
 
-const struct http_tls *
+struct http_tls *
 http_server_tls(const struct http_server *server, const char *address)
 {
 	const struct http_listener *listener = tls_listener(server, address);

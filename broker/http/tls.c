@@ -30,7 +30,7 @@
 #define RSA_BITS_FAST 2048
 
 struct http_tls {
-	unsigned tag;
+	unsigned tag, references;
 	SSL_CTX *ctx;
 	char *certificate_path;
 	char subject[256];
@@ -304,6 +304,7 @@ http_tls_new(const struct http_tls_files *files, struct http_tls **ret_tls, stru
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	}
 	tls->tag = TLS_TAG;
+	tls->references = 1;
 	ERR_clear_error();
 	if ((tls->ctx = context_new(files->min_version)) == NULL)
 		r = leased_err_set(
@@ -321,6 +322,13 @@ out:
 	return (r);
 }
 
+struct http_tls *
+http_tls_acquire(struct http_tls *tls)
+{
+	tls->references++;
+	return (tls);
+}
+
 void
 http_tls_free(struct http_tls *tls)
 {
@@ -328,6 +336,8 @@ http_tls_free(struct http_tls *tls)
 		return;
 	if (tls->tag != TLS_TAG)
 		log_fatal("memory is damaged: a TLS context is none");
+	if (--tls->references > 0)
+		return;
 	SSL_CTX_free(tls->ctx);
 	free(tls->certificate_path);
 	tls->tag = 0;

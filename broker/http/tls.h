@@ -24,6 +24,8 @@ struct http_tls;
  * is wrong with which. */
 int http_tls_new(const struct http_tls_files *files, struct http_tls **ret_tls,
     struct leased_err *err) LEASED_MUST_CHECK;
+/* One more to whom it belongs: the last free ends it. On one thread. */
+struct http_tls *http_tls_acquire(struct http_tls *tls);
 void http_tls_free(struct http_tls *tls); /* NULL is fine */
 
 /* LEASED_EEXPIRED: at this time no client takes the certificate; the text says since or until when.

@@ -1,15 +1,19 @@
 """SIGHUP reads leased.hcl again: what changes, what is named because it cannot, and what a mistake leaves alone."""
 
+import hashlib
 import os
 import re
 import signal
 import socket
+import subprocess
 import threading
+import time
 
 import pytest
 
-from daemon import poll
-from served import Served
+from audited import Audited
+from daemon import BUILD, poll
+from served import Served, write_pair
 
 GID = os.getegid()
 
@@ -69,15 +73,16 @@ def test_the_log_level_changes(leased):
     def levels():
         return [line["level"] for line in leased.log_lines()]
 
+    def says_nothing():
+        count = len(levels())
+        os.kill(leased.pid, signal.SIGUSR2)
+        leased.get("sys/health")
+        return len(levels()) == count
+
+    assert not says_nothing()
     leased.edit('level = "info"', 'level = "error"')
     os.kill(leased.pid, signal.SIGHUP)  # its own success is below that
-    poll(lambda: leased.get("sys/health").status == 200)
-    os.kill(leased.pid, signal.SIGUSR1)
-    leased.get("sys/health")
-    count = len(levels())
-    os.kill(leased.pid, signal.SIGUSR2)
-    leased.get("sys/health")
-    assert len(levels()) == count
+    poll(says_nothing, what="the new level")
     leased.edit('level = "error"', 'level = "info"')
     assert leased.reload()
 
@@ -155,3 +160,117 @@ def test_requests_go_on_through_many_reloads(leased):
         thread.join()
     assert not failed, failed[:3]
     assert leased.stop() == 0
+
+
+# ---- a file that takes long ----
+
+
+def test_a_file_that_takes_long_to_read_holds_up_nobody():
+    with Served(start=False) as one:
+        one.start(failpoint="config_load_read=sleep:2000@2")  # the first is the start's
+        one.edit("bound_uids = [4321]", "bound_uids = [4322]")
+        os.kill(one.pid, signal.SIGHUP)
+        until, slowest, asked = time.monotonic() + 1.5, 0, 0
+        while time.monotonic() < until:
+            begin = time.monotonic()
+            assert one.get("sys/health").status == 200
+            slowest, asked = max(slowest, time.monotonic() - begin), asked + 1
+        assert slowest < 1 and asked > 5 and may(one, 4321, "sys/mounts"), (slowest, asked)
+        one.edit("bound_uids = [4322]", "bound_uids = [4323]")
+        assert one.reload(), "a signal that comes meanwhile"
+        poll(lambda: may(one, 4323, "sys/mounts"), what="the file as it is now")
+        assert not may(one, 4321, "sys/mounts") and not may(one, 4322, "sys/mounts")
+
+
+def test_a_file_that_is_never_read_does_not_hold_up_the_end():
+    with Served(start=False) as one:
+        one.start(failpoint="config_load_read=sleep:60000@2")
+        os.kill(one.pid, signal.SIGHUP)
+        time.sleep(0.3)
+        begin = time.monotonic()
+        assert one.stop() == 0 and time.monotonic() - begin < 8
+        assert "still being read" in one.output()
+
+
+# ---- check finds what a reload would ----
+
+
+def check(one, *options, env=None):
+    return subprocess.run([BUILD / "bin" / "leased", "check", "-config", one.dir / "leased.hcl", *options], capture_output=True,
+                          text=True, timeout=30, env=dict(os.environ, **(env or {})))
+
+
+def test_check_refuses_just_what_a_reload_refuses_in_the_same_words(leased):
+    good = {name: (leased.tls / name).read_bytes() for name in ("a.crt", "a.key")}
+
+    def ended():
+        write_pair(leased, "ended", days=-1)
+
+    def mismatched():
+        write_pair(leased, "other")
+        (leased.tls / "a.key").write_bytes(good["a.key"])
+
+    for spoil, says in ((ended, "ended at"), (mismatched, "does not belong to")):
+        spoil()
+        checked, count = check(leased), len(leased.log_lines())
+        assert checked.returncode == 1 and "1 mistake" in checked.stderr, checked
+        assert not leased.reload()
+        mistakes = [line["mistake"] for line in leased.log_lines()[count:] if "mistake" in line]
+        assert len(mistakes) == 1 and says in mistakes[0] and mistakes[0].startswith(f"{leased.dir}/leased.hcl:4:1: "), mistakes
+        assert mistakes[0] in checked.stderr.splitlines(), checked
+    for name, data in good.items():
+        (leased.tls / name).write_bytes(data)
+    assert check(leased).returncode == 0 and leased.reload()
+
+
+def test_check_names_a_certificate_that_is_not_good_yet(leased, tmp_path):
+    offset = tmp_path / "clock"
+    offset.write_bytes((-3 * 86400 * 10**6).to_bytes(8, "little", signed=True) + bytes(16))
+    checked = check(leased, env={"LEASED_TEST_CLOCK": str(offset)})
+    assert checked.returncode == 1 and "is not good before" in checked.stderr, checked
+
+
+# ---- on record ----
+
+
+@pytest.fixture
+def audited():
+    with Served(start=False) as one:
+        one.config += 'audit "file" { path = "{dir}/audit.log" }\n'
+        one.audit = one.dir / "audit.log"
+        one.records = lambda: Audited.records(one)
+        one.start()
+        yield one
+
+
+def configurations(one):
+    return [record["configuration"] for record in Audited.changes(one, "configuration")]
+
+
+def test_what_takes_effect_is_on_record_with_the_hash_of_the_file(audited):
+    path = audited.dir / "leased.hcl"
+    poll(lambda: len(configurations(audited)) == 1, what="the record of the start")
+    audited.edit("bound_uids = [4321]", "bound_uids = [4322]")
+    assert audited.reload()
+    poll(lambda: len(configurations(audited)) == 2, what="the record of the reload")
+    told = configurations(audited)[1]
+    assert told == {"cause": "reload", "file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+                    "policies": 2, "roles": 2, "listeners": 2, "certificates": 1}
+    assert configurations(audited)[0]["cause"] == "start" and configurations(audited)[0]["sha256"] != told["sha256"]
+    path.write_text("nonsense")
+    assert not audited.reload()
+    time.sleep(0.3)
+    assert len(configurations(audited)) == 2
+
+
+def test_a_reload_that_cannot_be_recorded_changes_nothing(tmp_path):
+    with Served(start=False, env={"LEASED_FAILPOINT_DIR": str(tmp_path)}) as one:
+        one.config += 'audit "file" { path = "{dir}/audit.log" }\n'
+        one.start()
+        (tmp_path / "audit_outbox_put.armed").write_text("error:no_space@1")
+        one.edit("bound_uids = [4321]", "bound_uids = [4322]")
+        assert not one.reload()
+        assert "could not be recorded for the audit" in one.output()
+        assert may(one, 4321, "sys/mounts") and not may(one, 4322, "sys/mounts")
+        assert one.reload()
+        assert may(one, 4322, "sys/mounts")

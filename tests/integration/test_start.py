@@ -122,6 +122,28 @@ def test_check_refuses_what_would_be_silently_of_no_use(directory, text, says):
     assert result.returncode == 1 and says in result.stderr, result.stderr
 
 
+def test_check_looks_for_plugins_where_the_command_line_says_and_names_the_key_that_says_it(directory):
+    plugins = str(BUILD / "libexec" / "leased" / "plugins")
+    path = directory / "leased.hcl"
+    path.write_text(CONFIG.replace("{dir}", str(directory)).replace(f'plugin_dir = "{plugins}"\n', f'plugin_dir = "{directory}/none"\n'))
+    without = run("check", "-config", str(path))
+    assert without.returncode == 1 and "leased.hcl:4:1: " in without.stderr and "Set plugin_dir" in without.stderr, without
+    assert run("check", "-config", str(path), "-plugin-dir", plugins).returncode == 0
+    wrong = run("check", "-config", str(path), "-plugin-dir", f"{directory}/nor")
+    assert wrong.returncode == 1 and f"{directory}/nor" in wrong.stderr and "-plugin-dir names it" in wrong.stderr, wrong
+
+
+def test_check_looks_at_a_root_key_that_is_there(directory):
+    key = directory / "root.key"
+    key.write_text("no key\n")
+    key.chmod(0o600)
+    wrong = check(directory, CONFIG)
+    assert wrong.returncode == 1 and "leased.hcl:2:1: " in wrong.stderr and "is not 32 bytes in base64" in wrong.stderr, wrong
+    key.chmod(0o644)
+    open_to_others = check(directory, CONFIG)
+    assert open_to_others.returncode == 1 and "chmod 600" in open_to_others.stderr, open_to_others
+
+
 def test_a_refused_ttl_is_one_mistake(directory):
     result = check(directory, CONFIG + 'max_lease_ttl = "-1h"\n')
     assert "1 mistake " in result.stderr, result.stderr
