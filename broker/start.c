@@ -154,15 +154,18 @@ on_wake(void *arg)
 		leases_timer_wake(daemon->timer);
 }
 
-/* Is there a store in dir, by its file? */
+/* Is there a store in dir, or was there, by the files that it makes? */
 static bool
-has_store(const char *dir)
+had_store(const char *dir)
 {
 	char path[MAIN_PATH_MAX + 32];
 	struct stat status;
 
 	(void)snprintf(path, sizeof(path), "%s/leased.db", dir);
-	return (stat(path, &status) == 0 && status.st_size > 0);
+	if (stat(path, &status) == 0 && status.st_size > 0)
+		return (true);
+	(void)snprintf(path, sizeof(path), "%s/reserve", dir);
+	return (stat(path, &status) == 0);
 }
 
 static int
@@ -172,23 +175,23 @@ start_store(struct main_daemon *daemon, const struct main_place *place, struct l
 	    .loop = daemon->loop,
 	    .clock = daemon->clock,
 	    .ids = daemon->ids};
-	bool there = has_store(place->data_dir), created = false;
+	bool there = had_store(place->data_dir), created = false;
 	int r;
 
 	/* A new key beside an old store would open nothing, and stand in the right one's place. */
 	r = seal_root_open_file(place->root_key, !there, &daemon->root, &created, err);
 	if (r != 0)
 		return (r);
-	if (!there && !created)
-		log_warn("there is a root key but no store, so a new store begins: if there was "
-			 "one, stop leased and put it back, or nobody ends the accounts it made",
-		    LOG_S("data_dir", place->data_dir), LOG_S("root_key", place->root_key));
 	if (created)
 		log_info("a root key was made: without it the store cannot be read, and backups of "
 			 "the store leave it out, so keep a copy elsewhere",
 		    LOG_S("path", place->root_key));
 	config.root = daemon->root;
-	return (store_open(&config, &daemon->store, err));
+	if ((r = store_open(&config, &daemon->store, err)) == 0 && !there && !created)
+		log_warn("there is a root key but no store, so a new store begins: if there was "
+			 "one, stop leased and put it back, or nobody ends the accounts it made",
+		    LOG_S("data_dir", place->data_dir), LOG_S("root_key", place->root_key));
+	return (r);
 }
 
 static int
@@ -442,10 +445,10 @@ main_stop(struct main_daemon *daemon)
 {
 	const struct timeval last_turn = {0, 1000};
 
+	main_reload_stop(daemon->reload);
 	/* Answers on their way are lost now, which lease/ must hear while it is there. */
 	http_server_free(daemon->server);
 	api_stop(daemon->api);
-	main_reload_stop(daemon->reload);
 	stop_drain(daemon);
 	leases_timer_stop(daemon->timer);
 	daemon->timer = NULL;
@@ -457,10 +460,10 @@ main_stop(struct main_daemon *daemon)
 	/* Whoever still waits for the store hears from it while all whom that concerns are there:
 	 * nothing is freed before. */
 	store_stop(daemon->store);
+	main_reload_free(daemon->reload);
 	engines_free(daemon->engines);
 	plugin_host_free(daemon->host);
 	leases_free(daemon->leases);
-	main_reload_free(daemon->reload);
 	audit_free(daemon->audit);
 	store_close(daemon->store);
 	api_free(daemon->api);

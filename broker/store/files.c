@@ -125,6 +125,15 @@ out:
 	return (r);
 }
 
+static int
+store_is_gone(struct store *store, const char *how, struct leased_err *err)
+{
+	return (leased_err_set(err, LEASED_ECORRUPT,
+	    "%s is %s, and a store was here (%s is its reserve): restore it from a backup. Its "
+	    "accounts live on in the backends: to begin anew all the same, remove that, too",
+	    store->files.database, how, store->files.reserve));
+}
+
 /* SQLite gives its other files the mode of the database: that one is made here, 0600. */
 static int
 database_make(struct store *store, struct leased_err *err)
@@ -133,6 +142,8 @@ database_make(struct store *store, struct leased_err *err)
 	struct stat st;
 	int fd, r = 0;
 
+	if (lstat(path, &st) != 0 && errno == ENOENT && access(store->files.reserve, F_OK) == 0)
+		return (store_is_gone(store, "missing", err));
 	if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
 		return (leased_err_set(err, code_of_errno(errno), "cannot open %s: %s%s", path,
 		    strerror(errno), advice_on_errno(errno)));
@@ -144,11 +155,7 @@ database_make(struct store *store, struct leased_err *err)
 		    "%s can be read or written by others (mode %04o): chmod 600 %s*", path,
 		    (unsigned)(st.st_mode & 07777), path);
 	else if (st.st_size == 0 && access(store->files.reserve, F_OK) == 0)
-		r = leased_err_set(err, LEASED_ECORRUPT,
-		    "%s is empty, and a store was here (%s is its reserve): restore it from a "
-		    "backup. Its accounts live on in the backends: to begin anew all the same, "
-		    "remove both files",
-		    path, store->files.reserve);
+		r = store_is_gone(store, "empty", err);
 	else
 		store->files.is_new = st.st_size == 0;
 	close(fd);

@@ -360,6 +360,19 @@ def test_a_store_that_was_cut_to_nothing_is_not_taken_for_a_new_one(directory):
         assert (directory / "data" / "leased.db").stat().st_size == 0
 
 
+def test_a_store_that_is_gone_beside_its_reserve_is_refused_once_and_no_file_is_made(directory):
+    with Leased(config=CONFIG, directory=directory) as leased:
+        leased.stop()
+        (directory / "data" / "leased.db").unlink()
+        leased.start(wait=False)
+        said = leased.output(this_start_only=True) if leased.wait_exit() == 1 else ""
+        assert "is missing, and a store was here" in said and "a new store begins" not in said, said
+        assert not (directory / "data" / "leased.db").exists()
+        (directory / "root.key").rename(directory / "kept.key")
+        leased.start(wait=False)
+        assert leased.wait_exit() == 1 and not (directory / "root.key").exists()
+
+
 def test_a_missing_store_beside_a_key_is_warned_of(directory):
     with Leased(config=CONFIG, directory=directory) as leased:
         assert "a new store begins" not in leased.output()
