@@ -3,6 +3,7 @@
  * connections that are gone; and the quarantine is listed. It opens no row.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "store/offline_private.h"
@@ -72,6 +73,24 @@ link_check(struct store_check *check, const struct link *link, struct leased_err
 	return (0);
 }
 
+/* stmt stands on a row of it. */
+static void
+quarantine_say(struct store_check *check, sqlite3_stmt *stmt)
+{
+	const char *table = store_sql_column_text(stmt, 0),
+		   *reason = store_sql_column_text(stmt, 2);
+	long long key = (long long)sqlite3_column_int64(stmt, 1);
+
+	if (strcmp(table, "lease") == 0)
+		store_check_say(check, STORE_FOUND_NOTE,
+		    "in quarantine: lease number %lld: %s; account %s, %s", key, reason,
+		    store_sql_column_text(stmt, 3),
+		    sqlite3_column_int(stmt, 4) != 0 ? "without access" : "leased ends its access");
+	else
+		store_check_say(check, STORE_FOUND_NOTE, "counted as damaged: %s number %lld: %s",
+		    strcmp(table, "doc") == 0 ? "document" : table, key, reason);
+}
+
 /* Only a person can say what became of these; that is no damage that is left. */
 static int
 quarantine_list(struct store_check *check, struct leased_err *err)
@@ -86,11 +105,7 @@ quarantine_list(struct store_check *check, struct leased_err *err)
 	    " ORDER BY table_name, key",
 	    SQL_NO_ARGS, &stmt, err);
 	while (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0 && row)
-		store_check_say(check, STORE_FOUND_NOTE,
-		    "in quarantine: %s number %lld: %s; account %s, %s",
-		    store_sql_column_text(stmt, 0), (long long)sqlite3_column_int64(stmt, 1),
-		    store_sql_column_text(stmt, 2), store_sql_column_text(stmt, 3),
-		    sqlite3_column_int(stmt, 4) != 0 ? "without access" : "leased ends its access");
+		quarantine_say(check, stmt);
 	store_sql_finish(stmt);
 	return (r);
 }

@@ -222,7 +222,7 @@ static const struct table table_leases = {"lease",
 
 static const struct table tables[] = {
     {"document", "SELECT id FROM doc NOT INDEXED WHERE id > ?1 ORDER BY id LIMIT 256", doc_open,
-	NULL, "write it again, or restore the store from a backup"},
+	NULL, "no person can write it: restore the store from a backup"},
     {"job", "SELECT id FROM job NOT INDEXED WHERE id > ?1 ORDER BY id LIMIT 256", job_open,
 	"DELETE FROM job WHERE id = ?1",
 	"revoke again what was being revoked when the disk failed"},
@@ -233,6 +233,43 @@ static const struct table tables[] = {
     {"audit record", "SELECT id FROM audit_outbox NOT INDEXED WHERE id > ?1 ORDER BY id LIMIT 256",
 	outbox_open, NULL, "leased tells the audit device that one is missing"},
 };
+
+/* What can be done about a document, by its kind; else what stands in the table above. */
+static const struct doc_advice {
+	const char *kind;
+	bool drop;
+	const char *advice;
+} doc_advices[] = {
+    {"alias", true,
+	"its user is taken for a new one; who has sudo can end the leases that were his"},
+    {"connection", false, "write it again, or restore the store from a backup"},
+    {"entity", true, "nothing needs it; when its user was first seen is not known any more"},
+    {"policy", false, "write it again, or restore the store from a backup"},
+    {"role", false, "write it again, or restore the store from a backup"},
+    {"static", false, "write it again, or restore the store from a backup"},
+    {"unix_role", false, "write it again, or restore the store from a backup"},
+};
+
+static void
+doc_advise(struct store_db *db, int64_t id, struct table *table)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool row = false;
+
+	if (store_sql_start(db, "SELECT kind FROM doc WHERE id = ?1", SQL_ARGS(store_sql_int(id)),
+		&stmt, NULL) != 0 ||
+	    store_sql_step(db, stmt, &row, NULL) != 0 || !row) {
+		store_sql_finish(stmt);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(doc_advices) / sizeof(doc_advices[0]); i++) {
+		if (strcmp(doc_advices[i].kind, store_sql_column_text(stmt, 0)) != 0)
+			continue;
+		table->advice = doc_advices[i].advice;
+		table->drop = doc_advices[i].drop ? "DELETE FROM doc WHERE id = ?1" : NULL;
+	}
+	store_sql_finish(stmt);
+}
 
 /* A copy may be of a version that had no such table. */
 static bool
@@ -296,18 +333,26 @@ work_drop(struct store_check *check, struct store_txn *txn, void *arg, struct le
 }
 
 static void
-bad_row(struct store_check *check, const struct table *table, int64_t id, const char *why)
+bad_row(struct store_check *check, const struct table *of, int64_t id, const char *why)
 {
-	struct drop drop = {table->drop, table->name, id, table->open == job_open};
+	struct table table = *of;
+	struct drop drop = {
+	    NULL, of->open == doc_open ? "doc" : of->name, id, of->open == job_open};
 	struct leased_err failed = LEASED_ERR_INIT;
+	const char *advice;
 
-	if (check->repair && table->drop != NULL &&
-	    store_check_write(check, work_drop, &drop, &failed) == 0)
+	if (of->open == doc_open)
+		doc_advise(check->store->writer_db, id, &table);
+	drop.text = table.drop;
+	if (check->repair && table.drop != NULL &&
+	    store_check_write(check, work_drop, &drop, &failed) == 0) {
 		store_check_say(check, STORE_FOUND_REPAIRED, "%s number %lld: %s: removed; %s",
-		    table->name, (long long)id, why, table->advice);
-	else
-		store_check_say(check, STORE_FOUND_LEFT, "%s number %lld: %s%s%s", table->name,
-		    (long long)id, why, table->advice[0] != '\0' ? ": " : "", table->advice);
+		    table.name, (long long)id, why, table.advice);
+		return;
+	}
+	advice = table.drop != NULL && !check->repair ? "--repair removes it" : table.advice;
+	store_check_say(check, STORE_FOUND_LEFT, "%s number %lld: %s%s%s", table.name,
+	    (long long)id, why, advice[0] != '\0' ? ": " : "", advice);
 }
 
 /* Up to PAGE numbers above *after, into ret_ids. */
@@ -387,6 +432,8 @@ store_check_rows(struct store_check *check, struct leased_err *err)
 		else if (r != 0)
 			return (r);
 	}
+	if (check->repair)
+		(void)store_pump(check->store); /* what is counted as damaged */
 	return (0);
 }
 

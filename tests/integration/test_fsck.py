@@ -199,6 +199,23 @@ def test_a_killed_repair_is_made_by_the_next_one(job, kind):
     assert job.leased.fsck().returncode == 0
 
 
+def test_fsck_says_of_documents_what_a_person_can_do_about_them(job):
+    leased = job.leased
+    leased.stop()
+    sql(leased, "UPDATE doc SET sealed = zeroblob(80) WHERE kind IN ('entity', 'role', 'mount')")
+    found = leased.fsck()
+    assert found.returncode == 2
+    lines = {kind: [line for line in found.stdout.splitlines() if f": {kind} " in line] for kind in ("entity", "role", "mount")}
+    assert all("LEFT" in lines[kind][0] for kind in lines), found.stdout
+    assert "--repair removes it" in lines["entity"][0] and "write it again" in lines["role"][0]
+    assert "no person can write it" in lines["mount"][0], found.stdout
+    for _ in range(2):
+        mended = leased.fsck("--repair")
+        assert mended.returncode == 2 and "account ," not in mended.stdout and "could not be put" not in mended.stderr, mended
+        assert "counted as damaged: document number" in mended.stdout, mended.stdout
+    assert "entity" not in mended.stdout, "it was removed by the first"
+
+
 def test_a_truncated_file_an_empty_one_and_a_foreign_one_are_refused_by_name(leased):
     leased.stop()
     whole = leased.database.read_bytes()
