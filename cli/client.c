@@ -112,8 +112,9 @@ exit_of_status(long status, const char *error)
 		enum cli_exit code;
 	} texts[] = {{"lease expired", CLI_EXPIRED}, {"past the max TTL", CLI_EXPIRED},
 	    {"invalid lease", CLI_NOT_FOUND}, {"lease not found", CLI_NOT_FOUND},
-	    {"unknown role: ", CLI_NOT_FOUND}, {"No secret engine mount at ", CLI_NOT_FOUND},
-	    {HELD, CLI_NOT_READY}};
+	    {"unknown role: ", CLI_NOT_FOUND}, {"there is no static role named ", CLI_NOT_FOUND},
+	    {"there is no connection named ", CLI_NOT_FOUND},
+	    {"No secret engine mount at ", CLI_NOT_FOUND}, {HELD, CLI_NOT_READY}};
 	size_t i;
 
 	switch (status) {

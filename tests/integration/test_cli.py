@@ -197,6 +197,7 @@ def test_the_exit_status_says_what_happened(leased, status, errors, code):
     leased.answers["GET /v1/a/b"] = (status, {"errors": errors})
     done = run(leased, "read", "a/b")
     assert done.returncode == code, done.stderr
+    (400, ["there is no static role named x"], 4), (400, ["there is no connection named x"], 4),
     assert done.stdout == b"" and all(error.encode() in done.stderr for error in errors)
 
 
