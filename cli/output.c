@@ -151,12 +151,17 @@ static int
 show_table(const json_t *object)
 {
 	struct libscols_table *table = table_new();
+	struct libscols_column *values;
 	const char *key, *cells[2];
 	json_t *value;
 	char *text;
 
 	if (table == NULL || scols_table_new_column(table, "KEY", 0, 0) == NULL ||
-	    scols_table_new_column(table, "VALUE", 0, SCOLS_FL_WRAP) == NULL)
+	    (values = scols_table_new_column(table, "VALUE", 0, SCOLS_FL_WRAP)) == NULL ||
+	    /* A policy has lines: each below the other, and none of them begins a row. */
+	    scols_column_set_safechars(values, "\n") != 0 ||
+	    scols_column_set_wrapfunc(
+		values, scols_wrapnl_chunksize, scols_wrapnl_nextchunk, NULL) != 0)
 		return (cli_fail(CLI_FAILED, "out of memory"));
 	(void)scols_table_enable_noheadings(table, 1);
 	json_object_foreach((json_t *)(uintptr_t)object, key, value)

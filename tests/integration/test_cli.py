@@ -158,6 +158,13 @@ def test_what_a_server_says_cannot_drive_the_terminal_or_the_shell(leased):
     assert b"\x1b" not in run(leased, "read", "a/c").stderr
 
 
+def test_a_value_of_several_lines_is_shown_as_lines_none_of_which_is_a_row(leased):
+    leased.answers["GET /v1/sys/policies/acl/x"] = (200, envelope({"name": "x", "policy": 'path "a" {\n}\nname y'}))
+    lines = run(leased, "read", "sys/policies/acl/x").stdout.decode().splitlines()
+    assert [line.split() for line in lines] == [["name", "x"], ["policy", "path", '"a"', "{"], ["}"], ["name", "y"]], lines
+    assert lines[3].startswith(" ") and "\\x0a" not in "".join(lines)
+
+
 def test_names_that_begin_with_a_digit_are_still_shell(leased):
     leased.answers["GET /v1/a/b"] = (200, envelope({"1x": "y"}))
     script = run(leased, "read", "a/b", "--format", "env").stdout
@@ -190,6 +197,7 @@ def test_warnings_go_to_stderr(leased):
     (400, ["main: this store was restored from a backup and is held: no password of an account is changed"], 6),
     (503, ["the backend cannot be reached"], 7), (502, ["x"], 7), (507, ["x"], 7), (400, ["lease expired"], 8),
     (400, ["past the max TTL, cannot renew"], 8), (500, ["x"], 1), (400, ["unknown role: x"], 4), (400, ["lease not found"], 4),
+    (400, ["there is no static role named x"], 4), (400, ["there is no connection named x"], 4),
     (400, ["invalid lease: there is none"], 4),
     (400, ["No secret engine mount at x/"], 4), (429, ["max_leases"], 1),
 ])
@@ -197,7 +205,6 @@ def test_the_exit_status_says_what_happened(leased, status, errors, code):
     leased.answers["GET /v1/a/b"] = (status, {"errors": errors})
     done = run(leased, "read", "a/b")
     assert done.returncode == code, done.stderr
-    (400, ["there is no static role named x"], 4), (400, ["there is no connection named x"], 4),
     assert done.stdout == b"" and all(error.encode() in done.stderr for error in errors)
 
 
