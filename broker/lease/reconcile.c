@@ -316,15 +316,7 @@ void
 lease_reconcile_run_step(struct reconcile_run *run, int64_t now_ms)
 {
 	if (run->step == RECONCILE_AGAIN && now_ms >= run->next_ms) {
-		run->page->walked = false;
-		run->page->high = 0;
-		run->page->classified = run->page->missing_count = 0;
-		run->page->missing_left_out = 0;
-		memcpy(run->page->cursor, run->after, sizeof(run->page->cursor));
-		for (size_t i = 0; i < run->page->count; i++) {
-			run->page->accounts[i].found = false;
-			run->page->accounts[i].what = RECONCILE_KNOWN;
-		}
+		lease_reconcile_page_rewind(run->page, run->after);
 		compare_start(run);
 	} else if (run->step == RECONCILE_WAITING && run->wait == NULL && now_ms >= run->next_ms &&
 		   !lease_reconcile_wait_start(run)) {

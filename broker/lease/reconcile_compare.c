@@ -51,7 +51,7 @@ lease_reconcile_page_new(const json_t *result, const char *tag, const char *afte
 	(void)snprintf(prefix, sizeof(prefix), "l-%s-", page->tag);
 	page->count = count;
 	page->last = !json_is_true(json_object_get(result, "more"));
-	(void)snprintf(page->cursor, sizeof(page->cursor), "%s", after);
+	lease_reconcile_page_rewind(page, after);
 	for (size_t i = 0; i < count && r == 0; i++)
 		r = account_read(json_array_get(accounts, i), prefix,
 		    i > 0 ? page->accounts[i - 1].name : after, &page->accounts[i], err);
@@ -67,6 +67,24 @@ lease_reconcile_page_new(const json_t *result, const char *tag, const char *afte
 		memcpy(page->until, page->accounts[count - 1].name, sizeof(page->until));
 	*ret_page = page;
 	return (0);
+}
+
+/* The first page begins behind whatever has a tag that sorts before this one: other leases. */
+void
+lease_reconcile_page_rewind(struct reconcile_page *page, const char *after)
+{
+	page->walked = false;
+	page->high = 0;
+	page->classified = page->missing_count = 0;
+	page->missing_left_out = 0;
+	if (after[0] != '\0')
+		(void)snprintf(page->cursor, sizeof(page->cursor), "%s", after);
+	else
+		(void)snprintf(page->cursor, sizeof(page->cursor), "l-%s-", page->tag);
+	for (size_t i = 0; i < page->count; i++) {
+		page->accounts[i].found = false;
+		page->accounts[i].what = RECONCILE_KNOWN;
+	}
 }
 
 void

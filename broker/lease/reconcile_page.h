@@ -54,6 +54,8 @@ struct reconcile_page {
 int lease_reconcile_page_new(const json_t *result, const char *tag, const char *after,
     struct reconcile_page **ret_page, struct leased_err *err);
 void lease_reconcile_page_free(struct reconcile_page *page); /* NULL is fine */
+/* So that it is compared (once more): as it was when it was new. */
+void lease_reconcile_page_rewind(struct reconcile_page *page, const char *after);
 /* On the reader thread. */
 int lease_reconcile_page_run(struct store_read *read, struct store_db *db, struct leased_err *err);
 

@@ -211,6 +211,19 @@ lease_without_its_account_is_told_unless_it_is_just_being_made(void **state)
 }
 
 static void
+lease_whose_account_has_another_tag_is_not_missed(void **state)
+{
+	struct fix *f = *state;
+
+	/* As in a restored store, where the old tag sorts before the new one. */
+	(void)make(f, 86400);
+	later(f, 120000);
+	assert_true(strcmp(store_tag(f->store), "zzzzzz") < 0);
+	snprintf(f->store->tag, sizeof(f->store->tag), "zzzzzz");
+	assert_int_equal(reconcile(f, false)->missing, 0);
+}
+
+static void
 disarmed_account_that_can_log_in_again_is_told_and_disarmed_by_every_run(void **state)
 {
 	struct fix *f = *state;
@@ -404,6 +417,7 @@ main(void)
 	    TEST(what_the_store_does_not_know_is_told_and_left),
 	    TEST(number_in_a_name_proves_nothing_once_templates_were_used),
 	    TEST(lease_without_its_account_is_told_unless_it_is_just_being_made),
+	    TEST(lease_whose_account_has_another_tag_is_not_missed),
 	    TEST(disarmed_account_that_can_log_in_again_is_told_and_disarmed_by_every_run),
 	    TEST(account_of_a_lease_in_quarantine_is_told_and_left),
 	    TEST(account_whose_record_lost_its_name_is_told_and_left),
