@@ -115,6 +115,7 @@ on_release_done(struct lease_task *task, int result, const struct leased_err *er
 			connection->sessions_read = false; /* the original's are among them */
 			connection->reap_ms = 0;
 			connection->left_over_ended = false;
+			lease_reconcile_released(connection);
 		}
 		store_hold_released(leases->config.store);
 		leases->counts.held = 0;

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "lease/hold.h"
 #include "lease/reconcile_private.h"
+#include "store/hold.h"
 
 #define RUN_TAG 0x6c726563u
 #define AGAIN_MS 1000
@@ -212,7 +213,7 @@ on_listed(void *arg, const struct plugin_outcome *outcome)
 		r = err.code; /* it moved while it was asked */
 	if (r == 0)
 		r = lease_reconcile_page_new(
-		    outcome->result, store_tag(leases->config.store), run->after, &run->page, &err);
+		    outcome->result, run->of_tag, run->after, &run->page, &err);
 	if (r != 0) {
 		lease_reconcile_run_fail(run, r, &err);
 		return;
@@ -221,6 +222,7 @@ on_listed(void *arg, const struct plugin_outcome *outcome)
 	run->page->read.done = on_compared;
 	run->page->run = run;
 	run->page->connection = run->connection->id;
+	run->page->high_most = run->high_most;
 	run->page->asked_ms = asked_ms;
 	run->page->asked_wall_ms = leases_wall_ms(leases, asked_ms);
 	run->report->accounts += run->page->count;
@@ -245,7 +247,7 @@ list_start(struct reconcile_run *run)
 		lease_reconcile_run_fail(run, err.code, &err);
 		return;
 	}
-	params = json_pack("{s:s}", "tag", store_tag(leases->config.store));
+	params = json_pack("{s:s}", "tag", run->of_tag);
 	if (params != NULL && run->after[0] != '\0' &&
 	    json_object_set_new(params, "after", json_string(run->after)) != 0) {
 		json_decref(params);
@@ -277,6 +279,25 @@ lease_reconcile_run_noted(struct reconcile_run *run, int result, const struct le
 	}
 }
 
+/*
+ * A restored store has leases of the tag that it had before; and what the original made after the
+ * backup has that tag, too, and is in no store. Not while a hold lasts: they are not ours yet.
+ */
+static bool
+goes_on_with_old_tag(struct reconcile_run *run)
+{
+	struct store_hold hold;
+
+	store_hold_get(run->connection->leases->config.store, &hold);
+	if (run->of_old_tag || run->report->held || hold.over_tag[0] == '\0')
+		return (false);
+	lease_text_copy(run->of_tag, sizeof(run->of_tag), hold.over_tag);
+	run->of_old_tag = true;
+	run->high_most = hold.over_below;
+	run->after[0] = '\0';
+	return (true);
+}
+
 void
 lease_reconcile_run_acted(struct reconcile_run *run)
 {
@@ -286,7 +307,7 @@ lease_reconcile_run_acted(struct reconcile_run *run)
 	memcpy(run->after, page->until, sizeof(run->after));
 	run->page = NULL;
 	lease_reconcile_page_free(page);
-	if (!last) {
+	if (!last || goes_on_with_old_tag(run)) {
 		run_enter(run, RECONCILE_LISTING);
 		list_start(run);
 	} else if (run->report->removing > 0) {
@@ -346,6 +367,9 @@ lease_reconcile_run_start(struct lease_connection *connection, struct reconcile_
 	run->report = report;
 	lease_text_copy(run->accessor, sizeof(run->accessor), accessor);
 	lease_text_copy(run->cause, sizeof(run->cause), cause);
+	lease_text_copy(
+	    run->of_tag, sizeof(run->of_tag), store_tag(connection->leases->config.store));
+	run->high_most = INT64_MAX;
 	connection->reconciling->run = run;
 	if (!report->fix) {
 		run->step = RECONCILE_LISTING;

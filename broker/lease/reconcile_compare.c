@@ -327,6 +327,8 @@ page_begin(struct reconcile_page *page, struct store_db *db, struct leased_err *
 	page->damaged_met = store_damaged_met(db);
 	if ((r = store_lease_high(db, &page->high, err)) != 0)
 		return (r);
+	if (page->high > page->high_most)
+		page->high = page->high_most;
 	r = store_meta_get(db, LEASE_META_TEMPLATES, &text, err);
 	page->by_template = r != LEASED_ENOENT; /* a damaged note says the same */
 	free(text);

@@ -43,7 +43,7 @@ struct reconcile_page {
 	bool last, walked, damaged; /* damaged: a row was; look again when it is in quarantine */
 	uint64_t damaged_met;
 	bool by_template; /* names of this store may have another form than the default one */
-	int64_t high;
+	int64_t high, high_most; /* of the numbers given out; what it may be under this tag */
 	size_t count, classified;
 	struct reconcile_missing *missing;
 	size_t missing_count;

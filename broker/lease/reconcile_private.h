@@ -43,7 +43,10 @@ struct reconcile_run {
 	bool single;
 	int64_t next_ms, until_ms;
 	int64_t first_row, last_row; /* of the leases that orphans got */
-	char after[LEASE_ACCOUNT_SIZE];
+	/* Ours; then, up to its highest number, the one that a restored store had before. */
+	char of_tag[8], after[LEASE_ACCOUNT_SIZE];
+	int64_t high_most;
+	bool of_old_tag;
 };
 struct reconcile_run *lease_reconcile_run_from(void *arg);
 void lease_reconcile_run_start(struct lease_connection *connection, struct reconcile_report *report,

@@ -78,6 +78,14 @@ lease_reconcile_opened(struct lease_connection *connection)
 }
 
 void
+lease_reconcile_released(struct lease_connection *connection)
+{
+	if (by_itself(connection))
+		due(connection, leases_now_ms(connection->leases) + FIRST_MS,
+		    "the hold of the restored store has ended");
+}
+
+void
 lease_reconcile_session(struct lease_connection *connection)
 {
 	struct lease_reconciling *own;

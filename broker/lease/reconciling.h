@@ -17,6 +17,7 @@ struct lease_reconcile_job { /* the one by hand that is under way; id 0: none */
 void lease_reconcile_step(struct leases *leases, int64_t now_ms);
 /* Its port was opened, with whatever configuration; a worker has a new session there. */
 void lease_reconcile_opened(struct lease_connection *connection);
+void lease_reconcile_released(struct lease_connection *connection); /* the hold is over */
 void lease_reconcile_session(struct lease_connection *connection);
 /* It is disarming accounts: nobody else does so for accounts without a row meanwhile. */
 bool lease_reconcile_ends(const struct lease_connection *connection);

@@ -70,7 +70,18 @@ store_hold_decode(const char *text, struct store_hold *ret_hold, struct leased_e
 	return (0);
 }
 
-/* When the store was restored, beyond the hold. One that is damaged costs a warning, no start. */
+static void
+hold_over(struct store_hold *hold, const struct store_hold *over)
+{
+	struct store_hold next = {
+	    .restored_wall_ms = over->since_wall_ms, .over_below = over->below};
+
+	memcpy(next.over_tag, over->old_tag, sizeof(next.over_tag));
+	*hold = next;
+}
+
+/* When the store was restored, and of which tag it was, beyond the hold. One that is damaged costs
+ * a warning, no start. */
 static int
 over_load(struct store *store, struct leased_err *err)
 {
@@ -80,7 +91,7 @@ over_load(struct store *store, struct leased_err *err)
 
 	r = store_meta_get(store->writer_db, OVER_KEY, &text, err);
 	if (r == 0 && store_hold_decode(text, &over, err) == 0)
-		store->hold.hold.restored_wall_ms = over.since_wall_ms;
+		hold_over(&store->hold.hold, &over);
 	free(text);
 	return (r == LEASED_ENOENT || r == LEASED_ECORRUPT ? 0 : r);
 }
@@ -177,8 +188,10 @@ store_hold_release(struct store_txn *txn, struct leased_err *err)
 void
 store_hold_released(struct store *store)
 {
-	store->hold.hold =
-	    (struct store_hold){.restored_wall_ms = store->hold.hold.restored_wall_ms};
+	struct store_hold over = store->hold.hold;
+
+	if (over.held) /* another release may have been first */
+		hold_over(&store->hold.hold, &over);
 	atomic_store(&store->hold.below, 0);
 	atomic_store(&store->hold.active, false);
 }

@@ -16,6 +16,8 @@ struct store_hold {
 	int64_t since_wall_ms;
 	char old_tag[8];          /* of the store that it was copied from */
 	int64_t restored_wall_ms; /* since_wall_ms, also when the hold is over; 0: never restored */
+	char over_tag[8];         /* old_tag and below of a hold that is over: "": there was none */
+	int64_t over_below;
 };
 /* From the loop. */
 void store_hold_get(struct store *store, struct store_hold *ret_hold);

@@ -148,6 +148,7 @@ def test_a_restored_store_leaves_old_accounts_alone_until_it_is_released(job):
     kept, short, renewed = job.mint(), job.mint("short"), job.mint()
     path, done = backup(job)
     assert done.returncode == 0, done.stderr
+    newer = job.mint()  # is in no store
     job.leased.kill()  # the machine is lost
     with restore_and_start(job, path) as new:
         leased = new.leased
@@ -167,8 +168,11 @@ def test_a_restored_store_leaves_old_accounts_alone_until_it_is_released(job):
         refused = new.revoke(kept)
         assert refused.status == 503 and "lease restore release --takeover" in refused.error, refused
         assert new.renew(renewed).status == 503
+        told = run(leased, "revoke", kept.lease_id)
+        assert told.returncode == 6 and b"--takeover" in told.stderr, told
         assert leased.put("sys/leases/revoke-prefix/database/creds/short", {"sync": False}).status in (200, 202, 204)
         poll(lambda: leased.get("sys/health").json["held_leases_waiting"] >= 2, 40, what="the count of what waits")
+        poll(lambda: leased.get("sys/health").json["overdue"] == 0, 20, what="a count without those that wait")
         listed = leased.get("sys/leases?type=irrevocable").data["leases"]
         waits = [row for row in listed if row["account"] in (kept.user, short.user)]
         assert len(waits) == 2 and all("lease restore release --takeover" in row["error"] for row in waits), listed
@@ -191,6 +195,12 @@ def test_a_restored_store_leaves_old_accounts_alone_until_it_is_released(job):
         leased.restart()
         ready(new)
         assert "held" not in leased.get("sys/health").json
+        one, = leased.post("sys/leases/reconcile").data["connections"]
+        assert [(found["what"], found["account"]) for found in one["findings"]] == [("unknown", newer.user)], one
+        assert job.server.can_login(newer.user, newer.password)
+        one, = leased.post("sys/leases/reconcile", {"fix": True}).data["connections"]
+        assert one["removing"] == 1 and one["not_removed_yet"] == 0 and newer.user not in new.accounts(), one
+        assert job.server.can_login(renewed.user, renewed.password)
 
 
 def test_the_original_goes_on_undisturbed_while_a_restored_copy_is_held(job):

@@ -3,6 +3,7 @@
  * command; nobody else's account is touched, and no lease.
  */
 #include "lease/ended.h"
+#include "lease/hold.h"
 #include "store/store_private.h"
 #include "unit/lease/fixture_reconcile.h"
 
@@ -403,6 +404,71 @@ many_accounts_are_compared_page_by_page(void **state)
 	assert_int_equal(fake_port_account_count(f->fake), 299 + 1000);
 }
 
+static void
+on_released(void *arg, int code, const struct leased_err *err)
+{
+	(void)err;
+	*(int *)arg = code;
+}
+
+/* As `leased restore` does: what is there is the original's, and a new tag begins. */
+static void
+restored(struct fix *f, int64_t below)
+{
+	struct store_hold hold = {.held = true, .below = below, .since_wall_ms = 1};
+	struct leased_err err = LEASED_ERR_INIT;
+
+	snprintf(hold.old_tag, sizeof(hold.old_tag), "%s", store_tag(f->store));
+	assert_int_equal(store_hold_begin(f->store->writer_db, &hold, &err), 0);
+	assert_int_equal(store_hold_load(f->store, &err), 0);
+	snprintf(f->store->tag, sizeof(f->store->tag), "zzzzzz");
+}
+
+static void
+accounts_of_a_restored_store_are_compared_when_its_hold_is_over(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 86400), gone = make(f, 86400), b;
+	struct lease_actor root = {"root", ""};
+	const struct reconcile_report *report;
+	int released = -1;
+	struct leased_err err = LEASED_ERR_INIT;
+	char newer[64], another[64];
+
+	assert_int_equal(revoke_row(f, gone.row).state, LEASE_REVOKE_GONE);
+	later(f, 120000);
+	name_of_number(f, gone.row + 1, newer);
+	name_of_number(f, gone.row + 2, another);
+	restored(f, gone.row);
+	add(f, gone.account);
+	add(f, newer); /* the original made it after the backup */
+	b = make(f, 86400);
+	report = reconcile(f, false);
+	assert_int_equal(report->accounts, 1);
+	assert_int_equal(json_array_size(report->findings), 0);
+	assert_true(is_armed(f, gone.account) && is_armed(f, newer));
+	f->by_itself = true;
+	lease_hold_release(f->leases, &root, on_released, &released);
+	later(f, 10000);
+	assert_int_equal(released, 0);
+	/* By itself, behind the release: what the copy knows as ended. */
+	assert_false(is_armed(f, gone.account));
+	assert_true(is_armed(f, newer));
+	report = reconcile(f, false);
+	assert_int_equal(report->accounts, 4);
+	assert_found(report, "ended", gone.account);
+	assert_found(report, "unknown", newer);
+	assert_int_equal(report->missing, 0);
+	assert_int_equal(reconcile(f, true)->removing, 2);
+	assert_null(fake_port_account(f->fake, newer));
+	assert_true(account_of(f, &a)->armed && account_of(f, &b)->armed);
+	assert_true(row_is(f, a.row, STORE_LEASE_LIVE));
+	/* And after a start. */
+	add(f, another);
+	assert_int_equal(store_hold_load(f->store, &err), 0);
+	assert_found(reconcile(f, false), "unknown", another);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int
@@ -424,6 +490,7 @@ main(void)
 	    TEST(account_in_quarantine_that_can_log_in_again_is_disarmed),
 	    TEST(orphans_are_removed_by_leases_of_their_own),
 	    TEST(orphan_that_cannot_be_removed_is_tried_on_and_said),
+	    TEST(accounts_of_a_restored_store_are_compared_when_its_hold_is_over),
 	    TEST(many_accounts_are_compared_page_by_page),
 	};
 
