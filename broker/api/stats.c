@@ -72,7 +72,7 @@ api_not_ready(struct api *api)
 	    {log_bug_seen(), "internal_error"},
 	    {engines_are_loading(config->engines) || leases_are_recovering(config->leases),
 		"recovering"},
-	    {!leases_clock_is_confirmed(config->leases), "clock_unconfirmed"},
+	    {leases_clock_in_doubt(config->leases), "clock_unconfirmed"},
 	    {store.damaged, "store_damaged"},
 	    {store.code == LEASED_ENOSPC, "store_full"},
 	    {store.code != 0 && store.code != LEASED_ENOSPC, "store_failing"},

@@ -249,12 +249,15 @@ token_ttl(struct auth *auth, const struct auth_identity *creator, bool root,
 	    .period_s = params->period_s,
 	    .explicit_max_s = params->explicit_max_ttl_s,
 	    .owner_left_s = orphan ? -1 : auth_identity_left_s(auth, creator)};
+	int r;
 
 	if (root && params->ttl_s == 0 && params->period_s == 0 &&
 	    params->explicit_max_ttl_s == 0) {
 		*ret_ttl = (struct lease_ttl){0}; /* a root token without a TTL does not end */
 		return (0);
 	}
+	if ((r = leases_time_check(auth->config.leases, err)) != 0)
+		return (r);
 	input.start_ms = input.now_ms = leases_now_ms(auth->config.leases);
 	return (lease_ttl_compute(&input, ret_ttl, err));
 }

@@ -390,6 +390,7 @@ token_renew_prepare(struct token_renew *renew, const struct auth_token *token, i
 	struct lease_ttl_input input = {.increment_s = increment_s,
 	    .mount_default_s = auth->config.default_ttl_s,
 	    .mount_max_s = auth->config.max_ttl_s};
+	int r;
 
 	if (token->index.uses_left == 0)
 		return (leased_err_set(err, LEASED_ENOENT, "%s", AUTH_TOKEN_DENIED));
@@ -397,6 +398,8 @@ token_renew_prepare(struct token_renew *renew, const struct auth_token *token, i
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "lease is not renewable: the token was created with renewable=false or does "
 		    "not end"));
+	if ((r = leases_time_check(auth->config.leases, err)) != 0)
+		return (r);
 	input.role_ttl_s = token_number(token->row, "ttl_s");
 	input.period_s = token_number(token->row, "period_s");
 	input.explicit_max_s = token_number(token->row, "explicit_max_s");

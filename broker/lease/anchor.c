@@ -2,9 +2,10 @@
  * Lease time: an anchor {boot id, boot time, wall time, lease time} plus the time since boot, in
  * milliseconds. Within one boot the wall clock is never asked. After a reboot lease time goes on
  * from the anchor, never below it; a jump forward of more than an hour, or a wall clock that stands
- * before the anchor, waits until the kernel calls the clock synchronized or the clock of a backend
- * on another machine agrees with it, and is then made once. A forward jump waits at most five
- * minutes. The anchor is written every 30 s. Called by leases_new() and the tick.
+ * well before the anchor, waits until the kernel calls the clock synchronized or the clock of a
+ * backend on another machine agrees with it, and is then made once. A forward jump waits at most
+ * five minutes, and for so long nothing new is reckoned from a time that may be about to move: it
+ * would end before its time. The anchor is written every 30 s. Called by leases_new() and the tick.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #define CONFIRM_MAX_MS (INT64_C(300) * 1000)
 #define TIME_MAX_MS (INT64_C(1) << 48)
 #define AGREE_US (INT64_C(300) * 1000000)
+#define BEHIND_MAX_MS (INT64_C(300) * 1000) /* a clock of a mainboard that drifts, no dead one */
 
 struct anchor_task {
 	struct lease_task task; /* first */
@@ -192,6 +194,31 @@ move_forward(struct leases *leases, const char *why)
 	anchor_store(leases);
 }
 
+bool
+leases_clock_in_doubt(const struct leases *leases)
+{
+	const struct lease_time *time = &leases->time;
+
+	return (time->waiting &&
+		wclock_boot_ms(leases->config.clock) - time->since_boot_ms < CONFIRM_MAX_MS);
+}
+
+int
+leases_time_check(const struct leases *leases, struct leased_err *err)
+{
+	const struct lease_time *time = &leases->time;
+	int64_t left_ms =
+	    CONFIRM_MAX_MS - (wclock_boot_ms(leases->config.clock) - time->since_boot_ms);
+
+	if (!leases_clock_in_doubt(leases))
+		return (0);
+	return (leased_err_set(err, LEASED_EUNAVAIL,
+	    "this machine has started again and its clock is not confirmed yet: what is made or "
+	    "renewed now could end before its time. Synchronize the clock, or ask again in %" PRId64
+	    " s at the latest",
+	    left_ms / 1000 + 1));
+}
+
 /* A few connections, and only while the clock is in doubt. */
 static bool
 backend_agrees(struct leases *leases)
@@ -241,7 +268,7 @@ time_after_reboot(struct leases *leases, const struct lease_anchor *anchor)
 	time->since_boot_ms = wclock_boot_ms(clock);
 	time->offset_ms = anchor->lease_ms - wclock_boot_ms(clock);
 	jump_ms = wclock_wall_ms(clock) - time->ref_wall_ms;
-	if (jump_ms >= 0 && jump_ms <= JUMP_MAX_MS) {
+	if (jump_ms >= -BEHIND_MAX_MS && jump_ms <= JUMP_MAX_MS) {
 		if (time->ref_lease_ms + jump_ms > anchor->lease_ms)
 			time->offset_ms += time->ref_lease_ms + jump_ms - anchor->lease_ms;
 		return;
@@ -250,9 +277,11 @@ time_after_reboot(struct leases *leases, const struct lease_anchor *anchor)
 	time->behind = jump_ms < 0;
 	log_warn(
 	    time->behind
-		? "the wall clock stands before the last anchor: lease time goes on from the anchor"
+		? "the wall clock stands before the last anchor: lease time goes on from the "
+		  "anchor "
+		  "until it is confirmed, and nothing new is made meanwhile, at most 5 minutes"
 		: "the wall clock is more than an hour past the last anchor: leases that it would "
-		  "end wait until it is confirmed, at most 5 minutes",
+		  "end wait until it is confirmed, and nothing new is made, at most 5 minutes",
 	    LOG_I("jump_s", jump_ms / 1000));
 	time_confirm(leases);
 }

@@ -295,7 +295,10 @@ issue_prepare(struct lease *lease, const struct lease_issue *issue, struct lease
 {
 	int r;
 
-	if ((r = ready(lease->task.leases, issue->connection, err)) != 0 ||
+	/* A canary's end does not matter. */
+	if ((lease->doing == LEASE_ISSUING &&
+		(r = leases_time_check(lease->task.leases, err)) != 0) ||
+	    (r = ready(lease->task.leases, issue->connection, err)) != 0 ||
 	    (r = times_put(lease, issue, err)) != 0 || (r = role_put(lease, issue, err)) != 0 ||
 	    (r = data_put(lease, issue, err)) != 0 || (r = caps_put(lease, issue, err)) != 0)
 		return (r);

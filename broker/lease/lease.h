@@ -60,6 +60,10 @@ void leases_free(struct leases *leases); /* stops first; NULL is fine */
  */
 int64_t leases_tick(struct leases *leases);
 int64_t leases_now_ms(struct leases *leases); /* lease time */
+/* After a reboot lease time may be about to move: nothing new is reckoned from it, for 5 minutes at
+ * most. _check() says so: 0 or LEASED_EUNAVAIL. */
+bool leases_clock_in_doubt(const struct leases *leases);
+int leases_time_check(const struct leases *leases, struct leased_err *err) LEASED_MUST_CHECK;
 int64_t leases_wall_ms(
     struct leases *leases, int64_t lease_ms); /* lease time as wall time, for expire_time */
 

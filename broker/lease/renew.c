@@ -217,6 +217,8 @@ prepare(struct lease_request *request, const struct lease_renew *renew,
 
 	if (leases->freeing)
 		return (leased_err_set(err, LEASED_ECANCELED, "leased is stopping"));
+	if ((r = leases_time_check(leases, err)) != 0)
+		return (r);
 	r = store_lease_get(store_db(leases->config.store), renew->row, &row, err);
 	if (r == LEASED_ENOENT)
 		return (leased_err_set(err, LEASED_ENOENT, "lease not found"));

@@ -134,7 +134,7 @@ leases_metrics(struct leases *leases, struct metrics_page *page)
 	    "Revocations of many leases, and ends of tokens, that are under way.",
 	    leases->jobs_active);
 	metrics_page_one(page, METRICS_KIND_GAUGE, "leased_clock_confirmed",
-	    "0 while ending leases waits, after a reboot, for the clock to be confirmed.",
+	    "0 from a reboot that the wall clock jumped over until that clock is confirmed.",
 	    leases_clock_is_confirmed(leases));
 	metrics_page_one(page, METRICS_KIND_GAUGE, "leased_recovering",
 	    "1 while what an earlier run left under way is being ended.",

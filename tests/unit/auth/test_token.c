@@ -1,6 +1,7 @@
 /*
  * Tokens: their rules, their families, their uses; and that memory may run out anywhere.
  */
+#include "lease/private.h"
 #include "unit/auth/fixture.h"
 
 static struct auth_identity *
@@ -376,6 +377,32 @@ a_wished_id_is_taken_once(void **state)
 	token_answer_clear(&token);
 }
 
+/* Lease time may be about to move over the hours that the machine was off. */
+static void
+no_token_is_made_or_renewed_by_a_clock_in_doubt(void **state)
+{
+	struct fix *f = *state;
+	struct token_answer before = make(f, NULL, true, "app", 3600), answer;
+	struct auth_identity *identity;
+
+	f->clock.is_synchronized = false;
+	f->leases->time.waiting = true;
+	f->leases->time.since_boot_ms = wclock_boot_ms(&f->clock.clock);
+	answer = make(f, NULL, true, "app", 3600);
+	assert_int_equal(answer.code, LEASED_EUNAVAIL);
+	assert_non_null(strstr(answer.err.text, "ask again in"));
+	token_answer_clear(&answer);
+	answer = renew(f, before.id, 7200);
+	assert_int_equal(answer.code, LEASED_EUNAVAIL);
+	token_answer_clear(&answer);
+	identity = as(f, &before); /* those that there are go on */
+	auth_identity_release(identity);
+	answer = make(f, NULL, true, "root", 0); /* has no end that could move */
+	assert_int_equal(answer.code, 0);
+	token_answer_clear(&answer);
+	token_answer_clear(&before);
+}
+
 static int
 make_without_memory(void *arg)
 {
@@ -428,6 +455,7 @@ main(void)
 	    T(no_renewal_outlives_the_family),
 	    T(a_revocation_beats_a_renewal),
 	    T(a_wished_id_is_taken_once),
+	    T(no_token_is_made_or_renewed_by_a_clock_in_doubt),
 	    T(running_out_of_memory_makes_no_half_token),
 	};
 

@@ -1,6 +1,7 @@
 /*
  * Lease time across jumps of the wall clock, restarts and reboots (design: Time).
  */
+#include "lease/stats.h"
 #include "unit/lease/fixture.h"
 
 #define MINUTE_US (INT64_C(60) * 1000000)
@@ -112,6 +113,83 @@ reboot_in_doubt(struct fix *f)
 	later(f, 2000);
 	assert_true(account_of(f, &a)->armed);
 	return (a);
+}
+
+/* What is asked for is refused, and the reason says what to do. */
+static void
+refused_for_now(struct fix *f, const struct answer *old)
+{
+	struct lease_issue issue = issue_of(f, 3600);
+	struct lease_renew renew = {.row = old->row, .ttl = issue.ttl};
+	struct answer a = {0}, b = {0};
+
+	lease_issue_start(f->leases, &issue, on_issued, &a);
+	lease_renew_start(f->leases, &renew, on_renewed, &b);
+	settle(f);
+	assert_int_equal(a.code, LEASED_EUNAVAIL);
+	assert_int_equal(b.code, LEASED_EUNAVAIL);
+	assert_non_null(strstr(a.err.text, "ask again in"));
+	assert_non_null(strstr(b.err.text, "not confirmed yet"));
+	assert_true(leases_clock_in_doubt(f->leases));
+}
+
+static void
+nothing_is_made_whose_end_would_move(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = reboot_in_doubt(f), b;
+
+	refused_for_now(f, &a);
+	later(f, 200000);
+	fix_crash(f, false);
+	refused_for_now(f, &a);
+	later(f, 100000); /* nothing confirmed it: it moves all the same */
+	assert_false(leases_clock_in_doubt(f->leases));
+	assert_null(account_of(f, &a));
+	b = make(f, 3600);
+	later(f, 3500000);
+	assert_true(account_of(f, &b)->armed);
+	later(f, 101000);
+	assert_null(account_of(f, &b));
+}
+
+static void
+clock_that_stands_in_the_past_keeps_nobody_waiting_for_ever(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 36000), b;
+
+	f->clock.is_synchronized = false;
+	wclock_fake_reboot(&f->clock, -8760 * HOUR_US);
+	fix_crash(f, false);
+	later(f, 2000);
+	refused_for_now(f, &a);
+	later(f, 299000);
+	assert_false(leases_clock_in_doubt(f->leases));
+	assert_false(leases_clock_is_confirmed(f->leases));
+	b = make(f, 60);
+	later(f, 59000);
+	assert_true(account_of(f, &b)->armed);
+	later(f, 2000);
+	assert_null(account_of(f, &b));
+	assert_true(account_of(f, &a)->armed);
+}
+
+static void
+clock_that_drifted_by_two_minutes_is_no_doubt(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 60);
+	int64_t now_ms = leases_now_ms(f->leases);
+
+	f->clock.is_synchronized = false;
+	wclock_fake_reboot(&f->clock, -2 * MINUTE_US);
+	fix_crash(f, false);
+	assert_int_equal(leases_now_ms(f->leases), now_ms); /* never below the anchor */
+	assert_true(leases_clock_is_confirmed(f->leases));
+	(void)make(f, 60);
+	later(f, 61000);
+	assert_null(account_of(f, &a));
 }
 
 static void
@@ -238,6 +316,9 @@ main(void)
 	    TEST(reboot_of_minutes_goes_on_by_the_wall_clock),
 	    TEST(long_jump_over_a_reboot_waits_for_five_minutes_at_most),
 	    TEST(long_jump_is_taken_at_once_when_the_clock_is_confirmed),
+	    TEST(nothing_is_made_whose_end_would_move),
+	    TEST(clock_that_stands_in_the_past_keeps_nobody_waiting_for_ever),
+	    TEST(clock_that_drifted_by_two_minutes_is_no_doubt),
 	    TEST(long_jump_is_taken_when_a_backends_clock_agrees),
 	    TEST(backend_whose_clock_says_otherwise_confirms_nothing),
 	    TEST(backend_on_this_machine_has_our_clock_and_confirms_nothing),
