@@ -1,7 +1,7 @@
 /*
  * The sandbox's files, ports, signals and capabilities: what is left of them, looked at from a
  * process of its own. On a kernel that can do less, what it cannot do must be said, and the rest
- * holds; LEASED_TEST_LANDLOCK=N shows that on a newer one.
+ * holds; LEASED_TEST_LANDLOCK=N shows that on a newer one. Not built with sanitizers.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,8 +33,6 @@
 #include "base/harden.h"
 #include "base/sandbox.h"
 #include "support/child.h"
-
-#ifndef LEASED_SANITIZED
 
 static void
 a_name_resolves(void)
@@ -294,24 +292,3 @@ main(void)
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
 }
-
-#else
-
-static void
-a_sanitized_build_says_that_it_has_no_sandbox(void **state)
-{
-	(void)state;
-	assert_non_null(strstr(sandbox_lacking(), "sanitizers"));
-}
-
-int
-main(void)
-{
-	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(a_sanitized_build_says_that_it_has_no_sandbox),
-	};
-
-	return (cmocka_run_group_tests(tests, NULL, NULL));
-}
-
-#endif
