@@ -7,11 +7,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ioprio.h>
 #include <linux/sched.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,16 +35,40 @@ struct filter {
 static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 #define FAMILY_COUNT (sizeof(families) / sizeof(families[0]))
 
-static uint32_t
-forbidding(void)
+/* Numbers of system calls are the same on all machines from the first on; those up to the other are
+ * not given to any yet, or were after libseccomp was made. */
+#define NUMBERS_FIRST 424
+#define NUMBERS_END 512
+
+static bool
+is_asked_to(const char *what)
 {
 #ifdef LEASED_FAILPOINTS
 	const char *value = getenv("LEASED_TEST_SANDBOX");
 
-	if (value != NULL && strcmp(value, "log") == 0)
-		return (SCMP_ACT_LOG);
+	return (value != NULL && strcmp(value, what) == 0);
+#else
+	(void)what;
+	return (false);
 #endif
-	return (SCMP_ACT_KILL_PROCESS);
+}
+
+static uint32_t
+forbidding(void)
+{
+	return (is_asked_to("log") ? SCMP_ACT_LOG : SCMP_ACT_KILL_PROCESS);
+}
+
+static void
+add_number(struct filter *filter, uint32_t action, int number, unsigned count,
+    const struct scmp_arg_cmp *compare)
+{
+	if (filter->failure != 0)
+		return;
+	filter->failure = seccomp_rule_add_array(filter->ctx, action, number, count, compare);
+	/* It is what happens anyway, or an earlier rule has said of the whole call what happens. */
+	if (filter->failure == -EACCES || filter->failure == -EEXIST)
+		filter->failure = 0;
 }
 
 static void
@@ -48,12 +77,8 @@ add(struct filter *filter, uint32_t action, const char *name, unsigned count,
 {
 	int number = seccomp_syscall_resolve_name(name);
 
-	if (filter->failure != 0 || number == __NR_SCMP_ERROR)
-		return;
-	filter->failure = seccomp_rule_add_array(filter->ctx, action, number, count, compare);
-	/* A list of what is allowed may name what another rule allows already. */
-	if (filter->failure == -EACCES || filter->failure == -EEXIST)
-		filter->failure = 0;
+	if (number != __NR_SCMP_ERROR)
+		add_number(filter, action, number, count, compare);
 }
 
 static void
@@ -67,6 +92,73 @@ static void
 allow_if(struct filter *filter, const char *name, struct scmp_arg_cmp compare)
 {
 	add(filter, SCMP_ACT_ALLOW, name, 1, &compare);
+}
+
+static void
+refuse_if(struct filter *filter, unsigned error, const char *name, struct scmp_arg_cmp compare)
+{
+	add(filter, SCMP_ACT_ERRNO(error), name, 1, &compare);
+}
+
+/* ---- what is refused by an argument, in calls that everybody makes ---- */
+
+/*
+ * Each comparison is a rule of its own, of one argument: libseccomp goes on with no other rule of
+ * the call once the first of two arguments was the right one.
+ */
+
+/* Signals that come by a descriptor to whom its owner names, and typing into a terminal. */
+static void
+refuse_commands(struct filter *filter)
+{
+	static const unsigned commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG};
+	static const unsigned requests[] = {FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCLINUX};
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		refuse_if(
+		    filter, EPERM, "fcntl", SCMP_A1(SCMP_CMP_MASKED_EQ, INT_BITS, commands[i]));
+		refuse_if(
+		    filter, EPERM, "fcntl64", SCMP_A1(SCMP_CMP_MASKED_EQ, INT_BITS, commands[i]));
+	}
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
+		refuse_if(
+		    filter, EPERM, "ioctl", SCMP_A1(SCMP_CMP_MASKED_EQ, INT_BITS, requests[i]));
+}
+
+/* Limits and priorities of another process, which its user may change without a right: no processor
+ * time, or no file, is as good as a signal. */
+static void
+refuse_others(struct filter *filter)
+{
+	static const char *const by_pid[] = {"prlimit64", "sched_setaffinity", "sched_setattr",
+	    "sched_setparam", "sched_setscheduler"};
+
+	for (size_t i = 0; i < sizeof(by_pid) / sizeof(by_pid[0]); i++)
+		refuse_if(filter, EPERM, by_pid[i], SCMP_A0(SCMP_CMP_NE, 0, 0));
+	refuse_if(filter, EPERM, "setpriority", SCMP_A0(SCMP_CMP_NE, PRIO_PROCESS, 0));
+	refuse_if(filter, EPERM, "setpriority", SCMP_A1(SCMP_CMP_NE, 0, 0));
+	refuse_if(filter, EPERM, "ioprio_set", SCMP_A0(SCMP_CMP_NE, IOPRIO_WHO_PROCESS, 0));
+	refuse_if(filter, EPERM, "ioprio_set", SCMP_A1(SCMP_CMP_NE, 0, 0));
+}
+
+/*
+ * Landlock's ports are those of TCP when it connects: a protocol that speaks with the same servers
+ * (MPTCP), and a connection that is made by sending, are not among what it looks at.
+ */
+static void
+refuse_ways_round_ports(struct filter *filter)
+{
+	refuse_if(filter, EPROTONOSUPPORT, "socket", SCMP_A2(SCMP_CMP_GT, IPPROTO_UDP, 0));
+	for (unsigned protocol = 1; protocol < IPPROTO_UDP; protocol++)
+		if (protocol != IPPROTO_TCP)
+			refuse_if(
+			    filter, EPROTONOSUPPORT, "socket", SCMP_A2(SCMP_CMP_EQ, protocol, 0));
+	refuse_if(
+	    filter, EOPNOTSUPP, "sendto", SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN));
+	refuse_if(
+	    filter, EOPNOTSUPP, "sendmsg", SCMP_A2(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN));
+	refuse_if(filter, EOPNOTSUPP, "sendmmsg",
+	    SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN));
 }
 
 /* ---- what both kinds of lists say ---- */
@@ -99,6 +191,21 @@ forbid_families(struct filter *filter)
 
 /* ---- lists of what is forbidden ---- */
 
+/* What the kernel has learned since libseccomp was made does not stand in a list of what is
+ * forbidden: it is not there, which programs take. */
+static void
+refuse_unknown(struct filter *filter)
+{
+	char *name;
+
+	for (int number = NUMBERS_FIRST; number < NUMBERS_END; number++) {
+		name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number);
+		if (name == NULL)
+			add_number(filter, SCMP_ACT_ERRNO(ENOSYS), number, 0, NULL);
+		free(name);
+	}
+}
+
 /* The one program that is about to be executed, by its descriptor, which closes with that. What
  * else could be opened and put under its number is Landlock's to say. */
 static void
@@ -123,28 +230,58 @@ forbid_signals_but(struct filter *filter, pid_t self)
 }
 
 static void
+forbid_signal(struct filter *filter, const char *name, pid_t to)
+{
+	const struct scmp_arg_cmp same[] = {SCMP_A0(SCMP_CMP_MASKED_EQ, INT_BITS, (uint32_t)to)};
+
+	add(filter, filter->forbid, name, 1, same);
+}
+
+static void
 forbid_signals_to(struct filter *filter, pid_t pid)
 {
-	const struct scmp_arg_cmp same[] = {SCMP_A0(SCMP_CMP_MASKED_EQ, INT_BITS, (uint32_t)pid)};
-	const struct scmp_arg_cmp group[] = {SCMP_A0(SCMP_CMP_MASKED_EQ, INT_BITS, (uint32_t)-pid)};
+	pid_t group;
 
 	if (pid <= 0)
 		return;
-	add(filter, filter->forbid, "kill", 1, same);
-	add(filter, filter->forbid, "kill", 1, group);
+	forbid_signal(filter, "kill", pid);
+	forbid_signal(filter, "tgkill", pid);
+	if ((group = getpgid(pid)) > 0)
+		forbid_signal(filter, "kill", -group);
+}
+
+/* An interpreter starts programs: they stay in its namespaces, and signal none but each other. */
+static void
+forbid_to_script(struct filter *filter, const struct sandbox_calls *calls)
+{
+	static const unsigned long namespaces[] = {CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC,
+	    CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWCGROUP};
+
+	for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++)
+		refuse_if(filter, EPERM, "clone",
+		    SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces[i], namespaces[i]));
+	add(filter, SCMP_ACT_ERRNO(ENOSYS), "clone3", 0, NULL);
+	forbid_signals_to(filter, calls->spawner);
+	forbid_signals_to(filter, calls->daemon);
+	forbid_signal(filter, "kill", -1);
+	add(filter, SCMP_ACT_ERRNO(EPERM), "tkill", 0, NULL); /* names a thread of anybody's */
 }
 
 static void
 fill_forbidden(struct filter *filter, const struct sandbox_calls *calls)
 {
 	add_all(filter, filter->forbid, sandbox_never);
+	refuse_unknown(filter);
 	forbid_families(filter);
+	refuse_ways_round_ports(filter);
+	refuse_commands(filter);
+	refuse_others(filter);
 	if (calls->role == SANDBOX_SPAWNER)
 		return;
 	add_all(filter, filter->forbid, sandbox_never_worker);
+	add_all(filter, SCMP_ACT_ERRNO(EPERM), sandbox_refused_worker);
 	if (calls->role == SANDBOX_SCRIPT) {
-		forbid_signals_to(filter, calls->spawner);
-		forbid_signals_to(filter, calls->daemon);
+		forbid_to_script(filter, calls);
 		return;
 	}
 	forbid_processes(filter);
@@ -228,6 +365,15 @@ fill_allowed(struct filter *filter, const struct sandbox_calls *calls)
 	}
 }
 
+/* Beside what the daemon is allowed; workers have this from the spawner. */
+static void
+fill_refused(struct filter *filter, const struct sandbox_calls *calls)
+{
+	(void)calls;
+	refuse_commands(filter);
+	refuse_others(filter);
+}
+
 /* ---- the filter ---- */
 
 static int
@@ -243,8 +389,8 @@ load(struct filter *filter, bool all_threads)
 	return (r);
 }
 
-/* One filter, or two: what a list of what is allowed leaves open in socket() is closed by a second
- * one, since one filter cannot allow a call and forbid it by its arguments. */
+/* One filter, or two: what a list of what is allowed leaves open is closed by a second one, since
+ * one filter cannot allow a call and refuse it by its arguments. */
 static int
 apply(const struct sandbox_calls *calls, uint32_t otherwise,
     void (*fill)(struct filter *, const struct sandbox_calls *))
@@ -270,6 +416,8 @@ sandbox_limit_calls(const struct sandbox_calls *calls, struct leased_err *err)
 		return (0);
 	if (calls->role == SANDBOX_PLUGIN && (calls->no_names || calls->no_unix))
 		r = apply(calls, SCMP_ACT_ALLOW, forbid_sockets_of);
+	else if (calls->role == SANDBOX_DAEMON)
+		r = apply(calls, SCMP_ACT_ALLOW, fill_refused);
 	if (r == 0)
 		r = is_allowed ? apply(calls, forbidding(), fill_allowed)
 			       : apply(calls, SCMP_ACT_ALLOW, fill_forbidden);

@@ -13,7 +13,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -42,6 +44,18 @@ static int
 try_unlink(const char *path)
 {
 	return (unlink(path) == 0);
+}
+
+static int
+try_truncate(const char *path)
+{
+	return (truncate(path, 0) == 0);
+}
+
+static int
+try_chmod(const char *path)
+{
+	return (chmod(path, 0666) == 0);
 }
 
 static int
@@ -115,6 +129,35 @@ try_kill(const char *argument)
 	return (kill(pid_of(argument), SIGCONT) == 0);
 }
 
+/* No processor time, no files: the other process would end, or serve nobody. */
+static int
+try_limits(const char *argument)
+{
+	struct rlimit limit;
+
+	return (prlimit(pid_of(argument), RLIMIT_CORE, NULL, &limit) == 0 &&
+		prlimit(pid_of(argument), RLIMIT_CORE, &limit, NULL) == 0);
+}
+
+/* The kernel signals a descriptor's owner. */
+static int
+try_owner(const char *argument)
+{
+	int fds[2];
+
+	return (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0 &&
+		(fcntl(fds[0], F_SETSIG, SIGCONT) == 0 ||
+		    fcntl(fds[0], F_SETOWN, (int)pid_of(argument)) == 0));
+}
+
+/* Out of its own group, by which it is ended. */
+static int
+try_regroup(const char *argument)
+{
+	(void)argument;
+	return (setpgid(0, getppid()) == 0);
+}
+
 static int
 try_listen(const char *argument)
 {
@@ -135,6 +178,31 @@ try_connect(const char *port)
 
 	return (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 ||
 		errno == ECONNREFUSED);
+}
+
+/* The same servers by another protocol, where the kernel has it. */
+static int
+try_mptcp(const char *port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+	    .sin_port = htons((uint16_t)strtol(port, NULL, 10)),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM, 262 /* IPPROTO_MPTCP */);
+
+	return (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0);
+}
+
+/* A connection that is made by sending. */
+static int
+try_fastopen(const char *port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+	    .sin_port = htons((uint16_t)strtol(port, NULL, 10)),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return (sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (const struct sockaddr *)&address,
+		    sizeof(address)) == 1);
 }
 
 static int
@@ -187,6 +255,8 @@ static const struct {
     {"read", try_read},
     {"write", try_write},
     {"unlink", try_unlink},
+    {"truncate", try_truncate},
+    {"chmod", try_chmod},
     {"execve", try_execve},
     {"execute", try_execute},
     {"fork", try_fork},
@@ -194,8 +264,13 @@ static const struct {
     {"memory", try_memory},
     {"proc", try_proc},
     {"kill", try_kill},
+    {"limits", try_limits},
+    {"owner", try_owner},
+    {"regroup", try_regroup},
     {"listen", try_listen},
     {"connect", try_connect},
+    {"mptcp", try_mptcp},
+    {"fastopen", try_fastopen},
     {"datagram", try_datagram},
     {"raw", try_raw},
     {"unix", try_unix},

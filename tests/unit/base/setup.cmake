@@ -1,3 +1,5 @@
 if(name STREQUAL "test_secret")
 	target_link_options(${target} PRIVATE -Wl,--wrap=OPENSSL_cleanse)
+elseif(name MATCHES "^test_sandbox")
+	target_sources(${target} PRIVATE ${module_dir}/sandboxed.c)
 endif()

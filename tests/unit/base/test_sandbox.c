@@ -29,56 +29,10 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include "base/harden.h"
-#include "base/sandbox.h"
+#include "sandboxed.h"
 #include "support/child.h"
 
 #ifndef LEASED_SANITIZED
-
-#define BAD_CALL (128 + SIGSYS)
-
-/* One attempt, made under a role. */
-struct attempt {
-	const char *name;
-	struct sandbox_calls calls;
-	void (*body)(void);
-	int status; /* what it ends with: 0, or BAD_CALL */
-};
-
-static void
-become(const struct sandbox_calls *calls)
-{
-	struct leased_err err = LEASED_ERR_INIT;
-
-	CHILD_CHECK(harden_process(&err) == 0);
-	if (sandbox_limit_calls(calls, &err) != 0) {
-		dprintf(STDERR_FILENO, "%s\n", err.text);
-		_exit(98);
-	}
-}
-
-static void
-make_attempt(void *arg)
-{
-	const struct attempt *attempt = arg;
-
-	become(&attempt->calls);
-	attempt->body();
-}
-
-static void
-run_attempts(struct attempt *attempts, size_t count)
-{
-	char output[512];
-	int status;
-
-	for (size_t i = 0; i < count; i++) {
-		status = child_run(make_attempt, &attempts[i], output, sizeof(output));
-		if (status != attempts[i].status)
-			fail_msg("%s: %d, not %d: %s", attempts[i].name, status, attempts[i].status,
-			    output);
-	}
-}
 
 static void
 try_execve(void)
@@ -101,8 +55,6 @@ try_other_fd(void)
 {
 	execute_by(open("/bin/true", O_RDONLY));
 }
-
-#define PROGRAM_FD 20
 
 static void
 try_program(void)
@@ -287,7 +239,7 @@ a_worker_that_is_a_program_starts_and_reaches_nobody(void **state)
 	};
 
 	(void)state;
-	run_attempts(attempts, sizeof(attempts) / sizeof(attempts[0]));
+	sandboxed_run(attempts, sizeof(attempts) / sizeof(attempts[0]));
 }
 
 static void
@@ -308,7 +260,7 @@ a_worker_that_is_a_script_may_start_programs_and_no_more(void **state)
 	};
 
 	(void)state;
-	run_attempts(attempts, sizeof(attempts) / sizeof(attempts[0]));
+	sandboxed_run(attempts, sizeof(attempts) / sizeof(attempts[0]));
 }
 
 static void
@@ -332,7 +284,7 @@ a_plugin_after_its_open_does_what_a_client_does(void **state)
 	};
 
 	(void)state;
-	run_attempts(attempts, sizeof(attempts) / sizeof(attempts[0]));
+	sandboxed_run(attempts, sizeof(attempts) / sizeof(attempts[0]));
 }
 
 static void
@@ -355,7 +307,7 @@ the_daemon_starts_threads_and_no_process(void **state)
 	};
 
 	(void)state;
-	run_attempts(attempts, sizeof(attempts) / sizeof(attempts[0]));
+	sandboxed_run(attempts, sizeof(attempts) / sizeof(attempts[0]));
 }
 
 static void *
@@ -378,7 +330,7 @@ limit_with_a_thread(void *arg)
 	(void)arg;
 	CHILD_CHECK(pipe(fds) == 0);
 	CHILD_CHECK(pthread_create(&thread, NULL, on_late_thread, &fds[0]) == 0);
-	become(&daemon);
+	sandboxed_become(&daemon);
 	CHILD_CHECK(write(fds[1], "g", 1) == 1);
 	(void)pthread_join(thread, NULL);
 }
@@ -399,7 +351,7 @@ log_instead_of_kill(void *arg)
 
 	(void)arg;
 	(void)setenv("LEASED_TEST_SANDBOX", "log", 1);
-	become(&daemon);
+	sandboxed_become(&daemon);
 	CHILD_CHECK(kill(getppid(), 0) == 0);
 }
 
@@ -411,7 +363,7 @@ switch_off(void *arg)
 	(void)arg;
 	(void)setenv("LEASED_TEST_SANDBOX", "off", 1);
 	CHILD_CHECK(strstr(sandbox_lacking(), "LEASED_TEST_SANDBOX=off") != NULL);
-	become(&daemon);
+	sandboxed_become(&daemon);
 	CHILD_CHECK(kill(getppid(), 0) == 0);
 }
 
