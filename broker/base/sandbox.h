@@ -6,7 +6,7 @@
  * A kernel without Landlock is no error: sandbox_lacking() says what is missing. In a build with
  * sanitizers, which trace and look into their own process, all of this does nothing. Test builds:
  * LEASED_TEST_SANDBOX=off does nothing; =log lets forbidden system calls happen and the kernel log
- * them.
+ * them; =strict ends a process at any call that its list of what is allowed lacks.
  */
 #ifndef BASE_SANDBOX_H
 #define BASE_SANDBOX_H
@@ -86,7 +86,8 @@ struct sandbox_calls {
 	bool no_unix;   /* .. and no Unix sockets */
 };
 
-/* A system call that is not allowed ends the process with SIGSYS. */
+/* A system call that is forbidden ends the process with SIGSYS; one that a list of what is allowed
+ * lacks fails with ENOSYS. */
 int sandbox_limit_calls(
     const struct sandbox_calls *calls, struct leased_err *err) LEASED_MUST_CHECK;
 

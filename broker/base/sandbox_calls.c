@@ -59,6 +59,15 @@ forbidding(void)
 	return (is_asked_to("log") ? SCMP_ACT_LOG : SCMP_ACT_KILL_PROCESS);
 }
 
+/* A call that a list of what is allowed does not have: a library that was updated tries a new one
+ * and takes the old one when it hears that there is none. */
+static uint32_t
+missing(void)
+{
+	return (
+	    is_asked_to("strict") || is_asked_to("log") ? forbidding() : SCMP_ACT_ERRNO(ENOSYS));
+}
+
 static void
 add_number(struct filter *filter, uint32_t action, int number, unsigned count,
     const struct scmp_arg_cmp *compare)
@@ -187,6 +196,13 @@ forbid_families(struct filter *filter)
 		if (!ours)
 			add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), "socket", 1, same);
 	}
+}
+
+static void
+forbid_execution(struct filter *filter)
+{
+	add(filter, filter->forbid, "execve", 0, NULL);
+	add(filter, filter->forbid, "execveat", 0, NULL);
 }
 
 /* ---- lists of what is forbidden ---- */
@@ -362,7 +378,13 @@ fill_allowed(struct filter *filter, const struct sandbox_calls *calls)
 		allow_signals(filter, calls->spawner);
 	} else {
 		add_all(filter, SCMP_ACT_ALLOW, sandbox_plugin);
+		add_all(filter, filter->forbid, sandbox_never_worker);
 	}
+	/* All else is missing; but what only an attacker asks for ends the process. */
+	add_all(filter, filter->forbid, sandbox_never);
+	forbid_processes(filter);
+	forbid_execution(filter);
+	forbid_families(filter);
 }
 
 /* Beside what the daemon is allowed; workers have this from the spawner. */
@@ -419,7 +441,7 @@ sandbox_limit_calls(const struct sandbox_calls *calls, struct leased_err *err)
 	else if (calls->role == SANDBOX_DAEMON)
 		r = apply(calls, SCMP_ACT_ALLOW, fill_refused);
 	if (r == 0)
-		r = is_allowed ? apply(calls, forbidding(), fill_allowed)
+		r = is_allowed ? apply(calls, missing(), fill_allowed)
 			       : apply(calls, SCMP_ACT_ALLOW, fill_forbidden);
 	if (r != 0)
 		return (leased_err_set(

@@ -1,7 +1,7 @@
 /*
  * Lists of system calls by role, as names: numbers differ between machines. What is done with them
- * is sandbox_calls.c's. An allowed list that lacks a call kills a daemon that works, so that what
- * cannot do harm stands there even where we have not seen it.
+ * is sandbox_calls.c's. A call that an allowed list lacks fails in a daemon that works, so that
+ * what cannot do harm stands there even where we have not seen it.
  */
 #include "base/sandbox_private.h"
 

@@ -128,6 +128,7 @@ class Leased:
             command += ["--dev", "--dev-dir", str(self.dir), "--dev-listen-address", "127.0.0.1:0"]
         env = dict(os.environ, **self.env)
         env.pop("LEASED_FAILPOINT", None)
+        env.setdefault("LEASED_TEST_SANDBOX", "strict")  # a system call that no list has fails the test that met it
         if PRESET == "asan":
             env.setdefault("LEASED_TEST_DUMPABLE", "1")  # the search for leaks looks into its own process
         if failpoint:

@@ -1,6 +1,6 @@
 /*
  * What the sandbox refuses with an error, so that the process goes on: calls that everybody makes,
- * with an argument that reaches somebody else.
+ * with an argument that reaches somebody else; and calls that no list has.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -115,7 +115,9 @@ nobody_reaches_another_process(void **state)
 	    {"limits", script, only_ones_own_limits, 0},
 	    {"limits", daemon_calls, only_ones_own_limits, 0},
 	    {"priority", program, only_ones_own_priority, 0},
+	    {"priority", plugin, only_ones_own_priority, 0},
 	    {"priority", script, only_ones_own_priority, 0},
+	    {"priority", daemon_calls, only_ones_own_priority, 0},
 	    {"signal", program, no_signal_by_a_descriptor, 0},
 	    {"signal", plugin, no_signal_by_a_descriptor, 0},
 	    {"signal", script, no_signal_by_a_descriptor, 0},
@@ -258,6 +260,49 @@ a_worker_changes_no_file_that_it_cannot_open(void **state)
 	assert_int_equal(unlink(scratch), 0);
 }
 
+/* ---- what a list of what is allowed lacks ---- */
+
+/* As the C library asks for a call that is newer than we are, or that it did not make before. */
+static void
+ask_for_what_no_list_has(void)
+{
+	struct timespec interval;
+
+	fails_with(syscall(451 /* cachestat */, 0, NULL, NULL, 0), ENOSYS);
+	fails_with(syscall(511, 0, 0, 0), ENOSYS);
+	fails_with(sched_rr_get_interval(0, &interval), ENOSYS);
+}
+
+static void
+a_call_that_no_list_has_fails_and_nobody_ends(void **state)
+{
+	const struct attempt attempts[] = {
+	    {"daemon", daemon_calls, ask_for_what_no_list_has, 0},
+	    {"plugin", plugin, ask_for_what_no_list_has, 0},
+	};
+
+	(void)state;
+	sandboxed_run(attempts, COUNT(attempts));
+}
+
+static void
+be_strict(void *arg)
+{
+	struct timespec interval;
+
+	(void)setenv("LEASED_TEST_SANDBOX", "strict", 1);
+	sandboxed_become(arg);
+	(void)sched_rr_get_interval(0, &interval);
+}
+
+static void
+a_test_build_can_be_strict(void **state)
+{
+	(void)state;
+	assert_int_equal(child_run(be_strict, (void *)(uintptr_t)&daemon_calls, NULL, 0), BAD_CALL);
+	assert_int_equal(child_run(be_strict, (void *)(uintptr_t)&plugin, NULL, 0), BAD_CALL);
+}
+
 int
 main(void)
 {
@@ -266,6 +311,8 @@ main(void)
 	    cmocka_unit_test(a_script_signals_neither_spawner_nor_daemon_by_any_call),
 	    cmocka_unit_test(a_worker_speaks_tcp_and_connects_where_it_may),
 	    cmocka_unit_test(a_worker_changes_no_file_that_it_cannot_open),
+	    cmocka_unit_test(a_call_that_no_list_has_fails_and_nobody_ends),
+	    cmocka_unit_test(a_test_build_can_be_strict),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
