@@ -38,12 +38,21 @@ struct spawner {
 	struct child children[CHILDREN_MAX];
 };
 
+/* Its group, and itself: it may have left that. It is not reaped yet, so that nobody else is meant.
+ */
+static void
+end_worker(pid_t pid)
+{
+	(void)kill(-pid, SIGKILL);
+	(void)kill(pid, SIGKILL);
+}
+
 static _Noreturn void
 end_spawner(struct spawner *spawner)
 {
 	for (unsigned i = 0; i < CHILDREN_MAX; i++)
 		if (spawner->children[i].pid != 0)
-			(void)kill(-spawner->children[i].pid, SIGKILL);
+			end_worker(spawner->children[i].pid);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 		;
 	_exit(0);
@@ -127,7 +136,7 @@ on_message(struct spawner *spawner)
 	if (strcmp(op, "start") == 0)
 		on_start(spawner, id, packet.object);
 	else if (strcmp(op, "kill") == 0 && (child = find_child(spawner, id)) != NULL)
-		(void)kill(-child->pid, SIGKILL);
+		end_worker(child->pid);
 	plugin_packet_clear(&packet);
 }
 

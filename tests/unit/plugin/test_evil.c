@@ -197,6 +197,32 @@ the_server_that_it_was_opened_for_is_reached(void **state)
 	assert_int_equal(fix->out.code, 0);
 }
 
+static int
+setup_without_sandbox(void **state)
+{
+	int r;
+
+	assert_int_equal(setenv("LEASED_TEST_SANDBOX", "off", 1), 0);
+	r = fix_setup(state);
+	assert_int_equal(unsetenv("LEASED_TEST_SANDBOX"), 0);
+	return (r);
+}
+
+/* On its group alone nobody could rely: a call of the kernel that we do not know might lead out. */
+static void
+a_worker_that_has_left_its_group_ends_all_the_same(void **state)
+{
+	struct fix *fix = *state;
+
+	fix_open_program(fix, "evil", "regroup", "");
+	fix_mint(fix, 5000, &fix->out);
+	fix_until(fix, &fix->out.count, 1);
+	assert_int_equal(fix->out.code, 0);
+	plugin_port_close(fix->port);
+	fix->port = NULL;
+	fix_until(fix, &fix->gone, 1);
+}
+
 /* What its configuration names is its to read, and nothing beside it. */
 static void
 a_file_that_the_configuration_names_can_be_read(void **state)
@@ -276,6 +302,8 @@ main(void)
 	    WITH_FIX(a_worker_that_turns_after_its_open_reaches_nobody_else),
 	    WITH_FIX(a_file_that_the_configuration_names_can_be_read),
 	    WITH_FIX(the_server_that_it_was_opened_for_is_reached),
+	    cmocka_unit_test_setup_teardown(a_worker_that_has_left_its_group_ends_all_the_same,
+		setup_without_sandbox, fix_teardown),
 #endif
 	    WITH_FIX(it_costs_the_daemon_one_call_and_no_more),
 	};
