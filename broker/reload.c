@@ -292,7 +292,8 @@ on_finished(evutil_socket_t fd, short what, void *arg)
 	}
 	main_say_problems(daemon->config_path, &reload->reading.problems, true);
 	reload->state = RELOAD_RECORDING;
-	if (reload->reading.result != 0)
+	if (reload->reading.result != 0 ||
+	    main_serve_guard(daemon, reload->reading.config, &reload->reading.err) != 0)
 		finish(reload, &reload->reading.err);
 	else if (daemon->audit == NULL)
 		finish(reload, NULL);

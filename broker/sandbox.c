@@ -1,7 +1,8 @@
 /*
  * What the daemon takes from itself: before it opens its store, every file but those that its
  * configuration names; when it serves, every system call that a server of this kind has no use for
- * (DESIGN.md, "The sandbox"). Called by main.c, dev.c and start.c.
+ * (DESIGN.md, "The sandbox"). And what it keeps from its workers. Called by main.c, dev.c and
+ * start.c.
  */
 #include <libgen.h>
 #include <linux/capability.h>
@@ -125,6 +126,18 @@ main_sandbox_dev(
 	    (r = allow_beside(&files, audit_path, ALL, err)) == 0)
 		r = sandbox_files_enter(&files, err);
 	sandbox_files_clear(&files);
+	return (r);
+}
+
+int
+main_sandbox_guard(struct plugin_host *host, const struct main_place *place, struct leased_err *err)
+{
+	int r;
+
+	if ((r = plugin_host_guard(host, PLUGIN_GUARD_DATA, place->data_dir, err)) == 0)
+		r = plugin_host_guard(host, PLUGIN_GUARD_ROOT_KEY, place->root_key, err);
+	if (r == 0 && place->audit_path != NULL)
+		r = plugin_host_guard(host, PLUGIN_GUARD_AUDIT, place->audit_path, err);
 	return (r);
 }
 

@@ -14,6 +14,10 @@ int main_sandbox_serve(
 int main_sandbox_dev(const char *dir, const char *shared_socket, const char *audit_path,
     struct leased_err *err) LEASED_MUST_CHECK;
 
+/* Keeps from every worker what place names: its data directory, its root key, its audit. */
+int main_sandbox_guard(struct plugin_host *host, const struct main_place *place,
+    struct leased_err *err) LEASED_MUST_CHECK;
+
 /* Which system calls all its threads may make, once it serves. */
 int main_sandbox_calls(pid_t spawner, struct leased_err *err) LEASED_MUST_CHECK;
 

@@ -179,6 +179,18 @@ main_serve_declare(const struct config *config, struct auth_declared **ret_decla
 }
 
 int
+main_serve_guard(struct main_daemon *daemon, const struct config *config, struct leased_err *err)
+{
+	int r = plugin_host_guard(daemon->host, PLUGIN_GUARD_CONFIG, daemon->config_path, err);
+
+	for (size_t i = 0; r == 0 && i < config->listener_count; i++)
+		if (config->listeners[i].tls_key_file != NULL)
+			r = plugin_host_guard(daemon->host, PLUGIN_GUARD_TLS_KEY,
+			    config->listeners[i].tls_key_file, err);
+	return (r);
+}
+
+int
 main_serve_start(
     struct main_daemon *daemon, const char *path, struct config *config, struct leased_err *err)
 {
@@ -195,7 +207,8 @@ main_serve_start(
 
 	daemon->config_path = path;
 	daemon->config = config;
-	if ((r = main_start_broker(daemon, &place, err)) != 0)
+	if ((r = main_start_broker(daemon, &place, err)) != 0 ||
+	    (r = main_serve_guard(daemon, config, err)) != 0)
 		return (r);
 	if ((r = main_serve_declare(config, &declared, &line, &column, err)) != 0)
 		return (leased_err_prefix(err, "%s:%u:%u", path, line, column));

@@ -20,6 +20,9 @@ int main_serve_check_policy(const struct config_policy *config, struct config_pr
 /* What the file declares, to be applied; nothing changes by it alone. On a failure its place. */
 int main_serve_declare(const struct config *config, struct auth_declared **ret_declared,
     unsigned *ret_line, unsigned *ret_column, struct leased_err *err) LEASED_MUST_CHECK;
+/* Keeps from every worker what config names, and the file that it was read from. */
+int main_serve_guard(struct main_daemon *daemon, const struct config *config,
+    struct leased_err *err) LEASED_MUST_CHECK;
 /* Takes config, also on failure. path is borrowed for ever. */
 int main_serve_start(struct main_daemon *daemon, const char *path, struct config *config,
     struct leased_err *err) LEASED_MUST_CHECK;

@@ -305,7 +305,8 @@ main_start_broker(
 	daemon->spawner_fd = -1; /* the host's now */
 	plugin_host_on_lost(daemon->host, on_spawner_lost, daemon);
 	plugin_host_set_tag(daemon->host, store_tag(daemon->store));
-	if ((r = start_leases(daemon, place, err)) != 0)
+	if ((r = main_sandbox_guard(daemon->host, place, err)) != 0 ||
+	    (r = start_leases(daemon, place, err)) != 0)
 		return (r);
 	return (start_api(daemon, place, err));
 }

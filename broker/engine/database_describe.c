@@ -1,7 +1,9 @@
 /*
  * Before a connection's configuration is tried or held: what its plugin knows of it. A worker that
  * touches no backend describes itself; fields that it does not list are told, and neither stored
- * nor sent. Called by database_trial.c for every write, verified or not.
+ * nor sent. Whether a worker may read the files that the configuration names shows by its start:
+ * looking at a path may block, which the loop must not. Called by database_trial.c for every write,
+ * verified or not.
  */
 #include <stdlib.h>
 
@@ -77,6 +79,8 @@ engine_config_describe(struct engine_config_write *write)
 	if (describe != NULL && row != NULL && !engines->stopping)
 		describe->port = engines->config.port_open(engines->config.host, row, NULL, 1, 0);
 	if (describe != NULL && describe->port != NULL) {
+		plugin_port_name_files(
+		    describe->port, json_object_get(write->doc->data, "details"));
 		describe->write = write;
 		LIST_INSERT_HEAD(&engines->describes, describe, link);
 		if (plugin_call_start(describe->port, PLUGIN_OP_DESCRIBE, json_object(), 0,

@@ -444,7 +444,7 @@ engine_config_described(struct engine_config_write *write, int code, const struc
 	if (code != 0) {
 		write->request->reply.status = engine_trial_status(code);
 		engine_fail(write->request, code,
-		    "error creating database object: its plugin does not say what it takes: %s",
+		    "error creating database object: its plugin cannot be asked what it takes: %s",
 		    err->text);
 	} else if (write->body.verify_connection)
 		config_try(write);

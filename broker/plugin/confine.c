@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "plugin/guard.h"
 
 #define WORKER_FILES_MAX 256
 #define WORKER_MEMORY_MAX ((rlim_t)512 << 20)
@@ -107,25 +108,31 @@ allow_directory(struct sandbox_files *files, int fd, struct leased_err *err)
 #endif
 }
 
-/* What the connection's configuration names: files, and no directory. */
+/* What the connection's configuration names: files, no directory, and nothing of leased's own. */
 static int
 allow_named(
     struct sandbox_files *files, const struct spawner_program *program, struct leased_err *err)
 {
 	struct stat status = {0};
 	const json_t *name;
+	const char *path;
 	size_t i;
 	int fd, r = 0;
 
 	json_array_foreach(program->files, i, name)
 	{
-		if (r != 0 || !json_is_string(name) ||
-		    (fd = open(json_string_value(name), O_PATH | O_CLOEXEC)) < 0)
+		if (r != 0 || (path = json_string_value(name)) == NULL ||
+		    (fd = open(path, O_PATH | O_CLOEXEC)) < 0)
 			continue;
-		if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
-			r = sandbox_files_allow_fd(files, fd, SANDBOX_READ, err);
-		else if (S_ISDIR(status.st_mode) && strcmp(program->name, "example") == 0)
+		/* What was opened is what is compared and what is allowed, whatever its name leads
+		 * to by then. */
+		if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+			r = plugin_guard_check(program->guarded, fd, &status, path, err);
+			if (r == 0)
+				r = sandbox_files_allow_fd(files, fd, SANDBOX_READ, err);
+		} else if (S_ISDIR(status.st_mode) && strcmp(program->name, "example") == 0) {
 			r = allow_directory(files, fd, err);
+		}
 		(void)close(fd);
 	}
 	return (r);

@@ -104,6 +104,16 @@ named_files(const struct worker *worker)
 }
 
 static int
+add_files(const struct plugin_host *host, const struct worker *worker, json_t *message)
+{
+	int r = json_object_set_new(message, "files", named_files(worker));
+
+	if (worker->pool->named.count > 0)
+		r |= json_object_set_new(message, "guarded", plugin_guards_list(&host->guards));
+	return (r);
+}
+
+static int
 ask(struct plugin_host *host, const char *op, const struct worker *worker, struct leased_err *err)
 {
 	struct packet packet = PACKET_INIT;
@@ -113,8 +123,7 @@ ask(struct plugin_host *host, const char *op, const struct worker *worker, struc
 	    json_pack("{s:s,s:s,s:s}", "op", op, "id", worker->id, "program", worker->program);
 	if (packet.object == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	if (strcmp(op, "start") == 0 &&
-	    json_object_set_new(packet.object, "files", named_files(worker)) != 0)
+	if (strcmp(op, "start") == 0 && add_files(host, worker, packet.object) != 0)
 		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 	else
 		r = plugin_packet_send(host->fd, &packet, err);
@@ -307,6 +316,13 @@ plugin_host_set_tag(struct plugin_host *host, const char *tag)
 	snprintf(host->store_tag, sizeof(host->store_tag), "%s", tag);
 }
 
+int
+plugin_host_guard(
+    struct plugin_host *host, enum plugin_guard kind, const char *path, struct leased_err *err)
+{
+	return (plugin_guards_add(&host->guards, kind, path, err));
+}
+
 void
 plugin_host_on_lost(struct plugin_host *host, void (*on_lost)(void *arg), void *arg)
 {
@@ -362,6 +378,7 @@ plugin_host_free(struct plugin_host *host)
 		plugin_worker_on_exited(worker, "leased is stopping");
 	plugin_packet_clear(&host->incoming);
 	free_events(host);
+	plugin_guards_clear(&host->guards);
 	host->tag = 0;
 	free(host);
 }

@@ -6,6 +6,7 @@
 
 #include <sys/queue.h>
 
+#include "plugin/guard.h"
 #include "plugin/packet.h"
 #include "plugin/plugin.h"
 
@@ -25,6 +26,7 @@ struct plugin_host {
 	struct packet incoming;
 	pid_t spawner; /* 0 until it said hello */
 	char store_tag[32];
+	struct guards guards;       /* files that no worker reads */
 	void (*on_lost)(void *arg); /* NULL: nobody is told */
 	void *on_lost_arg;
 	bool muted;   /* owners are told nothing any more */

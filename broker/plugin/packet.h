@@ -11,8 +11,8 @@
 #include <leased/error.h>
 
 #define PACKET_FDS_MAX 2
-/* Messages here hold names, pids and a line of text. */
-#define PACKET_MAX 4096
+/* Messages here hold names, paths, pids and a line of text. */
+#define PACKET_MAX 8192
 
 struct packet {
 	json_t *object;          /* owned */

@@ -75,6 +75,8 @@ struct plugin_port_ops {
 	void (*configure)(struct plugin_port *port, json_t *config, bool restart);
 	/* NULL: it has nothing to count. ret_stats is all 0 */
 	void (*stats)(const struct plugin_port *port, struct plugin_port_stats *ret_stats);
+	/* NULL: its workers read no files */
+	void (*name_files)(struct plugin_port *port, const json_t *config);
 };
 
 /* What a port tells its owner; each may be NULL. All on the loop. */
@@ -133,6 +135,12 @@ void plugin_port_close(struct plugin_port *port);
  */
 void plugin_port_configure(struct plugin_port *port, json_t *config, bool restart);
 
+/*
+ * Workers that start from now on may read the files that config names, and are told nothing of it:
+ * those of a port that was opened without a configuration show by their start whether they may.
+ */
+void plugin_port_name_files(struct plugin_port *port, const json_t *config);
+
 /* result 0 lets the worker go on; else its call fails with it and the session is closed. Exactly
  * once for each on_session. */
 void plugin_session_ack(struct plugin_session_ack *ack, int result);
@@ -153,6 +161,20 @@ struct plugin_host *plugin_host_new(
     struct event_base *loop, int spawner_fd, struct wclock *clock, struct id_source *ids);
 /* The store's tag, which names it to every backend (DESIGN.md). Before the first port. */
 void plugin_host_set_tag(struct plugin_host *host, const char *tag);
+/*
+ * A file that is leased's own (or a directory: all that lies in it) is kept from every worker: one
+ * whose configuration names it, by whatever link, is not started, and the text says why. Before the
+ * loop's first turn, or later. LEASED_ELIMIT: they are too many.
+ */
+enum plugin_guard {
+	PLUGIN_GUARD_DATA,
+	PLUGIN_GUARD_ROOT_KEY,
+	PLUGIN_GUARD_TLS_KEY,
+	PLUGIN_GUARD_AUDIT,
+	PLUGIN_GUARD_CONFIG,
+};
+int plugin_host_guard(struct plugin_host *host, enum plugin_guard kind, const char *path,
+    struct leased_err *err) LEASED_MUST_CHECK;
 /* on_lost is called once, from the loop, when the spawner is gone though nobody ended it: no worker
  * can be started any more, nothing minted and nothing ended. */
 void plugin_host_on_lost(struct plugin_host *host, void (*on_lost)(void *arg), void *arg);

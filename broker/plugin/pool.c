@@ -460,8 +460,8 @@ pool_configure(struct plugin_port *port, json_t *config, bool restart)
 	plugin_pool_dispatch(pool);
 }
 
-static const struct plugin_port_ops pool_ops = {
-    pool_call, pool_cancel, pool_ready, pool_close, pool_configure, plugin_pool_stats};
+static const struct plugin_port_ops pool_ops = {pool_call, pool_cancel, pool_ready, pool_close,
+    pool_configure, plugin_pool_stats, plugin_pool_name_files};
 
 struct plugin_port *
 plugin_port_open(struct plugin_host *host, const struct plugin_catalog_row *row, json_t *config,

@@ -109,6 +109,12 @@ plugin_pool_stats(const struct plugin_port *port, struct plugin_port_stats *ret_
 	*ret_stats = stats;
 }
 
+void
+plugin_pool_name_files(struct plugin_port *port, const json_t *config)
+{
+	named_files_find(config, &plugin_pool_from(port)->named);
+}
+
 /* The only worker has a removal, and somebody waits: repeating it later does no harm. */
 void
 plugin_pool_give_way(struct pool *pool)

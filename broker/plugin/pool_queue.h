@@ -14,6 +14,7 @@ unsigned plugin_pool_count_waiting(const struct pool *pool);
 
 /* For plugin_port_ops. */
 void plugin_pool_stats(const struct plugin_port *port, struct plugin_port_stats *ret_stats);
+void plugin_pool_name_files(struct plugin_port *port, const json_t *config);
 
 /* Lets a removal that keeps the only worker end soon, if somebody waits. */
 void plugin_pool_give_way(struct pool *pool);

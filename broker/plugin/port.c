@@ -90,6 +90,13 @@ plugin_session_ack(struct plugin_session_ack *ack, int result)
 }
 
 void
+plugin_port_name_files(struct plugin_port *port, const json_t *config)
+{
+	if (port->ops->name_files != NULL)
+		port->ops->name_files(port, config);
+}
+
+void
 plugin_port_configure(struct plugin_port *port, json_t *config, bool restart)
 {
 	if (port->ops->configure != NULL)

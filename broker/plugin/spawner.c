@@ -96,7 +96,8 @@ on_start(struct spawner *spawner, const char *id, const json_t *message)
 	    .name = name != NULL ? name : "",
 	    .spawner = getpid(),
 	    .daemon = spawner->daemon,
-	    .files = json_object_get(message, "files")};
+	    .files = json_object_get(message, "files"),
+	    .guarded = json_object_get(message, "guarded")};
 	struct child *child = free_child(spawner);
 	struct leased_err err = LEASED_ERR_INIT;
 	struct packet packet = PACKET_INIT;

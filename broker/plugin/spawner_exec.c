@@ -221,9 +221,13 @@ plugin_spawner_exec(const struct spawner_program *program, pid_t *ret_pid, int *
 	while (len < 0 && errno == EINTR);
 	if (len != 0) {
 		(void)waitpid(pid, NULL, 0);
-		r = leased_err_set(err, LEASED_EUNAVAIL, "cannot execute the plugin %s/%s: %s",
-		    program->dir, program->name,
-		    failure.e != 0 ? strerror(failure.e) : failure.text);
+		if (failure.e != 0)
+			r = leased_err_set(err, LEASED_EUNAVAIL,
+			    "cannot execute the plugin %s/%s: %s", program->dir, program->name,
+			    strerror(failure.e));
+		else
+			r = leased_err_set(
+			    err, LEASED_EUNAVAIL, "it was not started: %s", failure.text);
 		goto out;
 	}
 	*ret_pid = pid;

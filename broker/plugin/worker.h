@@ -46,7 +46,7 @@ struct worker {
 	bool waits_for_ack;
 	struct plugin_session_ack *ack; /* pool.c's, while it is out */
 	struct call *call;              /* pool.c's */
-	char why[256];                  /* of its death */
+	char why[512];                  /* of its death */
 	TAILQ_ENTRY(worker) in_host;
 	TAILQ_ENTRY(worker) in_pool;
 };

@@ -1,4 +1,4 @@
-"""Workers in the sandbox reach what their configuration names: certificates, sockets, and files that are replaced meanwhile."""
+"""Workers in the sandbox reach what their configuration names: certificates, sockets, and files that are replaced meanwhile; and nothing of leased's own."""
 
 import os
 import shutil
@@ -8,6 +8,7 @@ import pytest
 from daemon import poll
 from job import Job
 from pg import Postgres
+from served import Served
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +72,65 @@ def test_a_server_is_reached_by_its_socket(job):
 def test_an_abstract_socket_is_refused_with_the_reason(job):
     answer = job.configure(host="@leased-test")
     assert answer.status == 400 and "abstract socket" in answer.error, answer
+
+
+def is_refused(job, path, says, **more):
+    """At the door, whether the connection is tried or not, with the file, the reason and what to do."""
+    for verify in (True, False):
+        answer = job.configure("own", **{"host": "localhost", "verify_connection": verify} | more)
+        assert answer.status == 400, (path, answer)
+        assert f"names {path}, which is {says}" in answer.error, answer.error
+        assert "no worker may read that" in answer.error and "in another directory" in answer.error, answer.error
+    assert job.leased.get("database/config/own").status == 404
+
+
+def test_no_file_of_leased_itself_is_given_to_a_worker(job, authority, tmp_path):
+    own, link = job.leased.dir, tmp_path / "link.pem"
+    link.symlink_to(own / "root.key")
+    (own / "beside.pem").write_bytes(authority.read_bytes())
+    for path, says in [(own / "root.key", "the root key"), (link, "the root key"), (own / "leased.db", "in the data directory"),
+                       (own / "root-token", "in the data directory"), (own / "beside.pem", "in the data directory")]:
+        for field in ("sslrootcert", "sslkey"):
+            is_refused(job, path, says, **{field: str(path)})
+    url = f"postgresql://{{{{username}}}}:{{{{password}}}}@localhost:{job.server.port}/postgres?sslcrl={str(own / 'root.key').replace('/', '%2f')}"
+    is_refused(job, own / "root.key", "the root key", connection_url=url, host=None, port=None, dbname=None)
+    assert job.configure(host="localhost", sslmode="verify-full", sslrootcert=str(authority)).status == 204
+    answer = job.configure(sslkey=str(link))
+    assert answer.status == 400, answer
+    assert job.role().status in (200, 204)
+    job.mint()  # what was refused changed nothing
+
+
+def test_a_name_that_is_made_to_lead_to_a_key_later_opens_nothing(job, authority, tmp_path):
+    link = tmp_path / "link.pem"
+    link.symlink_to(authority)
+    assert job.configure(host="localhost", sslmode="verify-full", sslrootcert=str(link)).status == 204
+    link.unlink()
+    link.symlink_to(job.leased.dir / "root.key")
+    job.leased.post("database/reset/main")
+    poll(lambda: f"names {link}, which is the root key" in job.leased.output(), what="the refusal in the log")
+    assert job.role(verify_role=False).status in (200, 204)
+    answer = job.leased.get("database/creds/app")
+    assert answer.status >= 400 and "which is the root key" in answer.error, answer
+    link.unlink()
+    link.symlink_to(authority)
+    assert job.leased.post("database/reset/main").status in (200, 204)
+    job.mint()
+
+
+def test_what_the_configuration_file_names_is_given_to_no_worker(tls_server):
+    with Served(start=False) as one:
+        one.config += 'audit "file" { path = "{dir}/audit.log" }\n'
+        one.start()
+        one.post("sys/mounts/database", {"type": "database"})  # it may be there already
+        job = Job(tls_server, leased=one)
+        for path, says in [("tls/a.key", "the private key of a listener"), ("audit.log", "the audit"), ("root.key", "the root key"),
+                           ("leased.hcl", "the configuration file"), ("data/leased.db", "in the data directory")]:
+            is_refused(job, one.dir / path, says, sslkey=str(one.dir / path))
+        one.authority.issue("third")
+        assert job.configure("key", verify_connection=False, sslkey=str(one.tls / "third.key")).status in (200, 204)
+        one.edit("tls/a.crt", "tls/third.crt")
+        one.edit("tls/a.key", "tls/third.key")
+        assert one.reload()
+        is_refused(job, one.tls / "third.key", "the private key of a listener", sslkey=str(one.tls / "third.key"))
+        assert job.configure("cert", verify_connection=False, sslrootcert=str(one.tls / "third.crt")).status in (200, 204)
