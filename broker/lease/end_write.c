@@ -17,6 +17,17 @@
 #define PARK_MS 1000
 #define LOOK_AGAIN_MS (INT64_C(600) * 1000)
 
+/* For the log: what a person gives to `lease show`. */
+static const char *
+id_text(const struct lease *lease, char text[LEASE_ID_MAX])
+{
+	/* A lease without an id: an account that is looked for, or of a mount that is gone. */
+	if (lease->row == NULL ||
+	    lease_id_format(lease->task.leases, lease->row, text, LEASE_ID_MAX) != 0)
+		text[0] = '\0';
+	return (text);
+}
+
 int
 lease_caps_give(struct lease *lease, struct store_txn *txn, bool all, struct leased_err *err)
 {
@@ -197,11 +208,12 @@ on_quarantined(struct lease *lease)
 	struct leases *leases = lease->task.leases;
 	struct leased_err why = LEASED_ERR_INIT;
 	int64_t id = lease->id;
+	char text[LEASE_ID_MAX];
 
 	log_warn("a lease was disarmed, and its record is damaged; a person must remove the "
 		 "account",
-	    LOG_I("row", id), LOG_S("account", lease->row->account),
-	    LOG_I("connection", lease->connection));
+	    LOG_S("lease", id_text(lease, text)), LOG_I("row", id),
+	    LOG_S("account", lease->row->account), LOG_I("connection", lease->connection));
 	lease_damaged_why(lease->row->account, &why);
 	lease_release(lease);
 	lease_wait_refused(leases, id, true, &why);
@@ -302,14 +314,15 @@ lease_end_refused(struct lease *lease, const struct leased_err *why)
 	static struct log_limit limit;
 	struct leases *leases = lease->task.leases;
 	bool disarmed = lease->state == LEASE_REMOVING;
+	char text[LEASE_ID_MAX];
 	uint64_t left_out = 0;
 
 	if (log_limited(&limit, &left_out))
 		log_warn(disarmed ? "an account cannot be removed yet; access to it has ended"
 				  : "an account cannot be disarmed yet",
-		    LOG_I("row", lease->id), LOG_S("account", lease->row->account),
-		    LOG_I("connection", lease->connection), LOG_ERR(why),
-		    LOG_I("left_out", left_out));
+		    LOG_S("lease", id_text(lease, text)), LOG_I("row", lease->id),
+		    LOG_S("account", lease->row->account), LOG_I("connection", lease->connection),
+		    LOG_ERR(why), LOG_I("left_out", left_out));
 	if (lease->doing == LEASE_LOOKING || lease->doing == LEASE_QUARANTINED) {
 		lease->failure = *why;
 		lease_look_over(lease);

@@ -119,6 +119,8 @@ def test_a_role_that_owns_a_table_stays_disarmed_and_completes_by_itself(job, se
     assert server.value("SELECT id FROM public.theirs") == 7
     described = job.lookup(credential).data
     assert described["state"].lower() == "disarmed" and "theirs" in described["revoke_error"]
+    said = [line for line in job.leased.output().splitlines() if "cannot be removed yet" in line]
+    assert any(credential.lease_id in line for line in said), "the log says what to give to `lease show`"
     server.sql("DROP TABLE public.theirs")
     poll(lambda: credential.user not in job.accounts(), 70, what="removal once the table is gone")
 
