@@ -281,7 +281,9 @@ identify(struct postgresql *plugin, struct leased_call *call, struct postgresql_
 		   strcmp(plugin->server, PQgetvalue(rows, 0, 2)) != 0) {
 		/* The daemon must hear of it before anything is done there: it opens us anew. */
 		r = leased_err_set(err, LEASED_EMOVED,
-		    "another server answers than the one that was opened (%.32s, now %.32s)",
+		    "another server answers than the one that was opened (%.32s, now %.32s), and "
+		    "nothing is done there: bring that one back, or, if this one has taken over, "
+		    "write the configuration again with confirm_move=true",
 		    plugin->server, PQgetvalue(rows, 0, 2));
 	} else {
 		(void)snprintf(session->id, sizeof(session->id), "%s:%s", PQgetvalue(rows, 0, 0),

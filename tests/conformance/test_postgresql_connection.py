@@ -388,6 +388,7 @@ def test_accounts_of_another_server_at_the_same_address_are_not_touched(server, 
                     call(account)
                 assert failed.value.code == "moved"
                 assert server.system_identifier in str(failed.value) and other.system_identifier in str(failed.value)
+                assert "confirm_move" in str(failed.value), "the first client is told what to do, too"
         with Plugin(server, port=str(proxy.port)) as one:
             for result in (one.disarm(account), one.remove(account)):
                 text = refusal(result, "moved")
