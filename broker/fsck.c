@@ -151,6 +151,33 @@ fsck_run(struct fsck *fsck, struct leased_err *err)
 	return (lease_check_caps(fsck->caps, store_db(fsck->check.store), on_wrong, fsck, err));
 }
 
+static void
+on_survey_line(void *arg, const char *text)
+{
+	(void)arg;
+	(void)printf("note: %s\n", text);
+}
+
+/* The file is too bad to be looked through: what a person can still do with it. */
+static void
+survey(const struct config *config)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	char path[MAIN_PATH_MAX + 32];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "%s/leased.db", config->data_dir);
+	if ((r = store_survey(path, on_survey_line, NULL, &err)) == LEASED_EINVAL)
+		return;
+	if (r != 0)
+		(void)printf("note: %s\n", err.text);
+	(void)printf(
+	    "LEFT: %s is too damaged to be mended. Restore the store from a backup (leased "
+	    "restore), then `lease reconcile` names accounts that it does not know; "
+	    "without a backup end the accounts above at the backend\n",
+	    path);
+}
+
 int
 main_fsck(const struct main_options *options)
 {
@@ -163,6 +190,8 @@ main_fsck(const struct main_options *options)
 	if ((r = main_offline_load(options, &config, &err)) != 0 ||
 	    (r = open_store(&fsck, config, &root, &err)) != 0 || (r = fsck_run(&fsck, &err)) != 0) {
 		(void)fprintf(stderr, "leased: fsck: %s\n", err.text);
+		if (r == LEASED_ECORRUPT && config != NULL)
+			survey(config);
 		goto out;
 	}
 	if (fsck.check.left == 0)

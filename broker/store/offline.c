@@ -103,6 +103,7 @@ store_offline_open(
 		return (r);
 	store->takes_backup = config->dir == NULL;
 	store->looks_only = !config->writable;
+	store->is_checked = config->dir != NULL;
 	if ((r = open_parts(store, config, err)) != 0) {
 		store_free(store);
 		return (r);

@@ -43,6 +43,10 @@ struct store_check {
  * was looked through, however bad it is; LEASED_ECORRUPT: it cannot be.
  */
 int store_check(struct store_check *check, struct leased_err *err) LEASED_MUST_CHECK;
+/* Of a file that does not open, or cannot be looked through (LEASED_ECORRUPT): line by line what is
+ * still readable in it, and whose accounts stand there. LEASED_EINVAL: its pages are whole. */
+int store_survey(const char *path, void (*on_line)(void *arg, const char *text), void *arg,
+    struct leased_err *err) LEASED_MUST_CHECK;
 /* Does each row of each table open? The first that does not is LEASED_ECORRUPT. */
 int store_check_opens(
     struct store *store, uint64_t *ret_rows, struct leased_err *err) LEASED_MUST_CHECK;

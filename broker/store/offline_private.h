@@ -9,7 +9,7 @@
 
 /*
  * struct store: takes_backup: a backup's file may be opened; is_backup: it is one; looks_only:
- * nothing is written, not even of bad rows.
+ * nothing is written, not even of bad rows; is_checked: by fsck, to which nobody is to be sent.
  */
 
 /* In the file's head: no other program's file is taken for ours. "LSD1". */

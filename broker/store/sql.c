@@ -78,10 +78,11 @@ file_damaged(struct store_db *db, const char *why, struct leased_err *err)
 	const char *path = db->store->files.database;
 
 	store_health_damaged(db->store, true);
-	return (leased_err_set(err, LEASED_ECORRUPT,
-	    "the store's file%s%s is damaged: %s. `leased fsck` says how badly; what it does not "
-	    "mend, a backup does",
-	    path != NULL ? " " : "", path != NULL ? path : "", why));
+	return (leased_err_set(err, LEASED_ECORRUPT, "the store's file%s%s is damaged: %s%s",
+	    path != NULL ? " " : "", path != NULL ? path : "", why,
+	    db->store->is_checked ? ""
+				  : ". `leased fsck` says how badly; what it does not mend, a "
+				    "backup does"));
 }
 
 int

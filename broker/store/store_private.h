@@ -34,8 +34,8 @@ struct store_files {
 #define STORE_OBJECT 0x53544f52u
 struct store {
 	unsigned object; /* STORE_OBJECT: checked where a void * comes back */
-	bool inline_mode, stopped, takes_backup, is_backup, looks_only; /* offline_private.h */
-	int64_t schema;                                                 /* version of the tables */
+	bool inline_mode, stopped, takes_backup, is_backup, looks_only, is_checked;
+	int64_t schema; /* version of the tables */
 	struct store_hold_state hold;
 	_Atomic bool cut; /* the reader's statements end at once: leased is stopping */
 	struct event_base *loop;

@@ -231,6 +231,30 @@ def test_a_truncated_file_an_empty_one_and_a_foreign_one_are_refused_by_name(lea
     refused(leased, "leased.db", "empty")
 
 
+def accounts_of(job, count):
+    return [job.mint().user for _ in range(count)]
+
+
+@pytest.mark.parametrize("how", ["cut off", "pages"])
+def test_of_a_file_that_cannot_be_mended_fsck_says_what_is_left_and_whose_accounts_it_names(job, how):
+    users, leased = accounts_of(job, 40), job.leased
+    leased.stop()
+    whole = leased.database.read_bytes()
+    if how == "cut off":
+        leased.database.write_bytes(whole[:len(whole) - 6 * 4096])
+    else:
+        pages = [whole[at:at + 4096] for at in range(0, len(whole), 4096)]
+        leased.database.write_bytes(b"".join(b"\x5a" * 4096 if number % 4 == 3 else page for number, page in enumerate(pages)))
+    for args in ((), ("--repair",)):
+        found = leased.fsck(*args)
+        assert found.returncode == 2 and "leased fsck" not in found.stdout + found.stderr, found
+        told = [user for user in users if f"account {user} (lease number " in found.stdout]
+        assert ("of its" if how == "cut off" else "damaged") in found.stdout and "table of leases" in found.stdout, found.stdout
+        assert "too damaged to be mended" in found.stdout and told, found.stdout
+    leased.database.write_bytes(whole)
+    assert leased.fsck().returncode == 0
+
+
 def test_a_schema_of_a_newer_version_is_refused_and_left_alone(leased):
     leased.stop()
     sql(leased, "PRAGMA user_version = 900")
