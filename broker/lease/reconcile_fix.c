@@ -332,6 +332,7 @@ wait_done(struct store_read *read, int result, const struct leased_err *err)
 	struct reconcile_wait *wait = (struct reconcile_wait *)read;
 	struct reconcile_run *run = wait->run;
 	uint64_t total = wait->total, late = wait->late;
+	struct leased_err why = *err; /* it is the read's, which goes */
 
 	free(wait);
 	if (run == NULL)
@@ -342,7 +343,7 @@ wait_done(struct store_read *read, int result, const struct leased_err *err)
 	else if (leases_now_ms(run->connection->leases) < run->until_ms)
 		run->next_ms = leases_now_ms(run->connection->leases) + 1000;
 	else
-		lease_reconcile_run_fail(run, result, err);
+		lease_reconcile_run_fail(run, result, &why);
 }
 
 bool
