@@ -237,6 +237,14 @@ start_leases(struct main_daemon *daemon, const struct main_place *place, struct 
 	return (0);
 }
 
+static bool
+on_is_worker(void *arg, pid_t pid)
+{
+	const struct main_daemon *daemon = arg;
+
+	return (plugin_host_has_had(daemon->host, pid));
+}
+
 static unsigned
 on_connections(void *arg)
 {
@@ -281,7 +289,7 @@ start_api(struct main_daemon *daemon, const struct main_place *place, struct lea
 	daemon->server = http_server_new(daemon->loop, &limits, api_handle, daemon->api);
 	if (daemon->server == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	http_server_refuse_session(daemon->server, daemon->spawner);
+	http_server_refuse_workers(daemon->server, daemon->spawner, on_is_worker, daemon);
 	return (0);
 }
 

@@ -33,8 +33,10 @@ struct http_server;
 struct http_server *http_server_new(
     struct event_base *loop, const struct http_limits *limits, http_handler handler, void *arg);
 
-/* Processes of this session are not served on Unix sockets: workers, whose uid is our own. */
-void http_server_refuse_session(struct http_server *server, pid_t session);
+/* Processes of this session are not served on Unix sockets: workers, whose uid is our own. One that
+ * has gone is in no session; is_worker (NULL: none is) knows it by its number. */
+void http_server_refuse_workers(
+    struct http_server *server, pid_t session, bool (*is_worker)(void *arg, pid_t pid), void *arg);
 
 /* Unix socket: a stale one is replaced only after a connect to it failed; a live one is
  * LEASED_EEXIST. group: NULL leaves it. */

@@ -54,17 +54,30 @@ turn_away(const struct http_listener *listener, int fd, const char *status, cons
 	(void)close(fd);
 }
 
+/*
+ * Who has gone may have passed its connection on, as sudo and socket proxies do, and is served. A
+ * worker has nobody to pass it to: it wrote its request and ended before we asked who it is.
+ */
+static bool
+is_worker(const struct http_server *server, pid_t pid)
+{
+	pid_t session = getsid(pid);
+
+	if (session >= 0)
+		return (session == server->refused_session);
+	return (server->is_worker != NULL && server->is_worker(server->is_worker_arg, pid));
+}
+
 /* Who it is, if he is served at all. */
 static int
 identify(struct http_listener *listener, int fd, const struct sockaddr *address,
     struct http_peer *ret_peer, struct leased_err *err)
 {
-	pid_t session = listener->server->refused_session;
 	int r;
 
-	/* A process that has gone is served: it may have passed its connection on. */
 	if ((r = http_peer_get(fd, listener->kind, address, ret_peer, err)) != 0 ||
-	    listener->kind != HTTP_PEER_UNIX || session == 0 || getsid(ret_peer->pid) != session)
+	    listener->kind != HTTP_PEER_UNIX || listener->server->refused_session == 0 ||
+	    !is_worker(listener->server, ret_peer->pid))
 		return (r);
 	(void)leased_err_set(err, LEASED_EDENIED,
 	    "process %d is a worker of this leased, which has no business here: is its plugin what "

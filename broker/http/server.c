@@ -176,9 +176,12 @@ http_server_new(
 }
 
 void
-http_server_refuse_session(struct http_server *server, pid_t session)
+http_server_refuse_workers(
+    struct http_server *server, pid_t session, bool (*is_worker)(void *arg, pid_t pid), void *arg)
 {
 	server->refused_session = session;
+	server->is_worker = is_worker;
+	server->is_worker_arg = arg;
 }
 
 /* Closes the one that has waited longest; group NULL: of anybody, but not of a reserved peer for

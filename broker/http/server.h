@@ -62,7 +62,9 @@ struct http_server {
 	unsigned count; /* not CLOSED */
 	struct listener_list listeners;
 	pid_t refused_session; /* 0: none */
-	int reserve_fd;        /* given up for a moment when descriptors run out */
+	bool (*is_worker)(void *arg, pid_t pid);
+	void *is_worker_arg;
+	int reserve_fd; /* given up for a moment when descriptors run out */
 	struct log_limit accept_log, refuse_log, tls_log, error_log;
 	char date[40]; /* the Date header, made once a second */
 	int64_t date_s;

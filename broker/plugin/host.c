@@ -21,6 +21,7 @@
 
 #define HOST_TAG 0x9c705700u
 #define SPAWNER_END_MS 5000
+#define GONE_US 60000000
 
 static struct plugin_host *
 host_from(void *arg)
@@ -175,9 +176,38 @@ try_again(struct plugin_host *host)
 
 /* ---- from the spawner ---- */
 
+/* What it began may still come to us under its number. */
+static void
+remember(struct plugin_host *host, pid_t pid)
+{
+	if (pid == 0)
+		return;
+	host->gone[host->gone_next].pid = pid;
+	host->gone[host->gone_next].until_us = host->clock->boot_us(host->clock) + GONE_US;
+	host->gone_next = (host->gone_next + 1) % HOST_GONE_MAX;
+}
+
+bool
+plugin_host_has_had(const struct plugin_host *host, pid_t pid)
+{
+	int64_t now_us = host->clock->boot_us(host->clock);
+	const struct worker *worker;
+
+	if (pid <= 0)
+		return (false);
+	TAILQ_FOREACH (worker, &host->workers, in_host)
+		if (worker->pid == pid)
+			return (true);
+	for (unsigned i = 0; i < HOST_GONE_MAX; i++)
+		if (host->gone[i].pid == pid && now_us < host->gone[i].until_us)
+			return (true);
+	return (false);
+}
+
 static void
 on_started(struct worker *worker, struct packet *packet)
 {
+	worker->pid = (pid_t)json_integer_value(json_object_get(packet->object, "pid"));
 	if (packet->fds[0] < 0 || packet->fds[1] < 0)
 		return; /* our table of descriptors is full; its exit comes, since its stream ended
 			 */
@@ -204,8 +234,10 @@ take_packet(struct plugin_host *host, struct packet *packet)
 		on_started(worker, packet);
 	else if (strcmp(op, "failed") == 0)
 		plugin_worker_on_exited(worker, text != NULL ? text : "it could not be started");
-	else if (strcmp(op, "exited") == 0)
+	else if (strcmp(op, "exited") == 0) {
+		remember(host, worker->pid);
 		plugin_worker_on_exited(worker, how != NULL ? how : "it ended");
+	}
 }
 
 /* False: there is no memory for what came; it is kept. */

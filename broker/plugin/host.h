@@ -13,6 +13,8 @@
 struct worker;
 struct pool;
 
+#define HOST_GONE_MAX 128
+
 TAILQ_HEAD(host_workers, worker);
 TAILQ_HEAD(host_pools, pool);
 
@@ -26,7 +28,12 @@ struct plugin_host {
 	struct packet incoming;
 	pid_t spawner; /* 0 until it said hello */
 	char store_tag[32];
-	struct guards guards;       /* files that no worker reads */
+	struct guards guards; /* files that no worker reads */
+	struct {
+		pid_t pid;
+		int64_t until_us; /* boot clock: it is somebody else's then, if anybody's */
+	} gone[HOST_GONE_MAX];    /* a ring */
+	unsigned gone_next;
 	void (*on_lost)(void *arg); /* NULL: nobody is told */
 	void *on_lost_arg;
 	bool muted;   /* owners are told nothing any more */

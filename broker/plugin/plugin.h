@@ -175,6 +175,8 @@ enum plugin_guard {
 };
 int plugin_host_guard(struct plugin_host *host, enum plugin_guard kind, const char *path,
     struct leased_err *err) LEASED_MUST_CHECK;
+/* Is pid a worker's, or was it one's within the last minute? */
+bool plugin_host_has_had(const struct plugin_host *host, pid_t pid);
 /* on_lost is called once, from the loop, when the spawner is gone though nobody ended it: no worker
  * can be started any more, nothing minted and nothing ended. */
 void plugin_host_on_lost(struct plugin_host *host, void (*on_lost)(void *arg), void *arg);

@@ -34,6 +34,7 @@ struct worker {
 	enum worker_state state;
 	bool wants_start, wants_kill; /* of the spawner; host.c's to fulfill */
 	bool ran;                     /* there was a process */
+	pid_t pid;                    /* of it, 0 before; host.c's */
 	bool opened;                  /* its open was good */
 	bool outdated;                /* opened with what holds no more: no call after this one */
 	bool accounted;               /* its death says nothing of the connection: we wanted it */

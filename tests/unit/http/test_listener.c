@@ -92,6 +92,46 @@ client_end(pid_t pid)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+/* A process that asks, and has gone before anybody looks who it is. */
+static pid_t
+client_that_has_gone(struct edge *edge)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	pid_t pid;
+	int fd;
+
+	(void)strlcpy(address.sun_path, edge->path, sizeof(address.sun_path));
+	if ((pid = fork()) == 0) {
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+			edge_send(fd, GET);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	return (pid);
+}
+
+static bool
+on_is_worker(void *arg, pid_t pid)
+{
+	return (*(pid_t *)arg == pid);
+}
+
+static void
+a_worker_that_has_gone_is_not_served_and_another_process_is(void **state)
+{
+	struct edge *edge = *state;
+	pid_t worker = 0;
+
+	edge_start(edge);
+	http_server_refuse_workers(edge->server, getpid() + 1, on_is_worker, &worker);
+	worker = client_that_has_gone(edge);
+	edge_run(edge, 100);
+	assert_int_equal(edge->handled, 0);
+	(void)client_that_has_gone(edge);
+	edge_until(edge, &edge->handled, 1);
+}
+
 static void
 a_session_that_is_refused_is_not_served(void **state)
 {
@@ -100,7 +140,7 @@ a_session_that_is_refused_is_not_served(void **state)
 
 	edge_start(edge);
 	pid = client(edge);
-	http_server_refuse_session(edge->server, pid);
+	http_server_refuse_workers(edge->server, pid, NULL, NULL);
 	edge_run(edge, 100);
 	assert_int_equal(edge->handled, 0);
 	client_end(pid);
@@ -410,6 +450,7 @@ main(void)
 	    EDGE_TEST(socket_has_the_mode_that_was_asked_for),
 	    EDGE_TEST(mark_of_a_listener_is_seen_by_who_comes_by_it_alone),
 	    EDGE_TEST(a_session_that_is_refused_is_not_served),
+	    EDGE_TEST(a_worker_that_has_gone_is_not_served_and_another_process_is),
 	    EDGE_TEST(live_socket_is_left_alone),
 	    EDGE_TEST(stale_socket_is_replaced),
 	    EDGE_TEST(file_that_is_no_socket_is_left_alone),

@@ -242,6 +242,34 @@ a_file_that_the_configuration_names_can_be_read(void **state)
 
 #endif
 
+#define PID_MAX (1 << 22) /* the kernel's */
+
+/* Its pid stands for it a while longer: what it sent to our socket is looked at after its end. */
+static void
+a_worker_is_known_by_its_pid_for_a_minute_after_its_end(void **state)
+{
+	struct fix *fix = *state;
+	pid_t pid = 0;
+
+	fix_open_program(fix, "evil", "good", "");
+	fix_mint(fix, 5000, &fix->out);
+	fix_until(fix, &fix->out.count, 1);
+	for (pid_t i = 0; pid == 0 && i < PID_MAX; i++)
+		if (plugin_host_has_had(fix->host, (fix->spawner + i) % PID_MAX + 1))
+			pid = (fix->spawner + i) % PID_MAX + 1;
+	assert_int_not_equal(pid, 0);
+	assert_int_equal(getsid(pid), fix->spawner);
+	close_port(fix);
+	fix_until(fix, &fix->gone, 1);
+	assert_int_equal(getsid(pid), -1);
+	assert_true(plugin_host_has_had(fix->host, pid));
+	assert_false(plugin_host_has_had(fix->host, fix->spawner));
+	assert_false(plugin_host_has_had(fix->host, getpid()));
+	assert_false(plugin_host_has_had(fix->host, 0));
+	fix->lag_us -= 61000000;
+	assert_false(plugin_host_has_had(fix->host, pid));
+}
+
 /* ---- what it says ---- */
 
 static unsigned
@@ -305,6 +333,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(a_worker_that_has_left_its_group_ends_all_the_same,
 		setup_without_sandbox, fix_teardown),
 #endif
+	    WITH_FIX(a_worker_is_known_by_its_pid_for_a_minute_after_its_end),
 	    WITH_FIX(it_costs_the_daemon_one_call_and_no_more),
 	};
 
