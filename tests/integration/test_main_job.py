@@ -199,7 +199,7 @@ def test_a_server_that_was_exchanged_is_flagged_and_nothing_is_made_there():
         other.port = one.port
         with other:
             # The first call may be the one that finds its session dead, or the connection in back-off.
-            poll(lambda: "confirm_move" in job.leased.get("database/creds/app").error, 30, what="the flag")
+            poll(lambda: "leads to another server" in job.leased.get("database/creds/app").error, 30, what="the flag")
             response = job.leased.get("database/creds/app")
             assert response.status == 503 and "another server" in response.error, response
             assert other.role_names("l-") == []
@@ -221,7 +221,7 @@ def test_the_right_server_is_found_when_it_is_back_though_nothing_is_due():
         other = Postgres(admin_password=one.admin_password)
         other.port = one.port
         with other:
-            poll(lambda: "confirm_move" in job.leased.get("database/creds/app").error, 30, what="the flag")
+            poll(lambda: "leads to another server" in job.leased.get("database/creds/app").error, 30, what="the flag")
         one.start()
         # Each of these is refused without asking the server, for as long as the flag stands.
         poll(lambda: job.leased.get("database/creds/app").status == 200, 20, what="the right server")
