@@ -18,7 +18,9 @@
 #define CHANGED_MS 500
 #define PING_MS 1000 /* after a worker's session: others may begin at the same time */
 #define PING_AGAIN_MS 5000
-#define RETRY_MS 60000 /* 1, 2, 4 .. minutes after a failure */
+#define PING_EVERY_MS 30000 /* of a backend that nobody asks for anything */
+#define PING_SPREAD_MS 8000 /* not all connections at the same moment */
+#define RETRY_MS 60000      /* 1, 2, 4 .. minutes after a failure */
 #define RETRY_MAX_SHIFT 6u
 
 static int64_t
@@ -88,14 +90,33 @@ lease_reconcile_released(struct lease_connection *connection)
 void
 lease_reconcile_session(struct lease_connection *connection)
 {
+	int64_t at_ms = leases_now_ms(connection->leases) + PING_MS;
 	struct lease_reconciling *own;
 
 	if (by_itself(connection) && (own = lease_reconciling_of(connection)) != NULL &&
-	    own->ping_ms == 0)
-		own->ping_ms = leases_now_ms(connection->leases) + PING_MS;
+	    (own->ping_ms == 0 || own->ping_ms > at_ms))
+		own->ping_ms = at_ms;
 }
 
-/* Whoever restores a server, or makes a standby the first one, brings accounts back. */
+/* A session may have come meanwhile, which is asked sooner. */
+static void
+ping_later(struct lease_connection *connection, const struct plugin_outcome *outcome)
+{
+	struct lease_reconciling *own = connection->reconciling;
+	bool heard = outcome->code != LEASED_EUNAVAIL && outcome->code != LEASED_ETIMEDOUT &&
+		     outcome->code != LEASED_ECRASHED && outcome->code != LEASED_ECANCELED;
+	int64_t pause_ms = PING_EVERY_MS + connection->id * 1000 % PING_SPREAD_MS;
+
+	if (own->ping_ms == 0)
+		own->ping_ms =
+		    leases_now_ms(connection->leases) + (heard ? pause_ms : PING_AGAIN_MS);
+}
+
+/*
+ * Whoever restores a server, or makes a standby the first one, brings accounts back. Asked of each
+ * backend all the time: where nobody wants anything no session would show it, and an account that
+ * was revoked would be there until the daily run. A backend that is down is known by it, too.
+ */
 static void
 on_pinged(void *arg, const struct plugin_outcome *outcome)
 {
@@ -105,11 +126,7 @@ on_pinged(void *arg, const struct plugin_outcome *outcome)
 	    json_string_value(json_object_get(outcome->result, "incarnation"));
 
 	own->ping = NULL;
-	/* What nobody heard is asked once more: no further session may come. */
-	if ((outcome->code == LEASED_EUNAVAIL || outcome->code == LEASED_ETIMEDOUT ||
-		outcome->code == LEASED_ECRASHED || outcome->code == LEASED_ECANCELED) &&
-	    own->ping_ms == 0)
-		own->ping_ms = leases_now_ms(connection->leases) + PING_AGAIN_MS;
+	ping_later(connection, outcome);
 	if (incarnation == NULL || strlen(incarnation) >= sizeof(own->incarnation) ||
 	    strcmp(own->incarnation, incarnation) == 0)
 		return;

@@ -271,60 +271,6 @@ it_runs_after_a_start_and_once_a_day(void **state)
 }
 
 static void
-accounts_that_a_restored_backend_brings_back_are_disarmed_at_once(void **state)
-{
-	struct fix *f = *state;
-	struct answer a, b;
-
-	fake_port_set_incarnation(f->fake, "1 monday");
-	f->by_itself = true;
-	a = make(f, 3600);
-	b = make(f, 3600);
-	later(f, 3000);
-	assert_int_equal(revoke_row(f, b.row).state, LEASE_REVOKE_GONE);
-	later(f, 1000);
-	assert_int_equal(inventories(f), 0);
-	/* Restored: it was away for a moment, and what had gone is back. */
-	fake_port_set_incarnation(f->fake, "2 tuesday");
-	add(f, b.account);
-	fake_port_crash(f->fake);
-	assert_int_equal(make(f, 60).code, 0); /* some worker has a session again */
-	later(f, 5000);
-	assert_int_equal(inventories(f), 1);
-	assert_false(is_armed(f, b.account));
-	assert_true(account_of(f, &a)->armed);
-	/* The same life: no further one. */
-	fake_port_crash(f->fake);
-	(void)make(f, 60);
-	later(f, 5000);
-	assert_int_equal(inventories(f), 1);
-}
-
-static void
-restored_backend_is_noticed_though_the_ping_was_not_answered(void **state)
-{
-	struct fix *f = *state;
-	struct answer b;
-
-	fake_port_set_incarnation(f->fake, "1 monday");
-	f->by_itself = true;
-	b = make(f, 3600);
-	later(f, 3000);
-	assert_int_equal(revoke_row(f, b.row).state, LEASE_REVOKE_GONE);
-	later(f, 1000);
-	fake_port_set_incarnation(f->fake, "2 tuesday");
-	add(f, b.account);
-	fake_port_fault(
-	    f->fake, PLUGIN_OP_PING, FAKE_FAULT_BEFORE, LEASED_EUNAVAIL, "it is starting up");
-	fake_port_crash(f->fake);
-	assert_int_equal(make(f, 60).code, 0); /* the only new session for hours, perhaps */
-	later(f, 12000);
-	assert_int_equal(fake_port_faults(f->fake), 0);
-	assert_int_equal(inventories(f), 1);
-	assert_false(is_armed(f, b.account));
-}
-
-static void
 failed_one_is_tried_again_after_a_minute(void **state)
 {
 	struct fix *f = *state;
@@ -474,8 +420,6 @@ main(void)
 	    TEST(run_whose_leases_cannot_be_counted_ends_with_a_word),
 	    TEST(one_by_hand_at_a_time),
 	    TEST(it_runs_after_a_start_and_once_a_day),
-	    TEST(accounts_that_a_restored_backend_brings_back_are_disarmed_at_once),
-	    TEST(restored_backend_is_noticed_though_the_ping_was_not_answered),
 	    TEST(failed_one_is_tried_again_after_a_minute),
 	    TEST(connection_that_goes_takes_its_run_along),
 	    TEST(connection_that_goes_takes_along_what_waits_behind_a_run_by_itself),
