@@ -11,6 +11,7 @@
 
 #include "serve.h"
 
+#include "base/harden.h"
 #include "base/log.h"
 #include "policy/policy.h"
 
@@ -86,6 +87,11 @@ main_serve_check(const struct main_options *options)
 	struct main_reading reading = {.path = options->config};
 	int status = 0;
 
+	/* It reads keys. */
+	if (harden_process(&reading.err) != 0) {
+		(void)fprintf(stderr, "leased: %s\n", reading.err.text);
+		return (1);
+	}
 	reading.problems.check_machine = true;
 	reading.problems.plugin_dir = options->plugin_dir;
 	reading.problems.check_root_key = on_check_root_key;
