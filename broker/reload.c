@@ -362,10 +362,14 @@ main_reload(struct main_daemon *daemon)
 	if (reload == NULL)
 		log_info("a signal is ignored: --dev has no configuration file to read again",
 		    LOG_S("signal", strsignal(SIGHUP)));
-	else if (reload->state != RELOAD_IDLE)
-		reload->again = true;
-	else
+	else if (reload->state == RELOAD_IDLE)
 		start_reading(reload);
+	else {
+		reload->again = true;
+		log_info("the configuration file is still being read: it is read once more behind "
+			 "that",
+		    LOG_S("file", daemon->config_path));
+	}
 }
 
 /* ---- start and end ---- */

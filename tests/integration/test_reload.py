@@ -178,6 +178,7 @@ def test_a_file_that_takes_long_to_read_holds_up_nobody():
         assert slowest < 1 and asked > 5 and may(one, 4321, "sys/mounts"), (slowest, asked)
         one.edit("bound_uids = [4322]", "bound_uids = [4323]")
         assert one.reload(), "a signal that comes meanwhile"
+        assert "is still being read: it is read once more" in one.output()
         poll(lambda: may(one, 4323, "sys/mounts"), what="the file as it is now")
         assert not may(one, 4321, "sys/mounts") and not may(one, 4322, "sys/mounts")
 
