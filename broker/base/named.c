@@ -63,10 +63,12 @@ add(struct named_files *files, const char *path)
 static void
 add_value(struct named_files *files, const char *text, bool is_url)
 {
-	const char *ends = is_url ? "&#" : " \t\r\n";
+	const char *blanks = " \t\r\n\f\v", *ends = is_url ? "&#" : blanks;
 	char path[NAMED_PATH_MAX], byte;
 	size_t len = 0;
 
+	if (!is_url)
+		text += strspn(text, blanks);
 	if (!is_url && text[0] == '\'') {
 		text++;
 		ends = "'";

@@ -34,6 +34,8 @@ a_path_is_found_in_every_spelling(void **state)
 	finds("/etc/a b/ca.pem", "/etc/a b/ca.pem");
 	finds("host=db sslrootcert=/etc/ca.pem port=5432", "/etc/ca.pem");
 	finds("sslrootcert='/etc/a b/it\\'s.pem' host=db", "/etc/a b/it's.pem");
+	finds("host=db sslrootcert = /etc/ca.pem port=5432", "/etc/ca.pem");
+	finds("sslrootcert =\t'/etc/a b.pem'", "/etc/a b.pem");
 	finds("postgresql://u@db/app?sslrootcert=/etc/ca.pem&port=1", "/etc/ca.pem");
 	finds("postgresql://u@db/app?sslrootcert=%2Fetc%2Fa%20b.pem", "/etc/a b.pem");
 	finds("postgresql://u@db/app?sslrootcert=%2fetc/100%", "/etc/100%");
@@ -52,6 +54,8 @@ what_is_no_path_is_not(void **state)
 	finds("a=/etc/\x01", NULL);
 	finds("a=/etc/\"x", NULL);
 	finds("a=", NULL);
+	finds("a= ", NULL);
+	finds("postgresql://db?a= /etc/ca.pem", NULL);
 	finds("", NULL);
 }
 
