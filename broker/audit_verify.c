@@ -10,7 +10,7 @@
 
 #include "serve.h"
 
-#include "audit/audit.h"
+#include "audit/verify.h"
 
 static void
 on_fault(void *arg, const char *name, int64_t line, const char *fault)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "audit/audit_private.h"
+#include "audit/verify.h"
 
 #define TORN_MAX (2 * AUDIT_LINE_MAX)
 

@@ -9,6 +9,7 @@
 
 #include "audit/audit.h"
 #include "audit/chain.h"
+#include "audit/verify.h"
 
 #define LINES 8
 

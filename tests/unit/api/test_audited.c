@@ -6,6 +6,7 @@
 #include "unit/api/edge.h"
 
 #include "audit/audit.h"
+#include "audit/verify.h"
 #include "base/failpoint.h"
 
 struct audited {

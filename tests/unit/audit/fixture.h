@@ -17,6 +17,7 @@
 #include <leased/secret.h>
 
 #include "audit/audit_private.h"
+#include "audit/verify.h"
 
 struct fixture {
 	struct wclock_fake clock;
