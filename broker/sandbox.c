@@ -13,6 +13,7 @@
 
 #include "sandbox.h"
 
+#include "base/log.h"
 #include "base/sandbox.h"
 
 #define ALL (SANDBOX_READ | SANDBOX_WRITE | SANDBOX_CHANGE)
@@ -59,6 +60,32 @@ allow_root_key(struct sandbox_files *files, const char *path, struct leased_err 
 	return (allow_beside(files, path, ALL, err));
 }
 
+/*
+ * A directory that is missing cannot be allowed by its name. So that the audit goes on by itself
+ * once it is made, what is allowed is the nearest one above it; never all files, though: there
+ * only another start helps.
+ */
+static int
+allow_audit(struct sandbox_files *files, const char *path, struct leased_err *err)
+{
+	char above[MAIN_PATH_MAX];
+	char *dir = above;
+
+	if (path == NULL || strlcpy(above, path, sizeof(above)) >= sizeof(above))
+		return (0);
+	dir = dirname(above);
+	if (access(dir, F_OK) == 0)
+		return (allow_beside(files, path, ALL, err));
+	while (access(dir, F_OK) != 0 && strcmp(dir, "/") != 0 && strcmp(dir, ".") != 0)
+		dir = dirname(dir);
+	if (strcmp(dir, "/") == 0 || strcmp(dir, ".") == 0)
+		return (0);
+	log_warn("the audit's directory is missing: until the next start leased may write where "
+		 "it is to be made",
+	    LOG_S("path", path), LOG_S("may_write", dir));
+	return (sandbox_files_allow(files, dir, ALL, err));
+}
+
 static int
 allow_listener(
     struct sandbox_files *files, const struct config_listener *listener, struct leased_err *err)
@@ -103,7 +130,7 @@ main_sandbox_serve(const char *path, const struct config *config, struct leased_
 	if ((r = begin(&files, config->data_dir, err)) != 0 ||
 	    (r = allow_beside(&files, path, SANDBOX_READ, err)) != 0 ||
 	    (r = allow_root_key(&files, config->seal_path, err)) != 0 ||
-	    (r = allow_beside(&files, config->audit_path, ALL, err)) != 0)
+	    (r = allow_audit(&files, config->audit_path, err)) != 0)
 		goto out;
 	for (size_t i = 0; r == 0 && i < config->listener_count; i++)
 		r = allow_listener(&files, &config->listeners[i], err);
@@ -123,7 +150,7 @@ main_sandbox_dev(
 
 	if ((r = begin(&files, dir, err)) == 0 &&
 	    (r = allow_beside(&files, shared_socket, ALL, err)) == 0 &&
-	    (r = allow_beside(&files, audit_path, ALL, err)) == 0)
+	    (r = allow_audit(&files, audit_path, err)) == 0)
 		r = sandbox_files_enter(&files, err);
 	sandbox_files_clear(&files);
 	return (r);

@@ -95,6 +95,7 @@ main_serve_check(const struct main_options *options)
 	reading.problems.check_machine = true;
 	reading.problems.plugin_dir = options->plugin_dir;
 	reading.problems.check_root_key = on_check_root_key;
+	reading.problems.check_audit = audit_check_path;
 	main_reading_run(&reading);
 	main_say_problems(options->config, &reading.problems, false);
 	if (reading.result != 0) {

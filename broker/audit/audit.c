@@ -310,6 +310,25 @@ audit_make(const struct audit_config *config)
 	return (audit);
 }
 
+/*
+ * What cannot be written now must not keep leases from ending, as little as while leased runs: no
+ * request is served until the thread has opened it. What must not be written to is a mistake.
+ */
+static int
+open_device(struct audit *audit, const struct audit_chain *head, struct leased_err *err)
+{
+	struct leased_err why = LEASED_ERR_INIT;
+	int r = audit_file_open(&audit->file, audit->path, audit->seal, audit->clock, head, &why);
+
+	if (r == LEASED_EUNAVAIL || r == LEASED_EIO || r == LEASED_ENOSPC) {
+		audit_say_failing(audit, &why);
+		return (0);
+	}
+	if (r != 0)
+		*err = why;
+	return (r);
+}
+
 int
 audit_new(const struct audit_config *config, struct audit **ret_audit, struct leased_err *err)
 {
@@ -321,10 +340,8 @@ audit_new(const struct audit_config *config, struct audit **ret_audit, struct le
 		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 		goto out;
 	}
-	if ((r = audit_outbox_open(audit, &head, err)) != 0)
-		goto out;
-	r = audit_file_open(&audit->file, config->path, audit->seal, audit->clock, &head, err);
-	if (r != 0)
+	if ((r = audit_outbox_open(audit, &head, err)) != 0 ||
+	    (r = open_device(audit, &head, err)) != 0)
 		goto out;
 	if (audit->loop != NULL &&
 	    ((r = start_events(audit, err)) != 0 || (r = audit_thread_start(audit, err)) != 0))

@@ -32,6 +32,8 @@ struct audit_config {
 /*
  * Opens the device (0600, ours, a regular file, no link: else LEASED_EINVAL), finds the end of the
  * chain, and watches the store from now on. Nothing may have been submitted to the store by others.
+ * A device that cannot be used now is no error: it fails as one that fails later does, and is tried
+ * again.
  */
 int audit_new(const struct audit_config *config, struct audit **ret_audit,
     struct leased_err *err) LEASED_MUST_CHECK;
@@ -48,6 +50,9 @@ bool audit_healthy(const struct audit *audit);
 /* For how long the oldest record has waited for it, 0: none waits. */
 int64_t audit_lag_ms(const struct audit *audit);
 const char *audit_path(const struct audit *audit);
+/* What would keep this user from writing there, as far as it shows without trying. LEASED_EINVAL:
+ * leased does not start with it. LEASED_EUNAVAIL: it starts, and refuses requests. */
+int audit_check_path(const char *path, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- requests ---- */
 

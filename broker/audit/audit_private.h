@@ -57,9 +57,8 @@ struct audit {
 	struct event_base *loop;
 	unsigned wait_ms;
 	char *path;
-	bool stopping;
 	struct audit_items waiting; /* the loop's: who has not been told yet, oldest first */
-	bool stalled;               /* a record was not taken in time; the loop's */
+	bool stopping, stalled;     /* stalled: a record was not taken in time; the loop's */
 	struct event *tick;
 	struct audit_mover mover;
 	_Atomic bool changed; /* something was put into the outbox */
@@ -99,6 +98,7 @@ bool audit_thread_end(struct audit *audit);
 /* Writes them; fills in results. On the thread, or inline. */
 void audit_thread_write(struct audit *audit, struct audit_items *items);
 void audit_item_free(struct audit_item *item);
+void audit_say_failing(struct audit *audit, const struct leased_err *err);
 
 /* ---- outbox.c ---- */
 int audit_outbox_open(

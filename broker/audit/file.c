@@ -45,6 +45,18 @@ check_file(const struct audit_file *file, int fd, struct stat *ret_status, struc
 	return (0);
 }
 
+/* LEASED_EINVAL: the path is a mistake, which no waiting mends. */
+static int
+refuse_open(const struct audit_file *file, int error, struct leased_err *err)
+{
+	bool mistaken =
+	    error == ELOOP || error == EISDIR || error == ENOTDIR || error == ENAMETOOLONG;
+
+	return (leased_err_set(err, mistaken ? LEASED_EINVAL : LEASED_EUNAVAIL,
+	    "cannot open the audit file %s: %s", file->path,
+	    error == ELOOP ? "it is a symbolic link" : strerror(error)));
+}
+
 static int
 open_file(
     const struct audit_file *file, int *ret_fd, struct stat *ret_status, struct leased_err *err)
@@ -56,9 +68,7 @@ open_file(
 	fd = open(file->path,
 	    O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
 	if (fd < 0)
-		return (leased_err_set(err, errno == ELOOP ? LEASED_EINVAL : LEASED_EUNAVAIL,
-		    "cannot open the audit file %s: %s", file->path,
-		    errno == ELOOP ? "it is a symbolic link" : strerror(errno)));
+		return (refuse_open(file, errno, err));
 	if ((r = check_file(file, fd, ret_status, err)) != 0) {
 		(void)close(fd);
 		return (r);
@@ -219,19 +229,10 @@ int
 audit_file_open(struct audit_file *file, const char *path, struct seal *seal, struct wclock *clock,
     const struct audit_chain *head, struct leased_err *err)
 {
-	struct stat status;
-	int fd = -1, r;
-
-	*file = (struct audit_file){.fd = -1, .seal = seal, .clock = clock};
+	*file = (struct audit_file){.fd = -1, .seal = seal, .clock = clock, .chain = *head};
 	if ((file->path = strdup(path)) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	if ((r = open_file(file, &fd, &status, err)) == 0)
-		r = adopt(file, fd, &status, NULL, head, err);
-	if (r != 0) {
-		free(file->path);
-		file->path = NULL;
-	}
-	return (r);
+	return (audit_file_follow(file, true, err));
 }
 
 void

@@ -20,7 +20,8 @@ struct audit_file {
 	struct audit_chain chain;
 };
 
-/* head: how far the chain had come by what the store knows; seq 0: it knows nothing. */
+/* head: how far the chain had come by what the store knows; seq 0: it knows nothing. On a failure
+ * (LEASED_EINVAL: the path is a mistake) the next write tries again; path is to be freed. */
 int audit_file_open(struct audit_file *file, const char *path, struct seal *seal,
     struct wclock *clock, const struct audit_chain *head, struct leased_err *err) LEASED_MUST_CHECK;
 void audit_file_close(struct audit_file *file);

@@ -33,8 +33,8 @@ audit_item_free(struct audit_item *item)
 	free(item);
 }
 
-static void
-say_failing(struct audit *audit, const struct leased_err *err)
+void
+audit_say_failing(struct audit *audit, const struct leased_err *err)
 {
 	metrics_add(&failed, 1);
 	if (!atomic_exchange(&audit->failing, true))
@@ -58,7 +58,7 @@ follow(struct audit *audit, bool always)
 
 	audit->followed_ms = wclock_boot_ms(wclock_system());
 	if (audit_file_follow(&audit->file, always, &err) != 0)
-		say_failing(audit, &err);
+		audit_say_failing(audit, &err);
 }
 
 /* One write for all of them, so that a busy daemon pays for one. */
@@ -98,7 +98,7 @@ audit_thread_write(struct audit *audit, struct audit_items *items)
 		item->chain = audit->file.chain;
 	}
 	if (r != 0)
-		say_failing(audit, &err);
+		audit_say_failing(audit, &err);
 	else
 		say_working(audit);
 }

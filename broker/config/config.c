@@ -120,6 +120,22 @@ compare_problems(const void *a, const void *b)
 	return (strcmp(x->text, y->text));
 }
 
+/* A start fails for a mistake; for want of the device, requests do. */
+static void
+check_audit(struct config_reader *reader, const json_t *root)
+{
+	const char *path = reader->config->audit_path;
+	struct leased_err why = LEASED_ERR_INIT;
+	int r = reader->problems->check_audit(path, &why);
+
+	if (r == LEASED_EUNAVAIL)
+		config_warn(reader, root, "audit",
+		    "%s. Until it can be written, leased starts and refuses every request",
+		    why.text);
+	else if (r != 0)
+		config_refuse(reader, root, "audit", "%s", why.text);
+}
+
 /* For leased check: a start would fail for it. */
 static void
 check_machine(struct config_reader *reader, const json_t *root)
@@ -138,6 +154,8 @@ check_machine(struct config_reader *reader, const json_t *root)
 	if (key != NULL && problems->check_root_key != NULL &&
 	    problems->check_root_key(key, &why) != 0)
 		config_refuse(reader, root, "seal", "%s", why.text);
+	if (reader->config->audit_path != NULL && problems->check_audit != NULL)
+		check_audit(reader, root);
 }
 
 static void

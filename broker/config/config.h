@@ -81,19 +81,19 @@ struct config_problem {
 struct config_problems {              /* zero-initialise */
 	struct config_problem *items; /* in the order of their positions */
 	size_t count, size;
-	/* Set by the caller, or NULL: asked about each policy and each listener with TLS, of which
-	 * this module knows little. They add what they find with config_problem_add(). Nonzero: out
-	 * of memory. */
+	/* Set by the caller, or NULL: asked about each policy and each listener with TLS. They add
+	 * what they find with config_problem_add(). Nonzero: out of memory. */
 	int (*check_policy)(const struct config_policy *policy, struct config_problems *problems,
 	    struct leased_err *err);
 	int (*check_listener)(const struct config_listener *listener,
 	    struct config_problems *problems, struct leased_err *err);
 	void *arg; /* theirs */
 	/* Is what the file names on this machine: groups, plugin_dir (or the one that the command
-	 * line names), a good root key? A start finds out by itself. */
+	 * line names), a good root key, a place for the audit? A start finds out by itself. */
 	bool check_machine;
 	const char *plugin_dir;
 	int (*check_root_key)(const char *path, struct leased_err *err); /* or NULL */
+	int (*check_audit)(const char *path, struct leased_err *err);    /* EUNAVAIL: it warns */
 };
 
 /*

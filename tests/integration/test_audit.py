@@ -1,5 +1,6 @@
 """The audit: each request and each change is on record before it counts, nobody edits the record unseen, no secret is in it."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -225,6 +226,67 @@ def test_a_full_device_refuses_requests_while_leases_end_and_recovers(server, di
         poll(lambda: any(record["lease"].get("account") == credential.user for record in leased.changes("lease_gone")),
              timeout=5, what="the record of what ended meanwhile")
         leased.check_chain()
+
+
+def start_failing(leased):
+    def status():
+        with contextlib.suppress(OSError):
+            return leased.get("sys/health").status
+    leased.start(wait=False)
+    poll(lambda: status() == 474, timeout=20, what="a start whose audit fails")
+
+
+def refuses_and_ends(leased, job, credential):
+    """Whose audit cannot be written since the start: what holds of one that fails later holds."""
+    refused, took = timed(lambda: leased.get("database/creds/app"))
+    assert refused.status == 503 and "audit" in refused.error and took < SLACK_S, (refused, took)
+    assert leased.get("sys/health").status == 474
+    assert leased.get("sys/health?ready=true").json["not_ready"] == ["audit_failing"]
+    poll(lambda: credential.user not in job.accounts(), timeout=10, what="the end of the account")
+    assert leased.get("sys/health").status == 474, "it fails still"
+
+
+def goes_on(leased, credential):
+    poll(lambda: leased.get("sys/health").status == 200, timeout=5, what="health again")
+    assert leased.get("auth/token/lookup-self").status == 200
+    poll(lambda: any(record["lease"].get("account") == credential.user for record in leased.changes("lease_gone")),
+         timeout=5, what="the record of what ended meanwhile")
+    leased.check_chain()
+
+
+def test_a_directory_that_is_missing_at_a_start_ends_leases_and_is_used_once_it_is_made(server, tmp_path):
+    log = tmp_path / "log"
+    log.mkdir(mode=0o700)
+    with Audited(audit=log / "audit.log") as leased:
+        job = Job(server, leased=leased).set_up()
+        assert job.role("short", default_ttl="4s").status == 204
+        credential = job.mint("short")
+        leased.kill()
+        leased.audit.unlink()
+        log.rmdir()
+        start_failing(leased)
+        refuses_and_ends(leased, job, credential)
+        assert "the audit's directory is missing" in leased.output()
+        log.mkdir(mode=0o700)
+        goes_on(leased, credential)
+
+
+def test_a_device_that_is_full_at_a_start_ends_leases_and_is_used_once_it_has_room(server, disk):
+    with Audited(audit=disk / "audit.log") as leased:
+        job = Job(server, leased=leased).set_up()
+        assert job.role("short", default_ttl="4s").status == 204
+        credential = job.mint("short")
+        leased.kill()
+        with open(disk / "fill", "wb", buffering=0) as fill, contextlib.suppress(OSError):
+            while True:
+                fill.write(b"x" * 512)
+        with open(leased.audit, "ab", buffering=0) as rest, contextlib.suppress(OSError):
+            while True:
+                rest.write(b"x")  # torn, to the end of its last block
+        start_failing(leased)
+        refuses_and_ends(leased, job, credential)
+        (disk / "fill").unlink()
+        goes_on(leased, credential)
 
 
 POINTS = ["audit_outbox_put", "audit_outbox_before_delete", "audit_outbox_after_delete", "audit_device_before_write",

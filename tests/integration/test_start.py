@@ -144,6 +144,19 @@ def test_check_looks_at_a_root_key_that_is_there(directory):
     assert open_to_others.returncode == 1 and "chmod 600" in open_to_others.stderr, open_to_others
 
 
+def test_check_warns_of_an_audit_that_cannot_be_written_and_refuses_one_that_never_can(directory):
+    text = CONFIG + 'audit "file" { path = "{dir}/log/audit.log" }\n'
+    checked = check(directory, text)
+    assert checked.returncode == 0 and "no mistakes" in checked.stdout, checked
+    assert "warning: the audit's directory" in checked.stderr and "No such file" in checked.stderr, checked
+    (directory / "log").mkdir()
+    checked = check(directory, text)
+    assert checked.returncode == 0 and checked.stderr == "", checked
+    (directory / "log" / "audit.log").mkdir()
+    checked = check(directory, text)
+    assert checked.returncode == 1 and "is no regular file" in checked.stderr, checked
+
+
 def test_a_refused_ttl_is_one_mistake(directory):
     result = check(directory, CONFIG + 'max_lease_ttl = "-1h"\n')
     assert "1 mistake " in result.stderr, result.stderr

@@ -220,9 +220,8 @@ open_and_write(void *arg)
 
 	audit_chain_init(&head);
 	r = audit_file_open(&file, f->path, store_seal(f->store), &f->clock.clock, &head, NULL);
-	if (r != 0)
-		return (r);
-	r = audit_file_write(&file, "{\"a\":1}\n{\"b\":2}", 15, NULL);
+	if (r == 0)
+		r = audit_file_write(&file, "{\"a\":1}\n{\"b\":2}", 15, NULL);
 	audit_file_close(&file);
 	free(file.path);
 	return (r);
