@@ -90,9 +90,11 @@ on_request_recorded(void *arg, int code, const struct leased_err *err)
 
 	if (code != 0) {
 		api_reply_refuse(request, LEASED_EUNAVAIL,
-		    "nothing was done, since the audit could not record the request: %s. Make room "
-		    "for it, or see why its device hangs (the log names it), then ask again",
-		    err->text);
+		    "nothing was done, since the audit could not record the request: %s%s",
+		    err->text,
+		    code == LEASED_EDENIED ? ""
+					   : ". Make room for it, or see why its device hangs (the "
+					     "log names it), then ask again");
 		return;
 	}
 	request->audited.recorded = true;

@@ -60,6 +60,7 @@ api_not_ready(struct api *api)
 {
 	const struct api_config *config = &api->config;
 	struct store_health store;
+	bool audit_fails = config->audit != NULL && !audit_healthy(config->audit);
 	json_t *reasons = json_array();
 	int r = 0;
 
@@ -76,7 +77,8 @@ api_not_ready(struct api *api)
 	    {store.damaged, "store_damaged"},
 	    {store.code == LEASED_ENOSPC, "store_full"},
 	    {store.code != 0 && store.code != LEASED_ENOSPC, "store_failing"},
-	    {config->audit != NULL && !audit_healthy(config->audit), "audit_failing"},
+	    {audit_fails, "audit_failing"},
+	    {audit_fails && audit_is_shut_out(config->audit), "audit_directory_replaced"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

@@ -136,6 +136,10 @@ put_audit(const struct audit *audit, struct metrics_page *page)
 	    "0 while the audit's device takes no records: requests are refused.");
 	if (audit != NULL)
 		metrics_page_sample(page, audit_healthy(audit), METRICS_NO_LABELS);
+	metrics_page_family(page, METRICS_KIND_GAUGE, "leased_audit_astray",
+	    "1 while records go to a file that the audit's path does not lead to.");
+	if (audit != NULL)
+		metrics_page_sample(page, audit_is_astray(audit), METRICS_NO_LABELS);
 	metrics_page_family(page, METRICS_KIND_GAUGE, "leased_audit_lag_seconds",
 	    "For how long the oldest record has waited for the audit's device.");
 	if (audit != NULL)

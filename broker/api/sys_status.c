@@ -107,6 +107,14 @@ health_put_hold(const struct api_config *config, json_t *body)
 	    json_pack("{s:b, s:I}", "held", 1, "held_leases_waiting", (json_int_t)hold.waiting)));
 }
 
+static const char *
+audit_word(const struct audit *audit)
+{
+	if (!audit_healthy(audit))
+		return ("failing");
+	return (audit_is_astray(audit) ? "astray" : "recording");
+}
+
 void
 api_sys_health(struct api_request *request)
 {
@@ -142,7 +150,7 @@ api_sys_health(struct api_request *request)
 	}
 	if (body != NULL && api->config.audit != NULL)
 		(void)json_object_set_new(
-		    body, "audit", json_string(audited ? "recording" : "failing"));
+		    body, "audit", json_string(audit_word(api->config.audit)));
 	api_reply_raw(request, status, body);
 }
 

@@ -251,6 +251,18 @@ audit_healthy(const struct audit *audit)
 	return (!audit->stalled && !atomic_load(&audit->failing));
 }
 
+bool
+audit_is_astray(const struct audit *audit)
+{
+	return (atomic_load(&audit->file.is_astray));
+}
+
+bool
+audit_is_shut_out(const struct audit *audit)
+{
+	return (atomic_load(&audit->file.is_shut_out));
+}
+
 int64_t
 audit_lag_ms(const struct audit *audit)
 {
@@ -320,7 +332,7 @@ open_device(struct audit *audit, const struct audit_chain *head, struct leased_e
 	struct leased_err why = LEASED_ERR_INIT;
 	int r = audit_file_open(&audit->file, audit->path, audit->seal, audit->clock, head, &why);
 
-	if (r == LEASED_EUNAVAIL || r == LEASED_EIO || r == LEASED_ENOSPC) {
+	if (r == LEASED_EUNAVAIL || r == LEASED_EDENIED || r == LEASED_EIO || r == LEASED_ENOSPC) {
 		audit_say_failing(audit, &why);
 		return (0);
 	}

@@ -47,6 +47,10 @@ void audit_pump(struct audit *audit);
 void audit_reopen(struct audit *audit);
 /* Does the device take records? */
 bool audit_healthy(const struct audit *audit);
+/* Does it take them into a file that its path does not lead to, since none opens there? */
+bool audit_is_astray(const struct audit *audit);
+/* Was its directory replaced, so that only another start opens a file there? */
+bool audit_is_shut_out(const struct audit *audit);
 /* For how long the oldest record has waited for it, 0: none waits. */
 int64_t audit_lag_ms(const struct audit *audit);
 const char *audit_path(const struct audit *audit);

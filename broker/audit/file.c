@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 
+#define SAY_AGAIN_MS 300000
 #define TAIL_MAX (4 * AUDIT_LINE_MAX) /* what is read at the end to find the last whole line */
 
 static const char line_start[] = "{\"time\":\"";
@@ -45,21 +48,56 @@ check_file(const struct audit_file *file, int fd, struct stat *ret_status, struc
 	return (0);
 }
 
-/* LEASED_EINVAL: the path is a mistake, which no waiting mends. */
+/* The directory that path leads to by now. */
+static bool
+find_home(const char *path, char ret_dir[PATH_MAX], struct stat *ret_status)
+{
+	char copy[PATH_MAX];
+
+	if (strlcpy(copy, path, sizeof(copy)) >= sizeof(copy))
+		return (false);
+	(void)strlcpy(ret_dir, dirname(copy), PATH_MAX);
+	return (stat(ret_dir, ret_status) == 0);
+}
+
+/*
+ * The sandbox allows the directory that was there at the start. One that was made, moved or mounted
+ * in its place since is forbidden, whatever its rights are.
+ */
+static bool
+is_shut_out(const struct audit_file *file)
+{
+	char dir[PATH_MAX];
+	struct stat home;
+
+	if (!find_home(file->path, dir, &home) || access(dir, W_OK | X_OK) != 0 ||
+	    (access(file->path, R_OK | W_OK) != 0 && errno != ENOENT))
+		return (false);
+	return (home.st_dev != file->home_dev || home.st_ino != file->home_ino);
+}
+
+/* LEASED_EINVAL: the path is a mistake, which no waiting mends. LEASED_EDENIED: another start does.
+ */
 static int
-refuse_open(const struct audit_file *file, int error, struct leased_err *err)
+refuse_open(struct audit_file *file, int error, struct leased_err *err)
 {
 	bool mistaken =
 	    error == ELOOP || error == EISDIR || error == ENOTDIR || error == ENAMETOOLONG;
+	bool shut_out = error == EACCES && is_shut_out(file);
 
+	atomic_store(&file->is_shut_out, shut_out);
+	if (shut_out)
+		return (leased_err_set(err, LEASED_EDENIED,
+		    "the audit file %s lies in a directory that was replaced since leased started: "
+		    "restart leased to write there",
+		    file->path));
 	return (leased_err_set(err, mistaken ? LEASED_EINVAL : LEASED_EUNAVAIL,
 	    "cannot open the audit file %s: %s", file->path,
 	    error == ELOOP ? "it is a symbolic link" : strerror(error)));
 }
 
 static int
-open_file(
-    const struct audit_file *file, int *ret_fd, struct stat *ret_status, struct leased_err *err)
+open_file(struct audit_file *file, int *ret_fd, struct stat *ret_status, struct leased_err *err)
 {
 	int r, fd;
 
@@ -69,6 +107,7 @@ open_file(
 	    O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
 	if (fd < 0)
 		return (refuse_open(file, errno, err));
+	atomic_store(&file->is_shut_out, false);
 	if ((r = check_file(file, fd, ret_status, err)) != 0) {
 		(void)close(fd);
 		return (r);
@@ -229,9 +268,16 @@ int
 audit_file_open(struct audit_file *file, const char *path, struct seal *seal, struct wclock *clock,
     const struct audit_chain *head, struct leased_err *err)
 {
+	char dir[PATH_MAX];
+	struct stat home;
+
 	*file = (struct audit_file){.fd = -1, .seal = seal, .clock = clock, .chain = *head};
 	if ((file->path = strdup(path)) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	if (find_home(path, dir, &home)) {
+		file->home_dev = home.st_dev;
+		file->home_ino = home.st_ino;
+	}
 	return (audit_file_follow(file, true, err));
 }
 
@@ -358,6 +404,31 @@ audit_file_note(struct audit_file *file, const char *type, const char *more, str
 
 /* ---- renamed ---- */
 
+/* Said again and again: what is written where nobody looks may be lost with its file system. */
+static void
+say_astray(struct audit_file *file, const struct leased_err *why)
+{
+	int64_t now_ms = wclock_boot_ms(file->clock);
+	bool known = atomic_exchange(&file->is_astray, true);
+	bool shut_out = atomic_load(&file->is_shut_out);
+
+	if (known && shut_out == file->said_shut_out && now_ms - file->said_ms < SAY_AGAIN_MS)
+		return;
+	file->said_ms = now_ms;
+	file->said_shut_out = shut_out;
+	log_error("the audit goes on in the file that it has, to which its path does not lead any "
+		  "more, since a new one does not open there",
+	    LOG_S("path", file->path), LOG_ERR(why));
+}
+
+static void
+say_at_home(struct audit_file *file)
+{
+	if (atomic_exchange(&file->is_astray, false))
+		log_info("the audit goes on in the file that its path leads to",
+		    LOG_S("path", file->path));
+}
+
 int
 audit_file_follow(struct audit_file *file, bool always, struct leased_err *err)
 {
@@ -368,29 +439,30 @@ audit_file_follow(struct audit_file *file, bool always, struct leased_err *err)
 	bool was_open = file->fd >= 0;
 
 	if (!always && was_open && stat(file->path, &status) == 0 && status.st_dev == file->dev &&
-	    status.st_ino == file->ino)
+	    status.st_ino == file->ino) {
+		atomic_store(&file->is_shut_out, false);
+		say_at_home(file);
 		return (0);
+	}
 	if ((r = open_file(file, &fd, &status, &why)) == 0 && was_open &&
 	    status.st_dev == file->dev && status.st_ino == file->ino) {
 		(void)close(fd);
+		say_at_home(file);
 		return (0);
 	}
 	/* What a failed write left of its batch may be whole lines: the file says where it ends. */
 	if (r == 0)
 		r = adopt(file, fd, &status, was_open ? &chain : NULL, &chain, &why);
 	if (r == 0) {
-		file->complained = false;
+		say_at_home(file);
 		return (0);
 	}
 	if (file->fd >= 0 && fstat(file->fd, &status) == 0 && status.st_nlink > 0) {
-		if (!file->complained)
-			log_error("the audit goes on in the file that was renamed, since a new one "
-				  "does not open",
-			    LOG_S("path", file->path), LOG_ERR(&why));
-		file->complained = true;
+		say_astray(file, &why);
 		return (0);
 	}
 	audit_file_close(file);
+	atomic_store(&file->is_astray, false);
 	file->chain = chain;
 	if (err != NULL)
 		*err = why;

@@ -4,6 +4,8 @@
 #ifndef AUDIT_FILE_H
 #define AUDIT_FILE_H
 
+#include <stdatomic.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "audit/chain.h"
@@ -14,7 +16,14 @@ struct audit_file {
 	int fd; /* -1: not open */
 	dev_t dev;
 	ino_t ino;
-	bool complained; /* that another file does not open */
+	dev_t home_dev; /* its directory when this was made; 0: none was there */
+	ino_t home_ino;
+	/* Read by any thread. Records go to a file that path does not lead to, since another does
+	 * not open; said_ms: when that was last said. path's directory is another than home, and
+	 * the sandbox lets nobody open a file in it. */
+	_Atomic bool is_astray, is_shut_out;
+	int64_t said_ms;
+	bool said_shut_out;
 	struct seal *seal;
 	struct wclock *clock;
 	struct audit_chain chain;

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -12,11 +13,12 @@ import time
 import pytest
 
 from audited import Audited
-from daemon import poll
+from daemon import PRESET, poll
 from job import Job
 from openmetrics import scrape
 from privilege import as_root
 
+needs_sandbox = pytest.mark.skipif(PRESET in ("asan", "tsan"), reason="a build with sanitizers has no sandbox, which is what refuses")
 SLACK_S = 2.5  # on a busy machine; the bound itself is 2 s
 
 
@@ -287,6 +289,48 @@ def test_a_device_that_is_full_at_a_start_ends_leases_and_is_used_once_it_has_ro
         refuses_and_ends(leased, job, credential)
         (disk / "fill").unlink()
         goes_on(leased, credential)
+
+
+@needs_sandbox
+def test_a_directory_that_was_made_anew_is_named_as_what_needs_a_restart(tmp_path):
+    log = tmp_path / "log"
+    log.mkdir(mode=0o700)
+    with Audited(audit=log / "audit.log") as leased:
+        shutil.rmtree(log)
+        poll(lambda: leased.get("sys/health").status == 474, timeout=5, what="a failing audit")
+        assert leased.get("sys/health?ready=true").json["not_ready"] == ["audit_failing"], "it may come back"
+        log.mkdir(mode=0o700)
+        poll(lambda: leased.get("sys/health?ready=true").json["not_ready"] == ["audit_failing", "audit_directory_replaced"],
+             timeout=5, what="the reason")
+        refused = leased.get("auth/token/lookup-self")
+        assert refused.status == 503 and "replaced since leased started: restart leased to write there" in refused.error, refused
+        assert "Make room" not in refused.error, "which is of no use here"
+        leased.stop()
+        leased.start()
+        assert leased.get("auth/token/lookup-self").status == 200
+        leased.check_chain()
+
+
+@needs_sandbox
+def test_an_audit_that_goes_on_where_its_path_does_not_lead_is_seen(tmp_path):
+    log, moved = tmp_path / "log", tmp_path / "moved"
+    log.mkdir(mode=0o700)
+    with Audited(audit=log / "audit.log") as leased:
+        def word():
+            return leased.get("sys/health").json["audit"]
+        assert word() == "recording" and scrape(leased).value("leased_audit_astray") == 0
+        log.rename(moved)
+        log.mkdir(mode=0o700)
+        poll(lambda: word() == "astray", timeout=5, what="a word of it")
+        answer = leased.get("auth/token/lookup-self")
+        assert answer.status == 200 and answer.headers["x-request-id"] in (moved / "audit.log").read_text()
+        assert scrape(leased).value("leased_audit_astray") == 1
+        poll(lambda: "restart leased to write there" in leased.output(), timeout=5, what="what to do")
+        log.rmdir()
+        moved.rename(log)
+        poll(lambda: word() == "recording", timeout=5, what="the end of it")
+        assert scrape(leased).value("leased_audit_astray") == 0
+        leased.check_chain()
 
 
 POINTS = ["audit_outbox_put", "audit_outbox_before_delete", "audit_outbox_after_delete", "audit_device_before_write",

@@ -197,6 +197,27 @@ chain_goes_on_in_a_new_file_when_the_old_one_is_renamed(void **state)
 }
 
 static void
+file_that_its_path_leaves_is_astray_until_another_opens_there(void **state)
+{
+	struct fixture *f = *state;
+	char other[128];
+
+	(void)snprintf(other, sizeof(other), "%s.1", f->path);
+	assert_int_equal(fixture_audit(f), 0);
+	assert_int_equal(rename(f->path, other), 0);
+	assert_int_equal(mkdir(f->path, 0700), 0);
+	assert_int_equal(audit_file_follow(&f->audit->file, false, NULL), 0);
+	assert_true(audit_is_astray(f->audit) && audit_healthy(f->audit));
+	assert_false(audit_is_shut_out(f->audit));
+	assert_int_equal(fixture_record(f, AUDIT_REQUEST, "a"), 0);
+	assert_int_equal(rmdir(f->path), 0);
+	assert_int_equal(audit_file_follow(&f->audit->file, false, NULL), 0);
+	assert_false(audit_is_astray(f->audit));
+	assert_int_equal(fixture_record(f, AUDIT_REQUEST, "b"), 0);
+	assert_int_equal(fixture_verify(f), 0);
+}
+
+static void
 chain_is_known_by_the_store_when_the_file_was_taken_away(void **state)
 {
 	struct fixture *f = *state;
@@ -251,6 +272,7 @@ main(void)
 	    TEST(line_that_was_changed_is_not_excused_as_torn),
 	    TEST(records_cut_from_the_end_while_leased_was_stopped_are_missed),
 	    TEST(chain_goes_on_in_a_new_file_when_the_old_one_is_renamed),
+	    TEST(file_that_its_path_leaves_is_astray_until_another_opens_there),
 	    TEST(chain_is_known_by_the_store_when_the_file_was_taken_away),
 	    TEST(file_survives_each_allocation_that_fails),
 	};
