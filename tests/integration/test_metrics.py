@@ -187,6 +187,12 @@ def test_the_alerts_of_the_reference_use_metrics_that_there_are(pages):
     assert len(used) > 10 and used - known == set()
 
 
+def test_each_kind_of_account_that_a_comparison_finds_amiss_has_an_alert():
+    rules = "\n".join(re.findall(r"```yaml\n(.*?)```", REFERENCE.read_text(), re.S))
+    found = {name for name in reference() if re.fullmatch(r"leased_reconcile_\w+_accounts", name)}
+    assert len(found) >= 3 and {name for name in found if not re.search(rf"\b{name} > 0", rules)} == set()
+
+
 # ---- who may read it ----
 
 CONFIG = """data_dir  = "{dir}/data"
