@@ -100,8 +100,10 @@ path_escape(CURL *curl, const char *path)
 	return (escaped);
 }
 
-/* What is refused in a restored store waits for a person's word: no backend has failed. */
+/* No backend has failed: what is refused in a restored store waits for a person's word, and what
+ * cannot be recorded for the audit's device. */
 #define HELD "restored from a backup and is held"
+#define UNRECORDED "the audit could not record"
 
 static int
 exit_of_status(long status, const char *error)
@@ -131,7 +133,8 @@ exit_of_status(long status, const char *error)
 	case 501:
 		return (CLI_NOT_READY);
 	case 503:
-		return (strstr(error, "is sealed") != NULL || strstr(error, HELD) != NULL
+		return (strstr(error, "is sealed") != NULL || strstr(error, HELD) != NULL ||
+				strstr(error, UNRECORDED) != NULL
 			    ? CLI_NOT_READY
 			    : CLI_BACKEND);
 	case 502:

@@ -195,6 +195,8 @@ def test_warnings_go_to_stderr(leased):
     (400, ["no"], 1), (403, ["permission denied"], 3), (404, [], 4), (503, ["Vault is sealed"], 6), (501, [], 6),
     (503, ["recorded, will be retried: this store was restored from a backup and is held: accounts of leases are left alone"], 6),
     (400, ["main: this store was restored from a backup and is held: no password of an account is changed"], 6),
+    (503, ["nothing was done, since the audit could not record the request: its device does not take it"], 6),
+    (503, ["the request was carried out, but the audit could not record the answer: no space"], 6),
     (503, ["the backend cannot be reached"], 7), (502, ["x"], 7), (507, ["x"], 7), (400, ["lease expired"], 8),
     (400, ["past the max TTL, cannot renew"], 8), (500, ["x"], 1), (400, ["unknown role: x"], 4), (400, ["lease not found"], 4),
     (400, ["there is no static role named x"], 4), (400, ["there is no connection named x"], 4),
