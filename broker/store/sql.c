@@ -4,8 +4,13 @@
  * it; a connection belongs to one thread.
  */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "store/store_private.h"
@@ -154,6 +159,44 @@ configure(void)
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
+/*
+ * On a disk that is read-only SQLite cannot make the index of the log that it wants beside a store,
+ * and says that there is no such file. Where there is neither a log nor an index nobody has it
+ * open, and it is whole as it lies.
+ */
+static bool
+is_frozen(const char *path)
+{
+	static const char *const beside[] = {"-wal", "-shm"};
+	char name[PATH_MAX];
+	struct statvfs disk;
+
+	if (statvfs(path, &disk) != 0 || (disk.f_flag & ST_RDONLY) == 0)
+		return (false);
+	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++)
+		if ((size_t)snprintf(name, sizeof(name), "%s%s", path, beside[i]) >= sizeof(name) ||
+		    access(name, F_OK) == 0 || errno != ENOENT)
+			return (false);
+	return (true);
+}
+
+/* As a URI, which can say so. */
+static int
+open_frozen(const char *path, int flags, sqlite3 **ret_sqlite)
+{
+	char uri[3 * PATH_MAX + 32];
+	size_t len = (size_t)snprintf(uri, sizeof(uri), "file:");
+
+	for (; *path != '\0' && len < 3 * PATH_MAX; path++)
+		if (strchr("%?#", *path) != NULL)
+			len += (size_t)snprintf(
+			    uri + len, sizeof(uri) - len, "%%%02X", (unsigned char)*path);
+		else
+			uri[len++] = *path;
+	(void)snprintf(uri + len, sizeof(uri) - len, "?immutable=1");
+	return (sqlite3_open_v2(uri, ret_sqlite, flags | SQLITE_OPEN_URI, NULL));
+}
+
 int
 store_sql_open(struct store *store, const char *path, enum store_sql_role role,
     struct store_db **ret_db, struct leased_err *err)
@@ -170,7 +213,10 @@ store_sql_open(struct store *store, const char *path, enum store_sql_role role,
 	db->store = store;
 	if (path == NULL)
 		flags |= SQLITE_OPEN_MEMORY;
-	rc = sqlite3_open_v2(path != NULL ? path : ":memory:", &db->sqlite, flags, NULL);
+	if (role == SQL_LOOK && path != NULL && is_frozen(path))
+		rc = open_frozen(path, flags, &db->sqlite);
+	else
+		rc = sqlite3_open_v2(path != NULL ? path : ":memory:", &db->sqlite, flags, NULL);
 	if (rc != SQLITE_OK) {
 		r = db->sqlite != NULL
 			? store_sql_error(db, rc, err)

@@ -5,6 +5,7 @@ import re
 import shutil
 import sqlite3
 import stat
+import subprocess
 import threading
 
 import pytest
@@ -14,6 +15,7 @@ from job import Job, gone
 from lease_cli import run
 from offline import Configured
 from openmetrics import scrape
+from privilege import as_root
 
 
 @pytest.fixture
@@ -67,6 +69,24 @@ def test_a_backup_while_mints_go_on_is_whole_private_and_opens_with_the_root_key
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert sorted(entry.name for entry in path.parent.iterdir() if entry.name.startswith("copy")) == ["copy"]
     assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize("ended", ["stopped", "killed"])
+def test_a_store_on_a_disk_that_became_read_only_can_still_be_copied(job, ended, tmp_path):
+    job.mint()
+    data = job.leased.dir / "data"
+    job.leased.stop() if ended == "stopped" else job.leased.kill()
+    assert (data / "leased.db-wal").exists() == (ended == "killed")
+    for command in (["mount", "--bind", data, data], ["mount", "-o", "remount,bind,ro", data]):
+        subprocess.run(as_root([str(word) for word in command]), check=True, capture_output=True)
+    try:
+        done = job.leased.command("backup", tmp_path / "copy", "--with-key-check")
+        assert done.returncode == 0 and "opens all" in done.stderr, done.stderr
+    finally:
+        subprocess.run(as_root(["umount", str(data)]), check=True)
+    other, done = restored(job, tmp_path / "copy")
+    with other:
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_backup_is_never_overwritten_without_force_and_never_stands_in_for_a_store(job):
