@@ -67,6 +67,7 @@ NOT_OF_AN_OPERATION |= {name: "tests/crash/test_rotation.py" for name in (
     "engine_rotate_before_publish", "engine_rotate_publish", "engine_rotate_after_publish", "engine_rotate_before_keep",
     "engine_rotate_keep", "engine_rotate_after_keep", "worker_set_password_begin", "worker_set_password_end")}
 NOT_OF_AN_OPERATION |= {name: "of a command: tests/integration/test_fsck.py" for name in ("store_check_repair",)}
+NOT_OF_AN_OPERATION |= {"config_load_read": "of a reload, which changes nothing yet: tests/integration/test_reload.py"}
 NOT_OF_AN_OPERATION |= {name: "of backup, restore and its hold: tests/integration/test_backup.py" for name in (
     "store_copy_pages", "store_backup_rename", "store_restore_change", "store_restore_rename", "store_restore_after",
     "store_hold_release", "lease_hold_before_release", "lease_hold_after_release")}
