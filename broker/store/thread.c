@@ -106,9 +106,11 @@ out:
 void
 store_thread_stop(struct store *store)
 {
-	atomic_store(&store->cut, true);
 	pthread_mutex_lock(&store->mutex);
 	store->stopping = true;
+	/* Under the mutex: a read that is cut must find the reader told to stop, or it takes the
+	 * next read, which is store_stop()'s to answer. */
+	atomic_store(&store->cut, true);
 	pthread_cond_signal(&store->work);
 	pthread_cond_signal(&store->read_work);
 	pthread_mutex_unlock(&store->mutex);
