@@ -122,6 +122,7 @@ main_reading_run(struct main_reading *reading)
 	struct config_problems *problems = &reading->problems;
 
 	problems->check_policy = main_serve_check_policy;
+	problems->check_plugin = main_serve_check_plugin;
 	problems->check_listener = on_check_listener;
 	problems->arg = reading;
 	reading->result = config_load(reading->path, &reading->config, problems, &reading->err);

@@ -95,6 +95,18 @@ name_listeners(char names[NAMES_SIZE], const struct config *a, const struct conf
 	}
 }
 
+static bool
+same_plugins(const struct config *a, const struct config *b)
+{
+	bool same = a->plugin_count == b->plugin_count;
+
+	for (size_t i = 0; same && i < a->plugin_count; i++)
+		same = same_text(a->plugins[i].name, b->plugins[i].name) &&
+		       same_text(a->plugins[i].program, b->plugins[i].program) &&
+		       a->plugins[i].pool == b->plugins[i].pool;
+	return (same);
+}
+
 /* Against what leased was started with: that is still so, however often the file was read. */
 static void
 warn_of_the_rest(const struct config *started, const struct config *config)
@@ -107,6 +119,8 @@ warn_of_the_rest(const struct config *started, const struct config *config)
 		name(names, "seal");
 	if (!same_text(started->plugin_dir, config->plugin_dir))
 		name(names, "plugin_dir");
+	if (!same_plugins(started, config))
+		name(names, "plugin");
 	if (!same_text(started->audit_path, config->audit_path))
 		name(names, "audit");
 	if (started->default_lease_ttl_s != config->default_lease_ttl_s)

@@ -53,10 +53,26 @@ main_serve_check_policy(
 	return (r == LEASED_ENOMEM ? r : 0);
 }
 
+/* One of leased's own would be hidden by it, or it by that one. */
+int
+main_serve_check_plugin(
+    const struct config_plugin *plugin, struct config_problems *problems, struct leased_err *err)
+{
+	char text[160];
+
+	if (!plugin_catalog_is_own(plugin->name))
+		return (0);
+	(void)snprintf(text, sizeof(text),
+	    "%u:%u: \"%.63s\" is a plugin of leased's own: give this one another name",
+	    plugin->line, plugin->column, plugin->name);
+	return (config_problem_add(problems, text, err));
+}
+
 int
 main_serve_load(const char *path, struct config **ret_config, struct leased_err *err)
 {
-	struct config_problems problems = {.check_policy = main_serve_check_policy};
+	struct config_problems problems = {
+	    .check_policy = main_serve_check_policy, .check_plugin = main_serve_check_plugin};
 	int r = config_load(path, ret_config, &problems, err);
 
 	main_say_problems(path, &problems, false);
@@ -214,6 +230,10 @@ main_serve_start(
 
 	daemon->config_path = path;
 	daemon->config = config;
+	for (size_t i = 0; i < config->plugin_count; i++)
+		if ((r = plugin_catalog_add(config->plugins[i].name, config->plugins[i].program,
+			 (unsigned)config->plugins[i].pool, err)) != 0)
+			return (r);
 	if ((r = main_start_broker(daemon, &place, err)) != 0 ||
 	    (r = main_serve_guard(daemon, config, err)) != 0)
 		return (r);

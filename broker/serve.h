@@ -17,6 +17,8 @@ int main_serve_check(const struct main_options *options); /* the exit status */
 /* For struct config_problems. */
 int main_serve_check_policy(const struct config_policy *config, struct config_problems *problems,
     struct leased_err *err) LEASED_MUST_CHECK;
+int main_serve_check_plugin(const struct config_plugin *plugin, struct config_problems *problems,
+    struct leased_err *err) LEASED_MUST_CHECK;
 /* What the file declares, to be applied; nothing changes by it alone. On a failure its place. */
 int main_serve_declare(const struct config *config, struct auth_declared **ret_declared,
     unsigned *ret_line, unsigned *ret_column, struct leased_err *err) LEASED_MUST_CHECK;

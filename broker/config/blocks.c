@@ -1,6 +1,6 @@
 /*
- * The blocks of leased.hcl that shape the process: seal, listener, log, limits. Called by config.c
- * alone.
+ * The blocks of leased.hcl that shape the process: seal, listener, log, limits, plugin. Called by
+ * config.c alone.
  */
 #include <grp.h>
 #include <string.h>
@@ -78,6 +78,20 @@ static const struct config_setting log_settings[] = {
 	.kind = CONFIG_CHOICE,
 	.offset = offsetof(struct config, log_level),
 	.choices = log_levels},
+    {.name = NULL},
+};
+
+#define POOL_DEFAULT 2
+#define POOL_MAX 16
+#define PLUGINS_MAX 64
+
+static const struct config_setting plugin_settings[] = {
+    {.name = "pool",
+	.kind = CONFIG_COUNT,
+	.offset = offsetof(struct config_plugin, pool),
+	.min = 1,
+	.max = POOL_MAX},
+    {.name = "program", .kind = CONFIG_PROGRAM, .offset = offsetof(struct config_plugin, program)},
     {.name = NULL},
 };
 
@@ -250,6 +264,55 @@ on_listener(void *arg, const char *label, const json_t *body, struct leased_err 
 	return (0);
 }
 
+/* Is there one of that name already? */
+static const struct config_plugin *
+find_plugin(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->plugin_count; i++)
+		if (config->plugins[i].name != NULL && strcmp(config->plugins[i].name, name) == 0)
+			return (&config->plugins[i]);
+	return (NULL);
+}
+
+/* Without "program" it is named as the plugin is. */
+static int
+on_plugin(void *arg, const char *label, const json_t *body, struct leased_err *err)
+{
+	struct config_reader *reader = arg;
+	struct config *config = reader->config;
+	struct hcl_position at = hcl_object_position(reader->doc, body);
+	const struct config_plugin *other = find_plugin(config, label);
+	struct config_plugin *plugin;
+
+	(void)err;
+	if (other != NULL || config->plugin_count == PLUGINS_MAX) {
+		config_refuse(reader, body, NULL,
+		    other != NULL ? "plugin \"%.64s\" stands in line %u already"
+				  : "plugin \"%.64s\" is one too many: there may be %u",
+		    label, other != NULL ? other->line : PLUGINS_MAX);
+		return (0);
+	}
+	plugin = config_append(reader, &config->plugins, &config->plugin_count, sizeof(*plugin));
+	if (plugin == NULL)
+		return (0);
+	plugin->pool = POOL_DEFAULT;
+	plugin->line = at.line;
+	plugin->column = at.column;
+	if ((plugin->name = strdup(label)) == NULL ||
+	    (json_object_get(body, "program") == NULL &&
+		(plugin->program = strdup(label)) == NULL)) {
+		reader->out_of_memory = true;
+		return (0);
+	}
+	config_read_settings(reader, body, plugin_settings, plugin, "plugin");
+	if (strlen(label) > 63 ||
+	    strspn(label, "abcdefghijklmnopqrstuvwxyz0123456789_-") != strlen(label) ||
+	    label[0] == '\0')
+		config_refuse(reader, body, NULL,
+		    "\"%.64s\" is no name for a plugin: at most 63 of a-z, 0-9, _ and -", label);
+	return (0);
+}
+
 static void
 read_limits(struct config_reader *reader, const json_t *body)
 {
@@ -272,6 +335,7 @@ config_read_blocks(struct config_reader *reader, const json_t *root)
 	config_each_block(reader, root, "seal", on_seal);
 	config_each_block(reader, root, "listener", on_listener);
 	config_each_block(reader, root, "audit", on_audit);
+	config_each_block(reader, root, "plugin", on_plugin);
 	if ((body = only_block(reader, root, "log")) != NULL)
 		config_read_settings(reader, body, log_settings, reader->config, "log");
 	if ((body = only_block(reader, root, "limits")) != NULL)

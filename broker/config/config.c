@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ static const struct config_setting settings[] = {
 	.offset = offsetof(struct config, max_lease_ttl_s),
 	.min = TTL_S_MIN,
 	.max = TTL_S_MAX},
+    {.name = "plugin", .kind = CONFIG_BLOCK},
     {.name = "plugin_dir", .kind = CONFIG_PATH, .offset = offsetof(struct config, plugin_dir)},
     {.name = "policy", .kind = CONFIG_BLOCK},
     {.name = "seal", .kind = CONFIG_BLOCK, .required = true},
@@ -136,6 +138,29 @@ check_audit(struct config_reader *reader, const json_t *root)
 		config_refuse(reader, root, "audit", "%s", why.text);
 }
 
+/* Only a connection would find it missing. */
+static void
+check_programs(struct config_reader *reader, const char *dir)
+{
+	const struct config *config = reader->config;
+	char path[PATH_MAX], text[PATH_MAX + 128];
+
+	for (size_t i = 0; i < config->plugin_count; i++) {
+		const struct config_plugin *plugin = &config->plugins[i];
+
+		if (plugin->name == NULL || plugin->program == NULL ||
+		    (size_t)snprintf(path, sizeof(path), "%s/%s", dir, plugin->program) >=
+			sizeof(path) ||
+		    access(path, X_OK) == 0)
+			continue;
+		(void)snprintf(text, sizeof(text),
+		    "%u:%u: the program %.256s of plugin \"%s\" cannot be started: %s",
+		    plugin->line, plugin->column, path, plugin->name, strerror(errno));
+		if (config_problem_add(reader->problems, text, NULL) != 0)
+			reader->out_of_memory = true;
+	}
+}
+
 /* For leased check: a start would fail for it. */
 static void
 check_machine(struct config_reader *reader, const json_t *root)
@@ -151,6 +176,8 @@ check_machine(struct config_reader *reader, const json_t *root)
 		config_refuse(reader, root, told ? NULL : "plugin_dir",
 		    "the directory %.256s cannot be used: %s. %s", dir, strerror(errno),
 		    told ? "-plugin-dir names it" : "Set plugin_dir to where the plugins are");
+	else if (dir != NULL)
+		check_programs(reader, dir);
 	if (key != NULL && problems->check_root_key != NULL &&
 	    problems->check_root_key(key, &why) != 0)
 		config_refuse(reader, root, "seal", "%s", why.text);
@@ -182,6 +209,19 @@ check_listeners(struct config_reader *reader)
 		    config->listeners[i].tls_key_file != NULL &&
 		    reader->problems->check_listener(
 			&config->listeners[i], reader->problems, &why) != 0)
+			reader->out_of_memory = true;
+}
+
+static void
+check_plugins(struct config_reader *reader)
+{
+	const struct config *config = reader->config;
+	struct leased_err why = LEASED_ERR_INIT;
+
+	for (size_t i = 0; reader->problems->check_plugin != NULL && i < config->plugin_count; i++)
+		if (config->plugins[i].name != NULL &&
+		    reader->problems->check_plugin(&config->plugins[i], reader->problems, &why) !=
+			0)
 			reader->out_of_memory = true;
 }
 
@@ -239,6 +279,7 @@ config_parse(const char *text, size_t len, struct config **ret_config,
 	check_together(&reader, hcl_root(doc));
 	check_policies(&reader);
 	check_listeners(&reader);
+	check_plugins(&reader);
 	if (problems->check_machine)
 		check_machine(&reader, hcl_root(doc));
 	if ((r = finish(&reader, err)) != 0)
@@ -345,6 +386,11 @@ config_free(struct config *config)
 		free(config->policies[i].name);
 		free(config->policies[i].text);
 	}
+	for (size_t i = 0; i < config->plugin_count; i++) {
+		free(config->plugins[i].name);
+		free(config->plugins[i].program);
+	}
+	free(config->plugins);
 	free(config->listeners);
 	free(config->roles);
 	free(config->policies);

@@ -52,6 +52,14 @@ struct config_policy {
 	unsigned line, column; /* of text's first byte, for policy_parse_at() */
 };
 
+/* plugin "name" { .. }: one that leased does not bring along. */
+struct config_plugin {
+	char *name;    /* what plugin_name says of a connection */
+	char *program; /* a file in plugin_dir */
+	int64_t pool;  /* workers of a connection */
+	unsigned line, column;
+};
+
 enum config_log_level { CONFIG_LOG_DEBUG, CONFIG_LOG_INFO, CONFIG_LOG_WARN, CONFIG_LOG_ERROR };
 enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 
@@ -69,6 +77,8 @@ struct config {
 	size_t role_count;
 	struct config_policy *policies;
 	size_t policy_count;
+	struct config_plugin *plugins;
+	size_t plugin_count;
 	char sha256[65]; /* hexadecimal, of the file's bytes; "" of config_parse() */
 };
 
@@ -81,12 +91,14 @@ struct config_problem {
 struct config_problems {              /* zero-initialise */
 	struct config_problem *items; /* in the order of their positions */
 	size_t count, size;
-	/* Set by the caller, or NULL: asked about each policy and each listener with TLS. They add
-	 * what they find with config_problem_add(). Nonzero: out of memory. */
+	/* Set by the caller, or NULL: asked about each policy, plugin and listener with TLS. They
+	 * add what they find with config_problem_add(). Nonzero: out of memory. */
 	int (*check_policy)(const struct config_policy *policy, struct config_problems *problems,
 	    struct leased_err *err);
 	int (*check_listener)(const struct config_listener *listener,
 	    struct config_problems *problems, struct leased_err *err);
+	int (*check_plugin)(const struct config_plugin *plugin, struct config_problems *problems,
+	    struct leased_err *err);
 	void *arg; /* theirs */
 	/* Is what the file names on this machine: groups, plugin_dir (or the one that the command
 	 * line names), a good root key, a place for the audit? A start finds out by itself. */

@@ -17,6 +17,7 @@ struct config_reader {
 
 enum config_kind {
 	CONFIG_STRING,
+	CONFIG_PROGRAM, /* a file's name, of a plugin */
 	CONFIG_PATH,    /* absolute */
 	CONFIG_SOCKET,  /* absolute, and short enough for a Unix socket */
 	CONFIG_ADDRESS, /* HOST:PORT, numeric */

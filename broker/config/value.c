@@ -96,6 +96,19 @@ config_address_is_loopback(const char *address)
 	return (inet_pton(AF_INET6, host, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six));
 }
 
+/* As the spawner takes it: no way leads out of plugin_dir. */
+static const char *
+read_program(const json_t *value, char **at, bool *ret_out_of_memory)
+{
+	const char *text = json_string_value(value);
+	size_t len = text != NULL ? strlen(text) : 0;
+
+	if (len == 0 || len > 63 || strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-") != len)
+		return ("must be the name of a file in plugin_dir: at most 63 of a-z, 0-9, _ and "
+			"-");
+	return (keep_string(text, at, ret_out_of_memory));
+}
+
 static const char *
 read_duration(const struct config_setting *setting, const json_t *value, int64_t *at)
 {
@@ -233,6 +246,8 @@ config_read_value(
 		if (json_string_length(value) == 0)
 			return ("must be a string that is not empty");
 		return (keep_string(json_string_value(value), at, ret_out_of_memory));
+	case CONFIG_PROGRAM:
+		return (read_program(value, at, ret_out_of_memory));
 	case CONFIG_PATH:
 		return (read_path(value, 4095, at, ret_out_of_memory));
 	case CONFIG_SOCKET:

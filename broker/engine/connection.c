@@ -154,7 +154,9 @@ port_open(struct engines *engines, const struct store_doc *doc, struct plugin_po
 	json_t *config;
 
 	if (plugin == NULL || (row = plugin_catalog_find(plugin)) == NULL)
-		return (leased_err_set(err, LEASED_EINVAL, "plugin not found in the catalog: %s",
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "plugin not found in the catalog: %s; one that does not come with leased needs "
+		    "its block \"plugin\" in leased.hcl",
 		    UTF8_SHORT(plugin != NULL ? plugin : "", 64)));
 	if ((config = engine_rotation_details(doc)) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));

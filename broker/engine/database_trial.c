@@ -119,7 +119,10 @@ config_check(const struct engine_config_write *write, struct leased_err *err)
 		nearest = plugin_catalog_nearest(body->plugin_name);
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "plugin not found in the catalog: %s%s%s", UTF8_SHORT(body->plugin_name, 64),
-		    nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : ""));
+		    nearest != NULL ? "; did you mean "
+				    : "; one that does not come with leased needs its block "
+				      "\"plugin\" in leased.hcl",
+		    nearest != NULL ? nearest : ""));
 	}
 	if (body->password_policy != NULL && body->password_policy[0] != '\0')
 		return (leased_err_set(err, LEASED_EINVAL,

@@ -197,6 +197,11 @@ struct plugin_catalog_row {
 };
 const struct plugin_catalog_row *plugin_catalog_find(const char *api_name); /* NULL: unknown */
 const char *plugin_catalog_nearest(const char *api_name); /* for "did you mean", or NULL */
+bool plugin_catalog_is_own(const char *api_name);         /* none that was added */
+/* A row more, which stays: of a plugin that the configuration names. LEASED_EEXIST: there is one by
+ * that name; LEASED_ELIMIT: there are too many. Before the first port. */
+int plugin_catalog_add(const char *api_name, const char *program, unsigned pool,
+    struct leased_err *err) LEASED_MUST_CHECK;
 
 /*
  * A port with a pool of workers; each gets `open` with config (taken; holds secrets) and reopens

@@ -34,6 +34,7 @@ static const char sample[] =
     "  role \"shop\" { bound_uids = [1001]  policies = [\"shop\"]  max_leases = 20 }\n"
     "  role \"ops\" { bound_gids = [27, 28]  policies = [] }\n"
     "}\n"
+    "plugin \"mosquitto\" { program = \"mqtt-users\" pool = 3 }\n"
     "policy \"shop\" {\n"
     "  path \"database/creds/shop-rw\" { capabilities = [\"read\"] }\n"
     "}\n";
@@ -85,8 +86,13 @@ the_sample_is_read(void **state)
 	assert_string_equal(config->policies[0].name, "shop");
 	assert_string_equal(config->policies[0].text,
 	    "\n  path \"database/creds/shop-rw\" { capabilities = [\"read\"] }\n");
-	assert_int_equal(config->policies[0].line, 14);
+	assert_int_equal(config->policies[0].line, 15);
 	assert_int_equal(config->policies[0].column, 16);
+	assert_int_equal(config->plugin_count, 1);
+	assert_string_equal(config->plugins[0].name, "mosquitto");
+	assert_string_equal(config->plugins[0].program, "mqtt-users");
+	assert_int_equal(config->plugins[0].pool, 3);
+	assert_int_equal(config->plugins[0].line, 14);
 	config_free(config);
 	config_problems_clear(&problems);
 }
@@ -186,6 +192,11 @@ problems_of(const char *text, char *ret_lines, size_t size)
 static const struct {
 	const char *more, *says; /* behind BASE, whose three lines come first */
 } mistakes[] = {
+    {"plugin \"m\" { program = \"../x\" }", "f:4:14: \"program\" must be the name of a file"},
+    {"plugin \"m\" { pool = 17 }", "f:4:14: \"pool\" is too large"},
+    {"plugin \"m\" { progam = \"m\" }", "did you mean \"program\"?"},
+    {"plugin \"M\" { program = \"m\" }", "is no name for a plugin"},
+    {"plugin \"m\" {}\nplugin \"m\" {}", "f:5:1: plugin \"m\" stands in line 4 already"},
     {"data_dri = \"/x\"", "f:4:1: unknown key \"data_dri\"; did you mean \"data_dir\"?"},
     {"zzz = 1", "f:4:1: unknown key \"zzz\"\n"},
     {" audit \"socket\" { path = \"/a\" }",
@@ -432,7 +443,8 @@ parse_sample(void *arg)
 static void
 running_out_of_memory_is_told_at_every_place(void **state)
 {
-	static char bad[] = "data_dri = 1\nseal \"x\" {}\nauth \"unix\" { role \"x\" {} role \"x\" "
+	static char bad[] = "data_dri = 1\nplugin \"p\" {} plugin \"P\" {}\nseal \"x\" {}\nauth "
+			    "\"unix\" { role \"x\" {} role \"x\" "
 			    "{} }\npolicy \"p\" {}\npolicy \"p\" {}";
 	char *good = strdup(sample);
 

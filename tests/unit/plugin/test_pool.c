@@ -436,18 +436,6 @@ a_mute_host_tells_owners_nothing(void **state)
 	assert_int_equal(fix->sessions, 1);
 }
 
-static void
-a_catalog_name_is_found_and_a_slip_of_it_is_guessed(void **state)
-{
-	(void)state;
-	assert_string_equal(
-	    plugin_catalog_find("postgresql-database-plugin")->program, "postgresql");
-	assert_null(plugin_catalog_find("postgres-database-plugin"));
-	assert_string_equal(
-	    plugin_catalog_nearest("postgres-database-plugin"), "postgresql-database-plugin");
-	assert_null(plugin_catalog_nearest("oracle"));
-}
-
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, fix_setup, fix_teardown)
 
 int
@@ -485,7 +473,6 @@ main(void)
 	    WITH_FIXTURE(an_unknown_program_is_said_so),
 	    WITH_FIXTURE(without_the_spawner_calls_are_refused_and_nothing_hangs),
 	    WITH_FIXTURE(a_mute_host_tells_owners_nothing),
-	    cmocka_unit_test(a_catalog_name_is_found_and_a_slip_of_it_is_guessed),
 	};
 
 	/* As harden_process() does: a worker that died is an error to look at, not our end. */

@@ -8,4 +8,5 @@ limits { body = "1MiB" idle_timeout = "75s" connections = 4096 }
 auth "unix" {
   role "x" { bound_uids = [1] bound_units = ["a.service"] policies = ["p"] max_leases = 20 }
 }
+plugin "mosquitto" { program = "mqtt" pool = 2 }
 policy "p" { path "a" { capabilities = ["read"] } }
