@@ -70,6 +70,29 @@ env_set(const char *name, const json_t *value)
 	return (0);
 }
 
+/* The variables that clients of the credential's scheme read. */
+static int
+defaults_set(const json_t *credential, const char *scheme)
+{
+	const json_t *value;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < sizeof(defaults) / sizeof(defaults[0]); i++) {
+		if (strcmp(defaults[i].scheme, scheme) != 0)
+			continue;
+		value = json_object_get(credential, defaults[i].field);
+		/* Clients of MySQL take this host for "by the default socket", whatever the port.
+		 */
+		if (strcmp(defaults[i].name, "MYSQL_HOST") == 0 && json_is_string(value) &&
+		    strcmp(json_string_value(value), "localhost") == 0)
+			r = setenv(defaults[i].name, "127.0.0.1", 1);
+		else
+			r = env_set(defaults[i].name, value);
+	}
+	return (r);
+}
+
 /* In the child: our own token goes, the credential comes, and what would lead past its host. */
 static int
 environment_make(const struct exec *exec)
@@ -85,15 +108,13 @@ environment_make(const struct exec *exec)
 	if (exec->mapping_count == 0 && json_object_get(exec->credential, "host") != NULL) {
 		(void)unsetenv("PGHOSTADDR");
 		(void)unsetenv("PGSERVICE");
+		(void)unsetenv("MYSQL_UNIX_PORT");
 	}
 	for (i = 0; r == 0 && i < exec->mapping_count; i++)
 		r = env_set(exec->mappings[i].name,
 		    json_object_get(exec->credential, exec->mappings[i].field));
-	for (i = 0;
-	     r == 0 && exec->mapping_count == 0 && i < sizeof(defaults) / sizeof(defaults[0]); i++)
-		if (strcmp(defaults[i].scheme, scheme) == 0)
-			r = env_set(
-			    defaults[i].name, json_object_get(exec->credential, defaults[i].field));
+	if (r == 0 && exec->mapping_count == 0)
+		r = defaults_set(exec->credential, scheme);
 	return (r);
 }
 

@@ -30,13 +30,16 @@ const struct cli_command cli_commands[] = {
 	NULL},
     {"exec", cli_run_exec, "[--env NAME=FIELD]... ROLE|PATH -- COMMAND [ARG]...",
 	"run a command with a credential that ends with it",
-	"The child gets PGHOST, PGPORT, PGDATABASE, PGUSER and PGPASSWORD (MYSQL_* alike) as far\n"
-	"as they are known; with --env only what you name. No shell is involved. Signals are\n"
-	"passed on, the lease is renewed while the command runs and revoked when it ends.\n\n"
+	"The child gets PGHOST, PGPORT, PGDATABASE, PGUSER and PGPASSWORD, or MYSQL_HOST,\n"
+	"MYSQL_TCP_PORT, MYSQL_DATABASE, MYSQL_USER and MYSQL_PWD, as far as they are known; with\n"
+	"--env only what you name. No shell is involved. Signals are passed on, the lease is\n"
+	"renewed while the command runs and revoked when it ends.\n\n"
 	"options:\n"
 	"  --env NAME=FIELD   put FIELD (username, password, ..) into NAME, instead\n\n"
 	"examples:\n"
 	"  lease exec app -- psql -c 'select current_user'\n"
+	"  lease exec shop -- sh -c 'mariadb -u \"$MYSQL_USER\" shop'   # the client reads no "
+	"user\n"
 	"  lease exec --env DB_USER=username --env DB_PASS=password app -- ./migrate\n",
 	"--env"},
     {"list", cli_run_list, "[PREFIX]", "list your own leases, or all below a prefix",

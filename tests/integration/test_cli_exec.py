@@ -30,9 +30,19 @@ def test_exec_gives_the_child_the_credential_and_no_token(leased):
 
 def test_exec_for_mysql_and_with_names_of_ones_own(leased):
     with_credential(leased, scheme="mysql")
-    assert b"MYSQL_PWD=Geheim-1" in run(leased, "exec", "app", "--", "env").stdout
+    done = run(leased, "exec", "app", "--", "env", MYSQL_PWD="old", MYSQL_HOST="old", MYSQL_UNIX_PORT="/old")
+    names = dict(line.split("=", 1) for line in done.stdout.decode().splitlines())
+    assert {name: names[name] for name in names if name.startswith(("MYSQL", "PG"))} == {
+        "MYSQL_HOST": "db.example", "MYSQL_TCP_PORT": "5433", "MYSQL_DATABASE": "shop", "MYSQL_USER": "l-abc-app-1",
+        "MYSQL_PWD": "Geheim-1"}
     done = run(leased, "exec", "--env", "DB_USER=username", "--env=DB_PASS=password", "app", "--", "env")
     assert b"DB_USER=l-abc-app-1\n" in done.stdout and b"DB_PASS=Geheim-1\n" in done.stdout and b"MYSQL" not in done.stdout
+
+
+def test_exec_names_no_host_that_clients_of_mysql_take_for_a_socket(leased):
+    with_credential(leased, scheme="mysql", host="localhost")
+    assert b"MYSQL_HOST=127.0.0.1\n" in run(leased, "exec", "app", "--", "env").stdout
+    assert b"MYSQL_HOST=localhost\n" in run(leased, "exec", "--env", "MYSQL_HOST=host", "app", "--", "env").stdout
 
 
 def test_exec_does_not_leave_an_old_credential_beside_the_new_one(leased):
