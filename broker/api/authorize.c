@@ -46,7 +46,7 @@ api_authorize(const struct api_request *request, struct leased_err *err)
 	char text[sizeof(err->text)];
 
 	if ((request->route != NULL && (request->route->flags & API_SUDO) != 0) ||
-	    (request->mount != NULL && engine_needs_sudo(request->mount_rest)))
+	    (request->mount != NULL && engine_needs_sudo(request->mount, request->mount_rest)))
 		need |= POLICY_SUDO;
 	decision = policy_acl_decide(request->identity->acl, request->path, need);
 	if (decision.allowed)

@@ -1,10 +1,7 @@
 /*
  * The paths below a mount of type database: one row each. What is behind them is in the other files
- * of this name; engine.c looks a path up here and calls.
+ * of this name; type.c has the row of the type.
  */
-#include <string.h>
-
-#include "base/path.h"
 #include "engine/database.h"
 
 static const struct engine_path paths[] = {
@@ -33,19 +30,14 @@ static const struct engine_path paths[] = {
     {.verb = "rotate-root", .needs_sudo = true, .write = engine_database_rotate_root},
 };
 
-const struct engine_path *
-engine_path_find(const char *path, const char **ret_name)
-{
-	size_t len = strcspn(path, "/"), i;
-	const char *name = path[len] == '/' ? path + len + 1 : "";
+static const char *const kinds[] = {"connection", "candidate", "static", "role", "rolever", NULL};
 
-	for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		if (strlen(paths[i].verb) != len || memcmp(paths[i].verb, path, len) != 0)
-			continue;
-		if (name[0] == '\0' ? !paths[i].is_listed : !path_is_name(name, strlen(name)))
-			return (NULL);
-		*ret_name = name;
-		return (&paths[i]);
-	}
-	return (NULL);
-}
+const struct engine_type engine_type_database = {
+    .name = "database",
+    .paths = paths,
+    .path_count = sizeof(paths) / sizeof(paths[0]),
+    .help = "a database has config, reset, rotate-root, roles, creds, static-roles, static-creds "
+	    "and rotate-role, each with a name of letters, digits and _, with - and . inside",
+    .kinds = kinds,
+    .renew_inputs = engine_database_renew_inputs,
+};

@@ -6,7 +6,7 @@
 #define ENGINE_DATABASE_H
 
 #include "base/jdec.h"
-#include "engine/private.h"
+#include "engine/type.h"
 
 /* The document of the connection that request names. */
 int engine_config_doc(struct engine_request_copy *request, struct store_doc **ret_doc,
@@ -23,19 +23,6 @@ json_t *engine_list_json(const struct jdec_list *list);
 void engine_describes_free(struct engines *engines);
 
 /* ---- paths (database.c) ---- */
-
-typedef void (*engine_handler)(struct engine_request_copy *request);
-
-struct engine_path {
-	const char *verb; /* the first element */
-	bool is_listed;   /* without a name behind the verb: a list of the names there are */
-	bool needs_sudo;
-	const char *kind; /* of the document that decides create or update; NULL: none */
-	engine_handler read, write, remove; /* NULL: 405 */
-};
-/* The row of path and the name behind its verb; NULL when no such path exists. "roles" and "roles/"
- * are the list. */
-const struct engine_path *engine_path_find(const char *path, const char **ret_name);
 
 void engine_database_config_read(struct engine_request_copy *request);
 void engine_database_config_write(struct engine_request_copy *request);
@@ -74,6 +61,8 @@ struct engine_role {
 int engine_role_load(struct engines *engines, int64_t mount, const char *name,
     struct engine_role **ret_role, struct leased_err *err) LEASED_MUST_CHECK;
 void engine_role_free(struct engine_role *role);
+bool engine_database_renew_inputs(struct engines *engines, const struct engine_mount *mount,
+    const struct store_lease *row, struct lease_ttl_input *ret_ttl);
 /* Fills what issue needs of mount, connection and caps; the strings are borrowed from role and
  * request. */
 void engine_issue_fill(struct engine_request_copy *request, const struct engine_role *role,

@@ -259,16 +259,14 @@ engine_database_creds(struct engine_request_copy *request)
 }
 
 bool
-engine_renew_inputs(
-    struct engines *engines, const struct store_lease *row, struct lease_ttl_input *ret_ttl)
+engine_database_renew_inputs(struct engines *engines, const struct engine_mount *mount,
+    const struct store_lease *row, struct lease_ttl_input *ret_ttl)
 {
-	const struct engine_mount *mount = engine_mount_find(engines, row->mount);
 	struct lease_ttl_input input = {.owner_left_s = -1};
 	struct engine_role *role = NULL;
 	const char *slash = strchr(row->place, '/');
 
-	if (mount == NULL || slash == NULL ||
-	    engine_role_load(engines, row->mount, slash + 1, &role, NULL) != 0)
+	if (slash == NULL || engine_role_load(engines, row->mount, slash + 1, &role, NULL) != 0)
 		return (false);
 	input.role_ttl_s = role->ttl_s;
 	input.role_max_s = role->max_ttl_s;

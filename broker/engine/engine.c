@@ -1,6 +1,6 @@
 /*
  * The engines: start and end, and the way from a path below a mount to its handler. It owns the
- * request copies; what the paths mean is in database_*.c.
+ * request copies; what the paths mean is said by the mount's type (type.h).
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "engine/database.h"
 #include "engine/rotation.h"
+#include "engine/type.h"
 
 #define REQUEST_TAG 0x656e6771u
 
@@ -380,6 +381,31 @@ handler_of(const struct engine_path *path, enum engine_operation operation)
 	return (NULL);
 }
 
+/* A list has no name behind its verb, and all else has one, but where the verb is all there is. */
+static bool
+is_supported(const struct engine_path *path, const char *name, enum engine_operation operation)
+{
+	if (operation == ENGINE_LIST || (name[0] == '\0' && !path->is_whole))
+		return (operation == ENGINE_LIST && name[0] == '\0' && path->is_listed);
+	return (handler_of(path, operation) != NULL);
+}
+
+static void
+reply_unsupported(const struct engine_mount *mount, engine_reply_done done, void *arg)
+{
+	struct engine_reply reply = {.code = LEASED_ENOENT, .status = 404};
+
+	if (mount->type != NULL)
+		(void)leased_err_set(&reply.err, LEASED_ENOENT,
+		    "unsupported path: `lease read sys/mounts` shows what there is; %s",
+		    mount->type->help);
+	else
+		(void)leased_err_set(&reply.err, LEASED_ENOENT,
+		    "unsupported path: %s is mounted as type %s, which this version does not have",
+		    mount->path, engine_mount_type(mount));
+	done(arg, &reply);
+}
+
 void
 engine_handle(struct engines *engines, const struct engine_mount *mount,
     const struct engine_request *from, engine_reply_done done, void *arg)
@@ -388,15 +414,11 @@ engine_handle(struct engines *engines, const struct engine_mount *mount,
 	struct engine_request_copy *request;
 	const char *name = "";
 
-	if ((path = engine_path_find(from->path, &name)) == NULL) {
-		reply_error(done, arg, LEASED_ENOENT, 404,
-		    "unsupported path: `lease read sys/mounts` shows what there is; a database has "
-		    "config, reset, rotate-root, roles, creds, static-roles, static-creds and "
-		    "rotate-role, each with a name of letters, digits and _, with - and . inside");
+	if ((path = engine_path_find(mount->type, from->path, &name)) == NULL) {
+		reply_unsupported(mount, done, arg);
 		return;
 	}
-	if ((name[0] == '\0') != (from->operation == ENGINE_LIST) ||
-	    (name[0] != '\0' && handler_of(path, from->operation) == NULL)) {
+	if (!is_supported(path, name, from->operation)) {
 		reply_error(done, arg, LEASED_EINVAL, 405, "unsupported operation");
 		return;
 	}
@@ -433,7 +455,7 @@ engine_exists(struct engines *engines, const struct engine_mount *mount, const c
 	const char *name = "";
 	int r;
 
-	row = engine_path_find(path, &name);
+	row = engine_path_find(mount->type, path, &name);
 	if (row == NULL || row->kind == NULL || name[0] == '\0')
 		return (-1);
 	engine_doc_name(mount->id, name, full);
@@ -443,10 +465,21 @@ engine_exists(struct engines *engines, const struct engine_mount *mount, const c
 }
 
 bool
-engine_needs_sudo(const char *path)
+engine_needs_sudo(const struct engine_mount *mount, const char *path)
 {
 	const char *name = "";
-	const struct engine_path *row = engine_path_find(path, &name);
+	const struct engine_path *row = engine_path_find(mount->type, path, &name);
 
 	return (row != NULL && row->needs_sudo);
+}
+
+bool
+engine_renew_inputs(
+    struct engines *engines, const struct store_lease *row, struct lease_ttl_input *ret_ttl)
+{
+	const struct engine_mount *mount = engine_mount_find(engines, row->mount);
+
+	if (mount == NULL || mount->type == NULL || mount->type->renew_inputs == NULL)
+		return (false);
+	return (mount->type->renew_inputs(engines, mount, row, ret_ttl));
 }

@@ -1,6 +1,6 @@
 /*
- * Engines: what a mounted path means. A mount is a document of kind "mount"; its engine (database
- * now; ssh, token, kv later) answers every path below it. Runs on the loop.
+ * Engines: what a mounted path means. A mount is a document of kind "mount"; its type (type.h: a
+ * row each) answers every path below it. Runs on the loop.
  *
  * api/ authenticates, authorizes and routes by longest prefix; an engine sees only the path below
  * its mount and who asks. It never sees HTTP.
@@ -112,7 +112,8 @@ void engine_handle(struct engines *engines, const struct engine_mount *mount,
 
 /* Is it there? Decides create or update (contract 3.4): 1 yes, 0 no, -1: it cannot tell (update) */
 int engine_exists(struct engines *engines, const struct engine_mount *mount, const char *path);
-bool engine_needs_sudo(const char *path); /* below a mount, beside the operation's capability */
+/* Beside the operation's capability. */
+bool engine_needs_sudo(const struct engine_mount *mount, const char *path);
 /* The TTL inputs of a lease's role as it is now, for a renewal; false when the role is gone. */
 bool engine_renew_inputs(
     struct engines *engines, const struct store_lease *row, struct lease_ttl_input *ret_ttl);

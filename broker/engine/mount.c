@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "engine/private.h"
+#include "engine/type.h"
 
 #define MOUNTED_MARK "engine.mounted"
 
@@ -33,6 +33,7 @@ engine_mount_from_doc(struct store_doc *doc)
 	mount->version = doc->version;
 	mount->path = doc->name;
 	mount->data = doc->data;
+	mount->type = engine_type_find(json_string_value(json_object_get(mount->data, "type")));
 	doc->name = NULL;
 	doc->data = NULL;
 	return (mount);

@@ -10,7 +10,7 @@
 #include "base/jdec.h"
 #include "base/path.h"
 #include "base/utf8.h"
-#include "engine/private.h"
+#include "engine/type.h"
 
 struct mount_body {
 	char *type, *description;
@@ -129,20 +129,23 @@ mount_add_prepare(
 {
 	struct mount_body decoded = {0};
 	int64_t default_s = 0, max_s = 0;
+	char names[128];
 	int r;
 
 	if ((r = mount_path_check(change->engines, path, err)) != 0 ||
 	    (r = jdec_decode(body, mount_fields, &decoded, NULL, err)) != 0 ||
 	    (r = mount_ttls_decode(decoded.config, &default_s, &max_s, err)) != 0)
 		goto out;
-	if (decoded.type == NULL || strcmp(decoded.type, "database") != 0) {
+	if (engine_type_find(decoded.type) == NULL) {
+		engine_type_names(names, sizeof(names));
 		r = leased_err_set(err, LEASED_EINVAL,
-		    "plugin not found in the catalog: %s: this version mounts type database",
-		    UTF8_SHORT(decoded.type != NULL ? decoded.type : "(no type given)", 64));
+		    "plugin not found in the catalog: %s: this version mounts types %s",
+		    UTF8_SHORT(decoded.type != NULL ? decoded.type : "(no type given)", 64), names);
 		goto out;
 	}
 	if (json_object_size(decoded.options) > 0) {
-		r = leased_err_set(err, LEASED_EINVAL, "options: a database mount has none");
+		r = leased_err_set(
+		    err, LEASED_EINVAL, "options: a mount of type %s has none", decoded.type);
 		goto out;
 	}
 	change->doc = engine_mount_doc_new(change->engines, path, decoded.type,
@@ -236,6 +239,19 @@ remove_docs(struct store_txn *txn, const char *kind, int64_t mount, struct lease
 	return (r);
 }
 
+/* Of every type: what is there of a type that this version does not know is not left behind. */
+static int
+remove_all_docs(struct store_txn *txn, int64_t mount, struct leased_err *err)
+{
+	const struct engine_type *type;
+	int r = 0;
+
+	for (size_t i = 0; (type = engine_type_at(i)) != NULL; i++)
+		for (size_t j = 0; r == 0 && type->kinds[j] != NULL; j++)
+			r = remove_docs(txn, type->kinds[j], mount, err);
+	return (r);
+}
+
 static int
 remove_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 {
@@ -254,11 +270,7 @@ remove_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 		    "leases below this mount could not be ended yet; they are tried again for "
 		    "ever, "
 		    "the mount stays: see lease list, and unmount again later"));
-	if ((r = remove_docs(txn, "connection", change->mount, err)) != 0 ||
-	    (r = remove_docs(txn, "candidate", change->mount, err)) != 0 ||
-	    (r = remove_docs(txn, "static", change->mount, err)) != 0 ||
-	    (r = remove_docs(txn, "role", change->mount, err)) != 0 ||
-	    (r = remove_docs(txn, "rolever", change->mount, err)) != 0)
+	if ((r = remove_all_docs(txn, change->mount, err)) != 0)
 		return (r);
 	return (store_doc_delete(txn, change->doc->id, change->doc->version, err));
 }

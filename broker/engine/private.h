@@ -11,8 +11,11 @@
 #include "engine/engine.h"
 #include "engine/sweep.h"
 
+struct engine_type;
+
 struct engine_mount {
 	LIST_ENTRY(engine_mount) link;
+	const struct engine_type *type; /* NULL: one of another version */
 	int64_t id, version;
 	char *path;   /* "database/" */
 	json_t *data; /* the document */

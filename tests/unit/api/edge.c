@@ -196,8 +196,9 @@ engine_exists(struct engines *engines, const struct engine_mount *mount, const c
 }
 
 bool
-engine_needs_sudo(const char *path)
+engine_needs_sudo(const struct engine_mount *mount, const char *path)
 {
+	(void)mount;
 	return (strncmp(path, "rotate-root/", 12) == 0);
 }
 

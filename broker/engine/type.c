@@ -1,0 +1,83 @@
+/*
+ * The table of mount types, and the way from a path below a mount to its row. Knows no handler;
+ * engine.c and mount*.c look here.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/path.h"
+#include "engine/type.h"
+
+static const struct engine_type *const types[] = {
+    &engine_type_database,
+};
+#define TYPES (sizeof(types) / sizeof(types[0]))
+
+const struct engine_type *
+engine_type_at(size_t index)
+{
+	return (index < TYPES ? types[index] : NULL);
+}
+
+const struct engine_type *
+engine_type_find(const char *name)
+{
+	for (size_t i = 0; i < TYPES && name != NULL; i++)
+		if (strcmp(types[i]->name, name) == 0)
+			return (types[i]);
+	return (NULL);
+}
+
+void
+engine_type_names(char *ret_names, size_t size)
+{
+	size_t used = 0;
+
+	ret_names[0] = '\0';
+	for (size_t i = 0; i < TYPES && used < size; i++)
+		used += (size_t)snprintf(
+		    ret_names + used, size - used, "%s%s", i > 0 ? ", " : "", types[i]->name);
+}
+
+/* What follows verb in path, or NULL. */
+static const char *
+behind(const char *verb, const char *path)
+{
+	size_t len = strlen(verb);
+
+	if (strncmp(verb, path, len) != 0 || (path[len] != '\0' && path[len] != '/'))
+		return (NULL);
+	return (path[len] == '/' ? path + len + 1 : path + len);
+}
+
+static bool
+may_follow(const struct engine_path *path, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len == 0)
+		return (path->is_whole || path->is_listed);
+	if (path->is_whole)
+		return (false);
+	return (path->is_name != NULL ? path->is_name(name, len) : path_is_name(name, len));
+}
+
+const struct engine_path *
+engine_path_find(const struct engine_type *type, const char *path, const char **ret_name)
+{
+	const struct engine_path *found = NULL;
+	const char *name = NULL, *rest;
+
+	for (size_t i = 0; type != NULL && i < type->path_count; i++) {
+		if ((rest = behind(type->paths[i].verb, path)) == NULL)
+			continue;
+		if (found != NULL && strlen(found->verb) > strlen(type->paths[i].verb))
+			continue;
+		found = &type->paths[i];
+		name = rest;
+	}
+	if (found == NULL || !may_follow(found, name))
+		return (NULL);
+	*ret_name = name;
+	return (found);
+}

@@ -1,0 +1,47 @@
+/*
+ * What a type of mount is: its paths, and what the engines ask of whatever is mounted. One row a
+ * type (type.c); a type's paths stand in a file of its name.
+ */
+#ifndef ENGINE_TYPE_H
+#define ENGINE_TYPE_H
+
+#include "engine/private.h"
+
+typedef void (*engine_handler)(struct engine_request_copy *request);
+
+struct engine_path {
+	const char *verb; /* the first elements: "roles", "config/ca" */
+	bool is_whole;    /* nothing follows the verb, and it is no list */
+	bool is_listed;   /* without a name behind the verb: a list of the names there are */
+	bool needs_sudo;
+	const char *kind; /* of the document that decides create or update; NULL: none */
+	engine_handler read, write, remove;            /* NULL: 405 */
+	bool (*is_name)(const char *name, size_t len); /* what may follow; NULL: path_is_name() */
+};
+
+struct engine_type {
+	const char *name;
+	const struct engine_path *paths;
+	size_t path_count;
+	const char *help;         /* what there is, for who asks for what there is not */
+	const char *const *kinds; /* of its documents, which go with the mount; NULL-ended */
+	/* See engine_renew_inputs(); NULL: its leases are not renewed. */
+	bool (*renew_inputs)(struct engines *engines, const struct engine_mount *mount,
+	    const struct store_lease *row, struct lease_ttl_input *ret_ttl);
+};
+
+/* NULL: there is no such type. */
+const struct engine_type *engine_type_find(const char *name);
+/* The index-th, NULL behind the last. */
+const struct engine_type *engine_type_at(size_t index);
+/* "database, token" */
+void engine_type_names(char *ret_names, size_t size);
+/* The row of path (below a mount) whose verb is the longest, and what follows that; NULL when no
+ * such path exists. "roles" and "roles/" are the list. type: NULL has no paths. */
+const struct engine_path *engine_path_find(
+    const struct engine_type *type, const char *path, const char **ret_name);
+
+/* ---- the types ---- */
+extern const struct engine_type engine_type_database;
+
+#endif
