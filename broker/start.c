@@ -224,6 +224,7 @@ start_leases(struct main_daemon *daemon, const struct main_place *place, struct 
 	    .server_of = on_server_of,
 	    .mount_of = on_mount_of,
 	    .absent_why = on_absent_why,
+	    .plain_ended = engine_lease_ended,
 	    .arg = daemon};
 	int r;
 

@@ -77,7 +77,7 @@ ended_load(const struct api_request *request, const char *lease_id, struct lease
 	if ((r = lease_ended_find(request->api->config.leases, lease_id, &ended, err)) != 0)
 		return (r);
 	if (!api_request_has_sudo_over(request, lease_id) &&
-	    (ended->kind != STORE_LEASE_CREDENTIAL ||
+	    (!store_lease_is_clients((enum store_lease_kind)ended->kind) ||
 		!auth_identity_is_owner(
 		    request->api->config.auth, request->identity, ended->owner, ended->entity))) {
 		free(ended);

@@ -31,7 +31,7 @@ list_leases(struct api_scan *scan, struct store_db *db, size_t *ret_count, struc
 		return (r);
 	for (size_t i = 0; i < count && r == 0; i++) {
 		scan->query.after = rows[i]->id;
-		if (rows[i]->kind != STORE_LEASE_CREDENTIAL)
+		if (!store_lease_is_clients(rows[i]->kind))
 			continue;
 		if ((r = id_number_encode(rows[i]->id, number)) != 0)
 			break;
@@ -59,7 +59,7 @@ list_has(struct api_scan *scan, struct store_db *db, bool *ret_has, struct lease
 			return (r);
 		for (size_t i = 0; i < count; i++) {
 			query.after = rows[i]->id;
-			has = has || rows[i]->kind == STORE_LEASE_CREDENTIAL;
+			has = has || store_lease_is_clients(rows[i]->kind);
 		}
 		store_lease_page_free(rows, count);
 	} while (!has && count > 0);
@@ -214,7 +214,7 @@ static bool
 wanted_own(const struct api_scan *scan, const struct store_lease *row)
 {
 	(void)scan;
-	return (row->kind == STORE_LEASE_CREDENTIAL);
+	return (store_lease_is_clients(row->kind));
 }
 
 static int

@@ -21,6 +21,7 @@ name_of_new(const struct store_lease *lease)
 		return ("token_made");
 	case STORE_LEASE_CANARY:
 	case STORE_LEASE_CREDENTIAL:
+	case STORE_LEASE_PLAIN:
 		return (lease->state == STORE_LEASE_LIVE ? "lease_live" : "lease_intent");
 	}
 	return (NULL);
@@ -136,7 +137,7 @@ set_end(json_t *object, const json_t *data)
 static json_t *
 lease_part(struct audit *audit, struct store_txn *txn, const struct store_change *change)
 {
-	static const char *const kinds[] = {"", "credential", "canary", "token"};
+	static const char *const kinds[] = {"", "credential", "canary", "token", "plain"};
 	const struct store_lease *lease = change->lease;
 	const json_t *data = change->tombstone != NULL ? change->tombstone : lease->data;
 	json_t *object = json_pack("{s:I,s:s,s:I}", "row", (json_int_t)lease->id, "kind",

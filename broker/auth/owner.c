@@ -65,7 +65,7 @@ bool
 auth_identity_owns(
     struct auth *auth, const struct auth_identity *identity, const struct store_lease *row)
 {
-	return (row->kind == STORE_LEASE_CREDENTIAL &&
+	return (store_lease_is_clients(row->kind) &&
 		auth_identity_is_owner(auth, identity, row->owner,
 		    json_string_value(json_object_get(row->data, "entity"))));
 }

@@ -375,6 +375,7 @@ handler_of(const struct engine_path *path, enum engine_operation operation)
 	case ENGINE_DELETE:
 		return (path->remove);
 	case ENGINE_LIST:
+		return (path->list);
 	case ENGINE_PATCH:
 		break;
 	}
@@ -432,7 +433,7 @@ engine_handle(struct engines *engines, const struct engine_mount *mount,
 		reply_error(done, arg, LEASED_ENOMEM, 0, "out of memory");
 		return;
 	}
-	if (from->operation == ENGINE_LIST)
+	if (from->operation == ENGINE_LIST && path->list == NULL)
 		engine_list_docs(request, path->kind);
 	else
 		handler_of(path, from->operation)(request);

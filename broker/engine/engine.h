@@ -15,6 +15,7 @@
 #include <leased/error.h>
 #include <leased/secret.h>
 
+#include "engine/leases.h"
 #include "lease/lease.h"
 #include "plugin/plugin.h"
 #include "store/store.h"
@@ -114,8 +115,5 @@ void engine_handle(struct engines *engines, const struct engine_mount *mount,
 int engine_exists(struct engines *engines, const struct engine_mount *mount, const char *path);
 /* Beside the operation's capability. */
 bool engine_needs_sudo(const struct engine_mount *mount, const char *path);
-/* The TTL inputs of a lease's role as it is now, for a renewal; false when the role is gone. */
-bool engine_renew_inputs(
-    struct engines *engines, const struct store_lease *row, struct lease_ttl_input *ret_ttl);
 
 #endif

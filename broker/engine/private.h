@@ -9,18 +9,8 @@
 
 #include "engine/change.h"
 #include "engine/engine.h"
+#include "engine/mount.h"
 #include "engine/sweep.h"
-
-struct engine_type;
-
-struct engine_mount {
-	LIST_ENTRY(engine_mount) link;
-	const struct engine_type *type; /* NULL: one of another version */
-	int64_t id, version;
-	char *path;   /* "database/" */
-	json_t *data; /* the document */
-	bool closing; /* an unmount is under way: nothing new is made below it */
-};
 
 /* One configured connection and the port to it. A candidate is a configuration that is being tried:
  * it has a document and leases (canaries) of its own, and no name in the API. */
@@ -107,17 +97,5 @@ void engine_connection_gone(struct engines *engines, struct engine_connection *c
 int engine_connection_stays(const struct engine_connection *connection, struct leased_err *err);
 int engine_connections_load(struct engines *engines, struct leased_err *err) LEASED_MUST_CHECK;
 void engine_connections_free(struct engines *engines);
-
-/* ---- mounts ---- */
-int engine_mounts_load(struct engines *engines, struct leased_err *err) LEASED_MUST_CHECK;
-void engine_mounts_free(struct engines *engines);
-void engine_mount_free(struct engine_mount *mount);                /* NULL is fine */
-struct engine_mount *engine_mount_from_doc(struct store_doc *doc); /* takes over what it holds */
-struct store_doc *engine_mount_doc_new(struct engines *engines, const char *path, const char *type,
-    const char *description, int64_t default_s, int64_t max_s);
-struct engine_mount *engine_mount_find(struct engines *engines, int64_t id);
-/* The TTLs that hold below a mount: its own, else the system's. */
-void engine_mount_ttls(struct engines *engines, const struct engine_mount *mount,
-    int64_t *ret_default_s, int64_t *ret_max_s);
 
 #endif

@@ -39,6 +39,18 @@ engine_type_names(char *ret_names, size_t size)
 		    ret_names + used, size - used, "%s%s", i > 0 ? ", " : "", types[i]->name);
 }
 
+int
+engine_lease_ended(
+    struct store_txn *txn, const struct lease_plain_ended *ended, struct leased_err *err)
+{
+	const struct engine_type *type =
+	    engine_type_find(json_string_value(json_object_get(ended->engine, "type")));
+
+	if (type == NULL || type->lease_ended == NULL)
+		return (0);
+	return (type->lease_ended(txn, ended, err));
+}
+
 /* What follows verb in path, or NULL. */
 static const char *
 behind(const char *verb, const char *path)

@@ -6,6 +6,7 @@
 #define ENGINE_TYPE_H
 
 #include "engine/private.h"
+#include "lease/plain.h"
 
 typedef void (*engine_handler)(struct engine_request_copy *request);
 
@@ -15,7 +16,8 @@ struct engine_path {
 	bool is_listed;   /* without a name behind the verb: a list of the names there are */
 	bool needs_sudo;
 	const char *kind; /* of the document that decides create or update; NULL: none */
-	engine_handler read, write, remove;            /* NULL: 405 */
+	engine_handler read, write, remove; /* NULL: 405 */
+	engine_handler list;                /* of is_listed; NULL: the documents of kind */
 	bool (*is_name)(const char *name, size_t len); /* what may follow; NULL: path_is_name() */
 };
 
@@ -28,6 +30,9 @@ struct engine_type {
 	/* See engine_renew_inputs(); NULL: its leases are not renewed. */
 	bool (*renew_inputs)(struct engines *engines, const struct engine_mount *mount,
 	    const struct store_lease *row, struct lease_ttl_input *ret_ttl);
+	/* As leases_config.plain_ended; for leases whose engine's object has this type. Or NULL. */
+	int (*lease_ended)(
+	    struct store_txn *txn, const struct lease_plain_ended *ended, struct leased_err *err);
 };
 
 /* NULL: there is no such type. */

@@ -111,6 +111,9 @@ row_run(struct abandon_task *own, struct store_txn *txn, struct leased_err *err)
 	if (row->kind == STORE_LEASE_TOKEN)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "a token has no account that could be left behind: use auth/token/revoke"));
+	if (row->kind == STORE_LEASE_PLAIN)
+		return (leased_err_set(err, LEASED_EINVAL,
+		    "this lease has no account on a backend that could be left behind: revoke it"));
 	if (!is_on_its_way_out(own, row))
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "the lease has not ended: revoke it first; abandoning is for one whose "

@@ -92,7 +92,10 @@ lease_damaged_describe(struct leases *leases, const struct store_damaged *damage
 	    text_or_none(damaged->owner), "connection", (json_int_t)damaged->connection,
 	    "renewable", 0, "ttl", 0, "needs_a_person", 1, "damaged", 1, "revoke_error_code",
 	    leased_code_name(LEASED_ECORRUPT), "revoke_error",
-	    damaged->disarmed
+	    damaged->connection == 0
+		? "the record is damaged, so that it is taken for nothing any more: let the lease "
+		  "be forgotten by sys/leases/revoke-force and its id"
+	    : damaged->disarmed
 		? "the record is damaged; access has ended, and the account stays: drop it, then "
 		  "let the lease be forgotten by sys/leases/revoke-force and its id"
 		: "the record is damaged; access ends when the lease was to end, or when it is "
@@ -138,7 +141,7 @@ on_forget_run(struct lease_task *task, struct store_txn *txn, struct leased_err 
 	if (r != 0)
 		return (r);
 	lease_text_copy(forget->account, sizeof(forget->account), damaged.account);
-	if (damaged.disarmed) {
+	if (damaged.disarmed || damaged.connection == 0) {
 		forget->state = LEASE_REVOKE_DISARMED;
 		r = store_quarantine_delete(txn, forget->id, err);
 	} else {
@@ -185,9 +188,10 @@ on_forget_done(struct lease_task *task, int result, const struct leased_err *err
 		    LOG_I("row", forget->id), LOG_S("account", forget->account),
 		    LOG_S("by", forget->by));
 		(void)leased_err_set(&why, LEASED_ECORRUPT,
-		    "its record was damaged and is forgotten: drop account %s in the backend, if "
-		    "it "
-		    "is still there",
+		    forget->account[0] != '\0'
+			? "its record was damaged and is forgotten: drop account %s in the "
+			  "backend, if it is still there"
+			: "its record was damaged and is forgotten%s",
 		    forget->account);
 		break;
 	case LEASE_REVOKE_RECORDED:

@@ -59,11 +59,11 @@ put_error(json_t *object, struct leases *leases, const struct lease_data *data,
 	struct leased_err why = LEASED_ERR_INIT;
 	json_int_t tries = data->fails;
 
-	if (ends && lease_held(leases, row->id)) {
+	if (ends && store_lease_has_account(row->kind) && lease_held(leases, row->id)) {
 		(void)lease_held_error(&why); /* whatever else it had met before the backup */
 	} else if (data->error_code != 0) {
 		(void)leased_err_set(&why, (int)data->error_code, "%s", data->error);
-	} else if (ends && row->kind != STORE_LEASE_TOKEN) {
+	} else if (ends && store_lease_has_account(row->kind)) {
 		port = leases->config.port_for(leases->config.arg, row->connection);
 		if (port == NULL)
 			(void)lease_port_absent(leases, row->connection, &why);
@@ -116,8 +116,8 @@ lease_describe(struct leases *leases, const struct store_lease *row)
 	/* next_at of a lease whose end was refused is when that is tried again. */
 	overdue = row->next_at_ms <= now_ms ||
 		  (row->state == STORE_LEASE_LIVE && data.expires_ms != 0 && left_ms == 0);
-	renewable = row->kind == STORE_LEASE_CREDENTIAL && row->state == STORE_LEASE_LIVE &&
-		    !row->revoke && !overdue;
+	renewable = store_lease_is_clients(row->kind) && !data.fixed &&
+		    row->state == STORE_LEASE_LIVE && !row->revoke && !overdue;
 	object = json_pack("{s:s,s:o,s:o,s:I,s:b,s:o,s:s,s:s%,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:b}",
 	    "id", id, "issue_time", time_text(data.issued_wall_ms), "expire_time",
 	    time_text(data.expires_ms != 0 ? leases_wall_ms(leases, data.expires_ms) : 0), "ttl",

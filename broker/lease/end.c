@@ -37,6 +37,11 @@ lease_end_queue(struct lease *lease)
 		return;
 	}
 	lease->out = true;
+	if (lease_is_plain(lease)) { /* nothing is to be ended but the record */
+		lease_count_in(lease, &connection->ending);
+		lease_end_removed(lease);
+		return;
+	}
 	if (lease->state == LEASE_DISARMED && !lease->urgent &&
 	    connection->removals >= LEASE_REMOVALS_MAX) {
 		lease_release(lease); /* access to it has ended; the sweep comes back to it */

@@ -11,6 +11,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "lease/ended.h"
+#include "lease/plain.h"
 #include "lease/private.h"
 
 #define PARKED_MAX 4096
@@ -63,6 +64,8 @@ gone_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 	lease_put_identity(lease);
 	if ((r = lease_caps_give(lease, txn, true, err)) != 0)
 		return (r);
+	if (lease_is_plain(lease) && (r = lease_plain_tell(lease, txn, err)) != 0)
+		return (r);
 	lease_ended_fill(lease, &ended);
 	if ((tombstone = lease_ended_encode(&ended)) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
@@ -80,6 +83,7 @@ lease_gone_write(struct lease *lease, lease_written done)
 	/* Here and not in the transaction: mounts are the loop's. */
 	lease_text_copy(
 	    lease->mount, sizeof(lease->mount), config->mount_path(config->arg, lease->row->mount));
+	lease->plain_ended = config->plain_ended;
 	lease_write(lease, gone_run, done);
 }
 

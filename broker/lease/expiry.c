@@ -55,7 +55,8 @@ row_end(struct leases *leases, struct store_lease *row, bool urgent)
 	struct lease_data data;
 	struct lease *lease;
 
-	if (lease_busy(leases, row->id) != NULL || lease_held(leases, row->id))
+	if (lease_busy(leases, row->id) != NULL ||
+	    (store_lease_has_account(row->kind) && lease_held(leases, row->id)))
 		goto no;
 	if (lease_data_decode(row->data, &data, &err) != 0)
 		memset(&data, 0, sizeof(data)); /* its account is ended all the same */
@@ -149,8 +150,8 @@ may_sweep(struct lease_connection *connection, int64_t now_ms)
 		lease_connection_ready(connection));
 }
 
-/* Not now. An interrupted sweep goes on soon, one whose port is away begins anew. Tokens have no
- * port: they wait for room among the jobs. */
+/* Not now. An interrupted sweep goes on soon, one whose port is away begins anew. Connection 0 has
+ * no port: its tokens wait for room among the jobs, its leases for the writes before them. */
 static void
 sweep_wait(struct lease_connection *connection, int64_t now_ms)
 {
@@ -173,7 +174,7 @@ sweep_row(struct lease_connection *connection, struct store_lease *row, int64_t 
 {
 	bool due = row->next_at_ms <= now_ms, left_over = false;
 
-	if (connection->id != 0 && connection->ending >= LEASE_ENDING_MAX) {
+	if (row->kind != STORE_LEASE_TOKEN && connection->ending >= LEASE_ENDING_MAX) {
 		store_lease_free(row);
 		return (false);
 	}

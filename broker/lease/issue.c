@@ -10,12 +10,13 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "lease/issuing.h"
 #include "lease/private.h"
 
 /* ---- the INTENT ---- */
 
-static int
-caps_take(struct lease *lease, struct store_txn *txn, struct leased_err *err)
+int
+lease_issue_caps_take(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 {
 	const struct lease_request *request = lease->request;
 	unsigned held = 0;
@@ -69,7 +70,8 @@ intent_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 	if (lease->data.owner_token != 0 &&
 	    (r = lease_token_alive(txn, lease->data.owner_token, lease->now_ms, err)) != 0)
 		return (r);
-	if ((r = caps_take(lease, txn, err)) != 0 || (r = intent_name(lease, txn, err)) != 0)
+	if ((r = lease_issue_caps_take(lease, txn, err)) != 0 ||
+	    (r = intent_name(lease, txn, err)) != 0)
 		return (r);
 	if (lease->data.server[0] != '\0' &&
 	    (r = store_server_put(txn, lease->connection, lease->data.server, err)) != 0)
@@ -204,38 +206,34 @@ role_put(struct lease *lease, const struct lease_issue *issue, struct leased_err
 	return (r);
 }
 
-static int
-row_put(struct lease *lease, const struct lease_issue *issue, struct leased_err *err)
+int
+lease_issue_row(struct lease *lease, const struct lease_issue *issue, enum store_lease_kind kind,
+    struct leased_err *err)
 {
 	struct leases *leases = lease->task.leases;
 	struct store_lease *row = calloc(1, sizeof(*row));
 
 	if ((lease->row = row) == NULL || (row->place = strdup(issue->place)) == NULL ||
-	    (row->account = strdup("")) == NULL ||
+	    (row->account = strdup(issue->account != NULL ? issue->account : "")) == NULL ||
 	    (row->owner = strdup(issue->owner != NULL ? issue->owner : "")) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	row->state = STORE_LEASE_INTENT;
-	row->kind = issue->canary ? STORE_LEASE_CANARY : STORE_LEASE_CREDENTIAL;
+	row->kind = kind;
+	row->state = kind == STORE_LEASE_PLAIN ? STORE_LEASE_LIVE : STORE_LEASE_INTENT;
 	row->connection = lease->connection = issue->connection;
 	row->mount = issue->mount;
-	row->next_at_ms = lease->data.mint_deadline_ms;
+	row->next_at_ms =
+	    kind == STORE_LEASE_PLAIN ? lease->data.expires_ms : lease->data.mint_deadline_ms;
 	id_base62(leases->config.ids, STORE_LEASE_RANDOM_LEN, row->random);
 	return (0);
 }
 
 static int
-data_put(struct lease *lease, const struct lease_issue *issue, struct leased_err *err)
+who_put(struct lease *lease, const struct lease_issue *issue, struct leased_err *err)
 {
 	struct leases *leases = lease->task.leases;
-	const struct plugin_port *port =
-	    leases->config.port_for(leases->config.arg, issue->connection);
-	struct lease_request *request = lease->request;
 	struct lease_data *data = &lease->data;
 	int r;
 
-	/* Where the mint goes: if its reply is lost, another server that knows no such account must
-	 * not be taken for its end. The reply says it again. */
-	lease_text_copy(data->server, sizeof(data->server), port != NULL ? port->server : "");
 	data->role_version = issue->role_version;
 	data->owner_token = issue->owner_token;
 	memcpy(data->run, leases->run, sizeof(data->run));
@@ -246,6 +244,32 @@ data_put(struct lease *lease, const struct lease_issue *issue, struct leased_err
 		return (r);
 	lease_text_copy(data->display, sizeof(data->display), issue->display_name);
 	lease_text_copy(data->cause, sizeof(data->cause), issue->cause);
+	return (0);
+}
+
+int
+lease_issue_terms(struct lease *lease, const struct lease_issue *issue, struct leased_err *err)
+{
+	int r;
+
+	if ((r = times_put(lease, issue, err)) != 0 || (r = who_put(lease, issue, err)) != 0)
+		return (r);
+	return (caps_put(lease, issue, err));
+}
+
+/* What its mint needs. */
+static int
+mint_put(struct lease *lease, const struct lease_issue *issue, struct leased_err *err)
+{
+	struct leases *leases = lease->task.leases;
+	const struct plugin_port *port =
+	    leases->config.port_for(leases->config.arg, issue->connection);
+	struct lease_request *request = lease->request;
+	struct lease_data *data = &lease->data;
+
+	/* Where the mint goes: if its reply is lost, another server that knows no such account must
+	 * not be taken for its end. The reply says it again. */
+	lease_text_copy(data->server, sizeof(data->server), port != NULL ? port->server : "");
 	memcpy(request->display, data->display, sizeof(request->display));
 	request->template_noted = leases->templates_noted;
 	request->tag = store_tag(leases->config.store);
@@ -257,27 +281,24 @@ data_put(struct lease *lease, const struct lease_issue *issue, struct leased_err
 	return (0);
 }
 
-/* A backend in back-off, or a full disk, is told without an INTENT. */
 static int
-ready(struct leases *leases, int64_t connection, struct leased_err *err)
+disk_full(struct leased_err *err)
 {
-	struct plugin_port *port = leases->config.port_for(leases->config.arg, connection);
-	struct lease_connection *known = lease_connection_find(leases, connection);
+	return (leased_err_set(err, LEASED_ENOSPC,
+	    "the disk of the store is full: no lease can be written down until 128 MiB are free"));
+}
+
+/* Nothing is handed out that could not be found and ended again. */
+int
+lease_issue_store_ready(struct leases *leases, struct leased_err *err)
+{
 	struct store_health health = {0};
 
 	if (leases->freeing)
 		return (leased_err_set(err, LEASED_ECANCELED, "leased is stopping"));
-	if (port == NULL)
-		return (lease_port_absent(leases, connection, err));
-	if (port->moved) /* and an INTENT would name the wrong one */
-		return (leased_err_set(err, LEASED_EMOVED,
-		    "another server answers than the one that this connection is configured for: "
-		    "nothing is made there"));
 	store_health_get(leases->config.store, &health);
-	if (health.code == LEASED_ENOSPC || (known != NULL && !lease_sessions_recorded(known)))
-		return (leased_err_set(err, LEASED_ENOSPC,
-		    "the disk of the store is full: no lease can be written down until 128 MiB are "
-		    "free"));
+	if (health.code == LEASED_ENOSPC)
+		return (disk_full(err));
 	if (health.damaged)
 		return (leased_err_set(err, LEASED_EUNAVAIL,
 		    "the file of the store is damaged: nothing is handed out that might never be "
@@ -287,6 +308,29 @@ ready(struct leases *leases, int64_t connection, struct leased_err *err)
 		return (leased_err_set(err, LEASED_EUNAVAIL,
 		    "the store does not take the revocations of leases that were not delivered: "
 		    "nothing is handed out until it does"));
+	return (0);
+}
+
+/* A backend in back-off, or a full disk, is told without an INTENT. */
+static int
+ready(struct leases *leases, int64_t connection, struct leased_err *err)
+{
+	struct plugin_port *port = leases->config.port_for(leases->config.arg, connection);
+	struct lease_connection *known = lease_connection_find(leases, connection);
+	int r;
+
+	if (leases->freeing)
+		return (leased_err_set(err, LEASED_ECANCELED, "leased is stopping"));
+	if (port == NULL)
+		return (lease_port_absent(leases, connection, err));
+	if (port->moved) /* and an INTENT would name the wrong one */
+		return (leased_err_set(err, LEASED_EMOVED,
+		    "another server answers than the one that this connection is configured for: "
+		    "nothing is made there"));
+	if ((r = lease_issue_store_ready(leases, err)) != 0)
+		return (r);
+	if (known != NULL && !lease_sessions_recorded(known))
+		return (disk_full(err));
 	return (plugin_port_ready(port, err));
 }
 
@@ -299,10 +343,11 @@ issue_prepare(struct lease *lease, const struct lease_issue *issue, struct lease
 	if ((lease->doing == LEASE_ISSUING &&
 		(r = leases_time_check(lease->task.leases, err)) != 0) ||
 	    (r = ready(lease->task.leases, issue->connection, err)) != 0 ||
-	    (r = times_put(lease, issue, err)) != 0 || (r = role_put(lease, issue, err)) != 0 ||
-	    (r = data_put(lease, issue, err)) != 0 || (r = caps_put(lease, issue, err)) != 0)
+	    (r = lease_issue_terms(lease, issue, err)) != 0 ||
+	    (r = role_put(lease, issue, err)) != 0 || (r = mint_put(lease, issue, err)) != 0)
 		return (r);
-	return (row_put(lease, issue, err));
+	return (lease_issue_row(
+	    lease, issue, issue->canary ? STORE_LEASE_CANARY : STORE_LEASE_CREDENTIAL, err));
 }
 
 static void

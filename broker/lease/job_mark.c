@@ -198,7 +198,7 @@ row_mark(struct store_txn *txn, struct store_lease *row, const struct step_task 
 {
 	struct lease_actor actor = {task->step.scope.by, task->step.scope.accessor};
 	struct lease_data data;
-	json_t *object;
+	int r;
 
 	if (row->state == STORE_LEASE_DISARMED || row->revoke)
 		return (0);
@@ -209,10 +209,8 @@ row_mark(struct store_txn *txn, struct store_lease *row, const struct step_task 
 	if (row->kind != STORE_LEASE_TOKEN && lease_data_decode(row->data, &data, NULL) == 0) {
 		lease_data_end(&data, scope_end(&task->step.scope), task->step.scope.cause, &actor,
 		    task->now_ms);
-		if ((object = lease_data_encode(&data)) == NULL)
-			return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-		json_decref(row->data);
-		row->data = object;
+		if ((r = lease_record_put(row, &data, err)) != 0)
+			return (r);
 	}
 	(*marked)++;
 	return (store_lease_update(txn, row, err));

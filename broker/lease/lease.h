@@ -23,6 +23,9 @@
 
 struct event_base;
 struct leases;
+struct lease_plain_ended; /* plain.h */
+typedef int (*lease_plain_told)(
+    struct store_txn *txn, const struct lease_plain_ended *ended, struct leased_err *err);
 
 struct leases_config {
 	struct store *store;
@@ -44,6 +47,12 @@ struct leases_config {
 	int64_t (*mount_of)(void *arg, int64_t connection);
 	/* Why port_for has none: sets err and returns its code. NULL: it is only not open yet. */
 	int (*absent_why)(void *arg, int64_t connection, struct leased_err *err);
+	/*
+	 * In the transaction in which a lease without a backend goes, on the writer thread: whoever
+	 * issued it may note down that it did (a denylist). An error undoes it, and it is tried
+	 * again. NULL: nobody wants to know.
+	 */
+	lease_plain_told plain_ended;
 	void *arg;
 };
 
@@ -121,6 +130,7 @@ struct lease_cap {
 	const char *what;  /* for the refusal: "max_leases of role app" */
 };
 #define LEASE_CAPS_MAX 3
+#define LEASE_ENGINE_MAX 4096
 
 struct lease_issue {
 	int64_t mount;
@@ -140,6 +150,11 @@ struct lease_issue {
 	const char *cause;          /* request id, for the log and audit */
 	struct lease_cap caps[LEASE_CAPS_MAX];
 	bool canary; /* set by lease_preflight_start() */
+	/* Of lease_plain_start() alone: */
+	const json_t
+	    *engine; /* an object of at most LEASE_ENGINE_MAX bytes, sealed with the lease */
+	const char *account; /* what its row is found by (store_lease_get_account()), or NULL */
+	bool fixed;          /* it cannot be renewed */
 };
 struct lease_issued {
 	int code; /* 0, or why not: EUNAVAIL, EREFUSED, ELIMIT, ETIMEDOUT, .. with err */

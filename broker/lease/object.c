@@ -284,17 +284,14 @@ lease_reload(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 int
 lease_store(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 {
-	json_t *object = lease_data_encode(&lease->data);
 	const char *server = lease->data.server, *before;
 	int r = 0;
 
-	if (object == NULL)
-		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	before = json_string_value(json_object_get(lease->row->data, "server"));
 	if (server[0] != '\0' && (before == NULL || strcmp(before, server) != 0))
 		r = store_server_put(txn, lease->row->connection, server, err);
-	json_decref(lease->row->data);
-	lease->row->data = object;
+	if (r == 0)
+		r = lease_record_put(lease->row, &lease->data, err);
 	return (r == 0 ? store_lease_update(txn, lease->row, err) : r);
 }
 

@@ -53,8 +53,6 @@ enum lease_doing {
 };
 
 struct lease;
-struct lease_batch;
-struct lease_connection;
 struct lease_request;
 typedef int (*lease_run)(struct lease *lease, struct store_txn *txn, struct leased_err *err);
 typedef void (*lease_written)(struct lease *lease, int result, const struct leased_err *err);
@@ -82,6 +80,7 @@ struct lease {
 	lease_written written;
 	bool hit, cut; /* the transaction's own: it found a mark; a call was cut */
 	char handle[65], server[128], mount[LEASE_MOUNT_MAX]; /* the plugin's; for GONE */
+	lease_plain_told plain_ended;                         /* for GONE, too */
 	struct leased_err failure;
 	struct lease_request *request; /* ISSUING, PROBING, RENEWING: who asked */
 	TAILQ_ENTRY(lease) all, queue;
@@ -112,7 +111,7 @@ json_t *lease_account(const struct lease *lease);
 void lease_put_identity(struct lease *lease); /* once more into data, after a reload */
 int lease_role_load(struct lease *lease, struct leased_err *err);
 int lease_role_find(struct leases *leases, int64_t id, json_t **ret_data, struct leased_err *err);
-/* "2026-11-23T02:43:50Z", the wall time of the lease's end plus slack. */
+/* RFC 3339, the wall time of the lease's end plus slack. */
 void lease_native_expiry(struct leases *leases, int64_t end_ms, char *ret_text, size_t size);
 /* handle and server of a mint's or a disarm's result; LEASED_EPROTO when they are out of bounds. */
 int lease_take_identity(struct lease *lease, const json_t *result, struct leased_err *err);

@@ -102,6 +102,12 @@ struct leases {
 	int64_t tokens_pause_ms;
 	bool purging, opened, freeing;
 };
+/* Without a backend: see plain.h. */
+static inline bool
+lease_is_plain(const struct lease *lease)
+{
+	return (lease->row != NULL && lease->row->kind == STORE_LEASE_PLAIN);
+}
 struct leases *leases_from(void *arg);
 void lease_wake(struct leases *leases);
 void lease_roles_clear(struct leases *leases);

@@ -8,6 +8,7 @@
 
 #include "lease/record.h"
 
+#define ENGINE "engine"
 #define FIELD(member, kind) LEASE_FIELD(struct lease_data, member, LEASE_##kind)
 
 static const struct lease_field fields[] = {
@@ -29,6 +30,7 @@ static const struct lease_field fields[] = {
     FIELD(failed_mint, FIELD_BOOL),
     FIELD(cut, FIELD_BOOL),
     FIELD(delivered, FIELD_BOOL),
+    FIELD(fixed, FIELD_BOOL),
     FIELD(run, FIELD_TEXT),
     FIELD(role, FIELD_TEXT),
     FIELD(display, FIELD_TEXT),
@@ -103,6 +105,26 @@ lease_data_encode(const struct lease_data *data)
 	return (NULL);
 }
 
+int
+lease_record_put(struct store_lease *row, const struct lease_data *data, struct leased_err *err)
+{
+	json_t *object = lease_data_encode(data), *engine = json_object_get(row->data, ENGINE);
+
+	if (object == NULL || (engine != NULL && json_object_set(object, ENGINE, engine) != 0)) {
+		json_decref(object);
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	}
+	json_decref(row->data);
+	row->data = object;
+	return (0);
+}
+
+const json_t *
+lease_record_engine(const struct store_lease *row)
+{
+	return (json_object_get(row->data, ENGINE));
+}
+
 static int
 field_decode(const struct lease_field *field, const json_t *value, void *into)
 {
@@ -163,6 +185,8 @@ member_decode(const char *key, const json_t *value, struct lease_data *data)
 {
 	if (strcmp(key, "caps") == 0)
 		return (caps_decode(value, data));
+	if (strcmp(key, ENGINE) == 0) /* stays in the row: see lease_record_engine() */
+		return (json_is_object(value) ? 0 : -1);
 	return (lease_field_decode(fields, FIELD_COUNT, key, value, data));
 }
 

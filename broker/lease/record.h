@@ -27,6 +27,7 @@ struct lease_data {
 	bool failed_mint; /* it did not succeed */
 	bool cut;         /* a call was cut: the account is looked for once more after its end */
 	bool delivered;
+	bool fixed;  /* it cannot be renewed */
 	char run[9]; /* of the daemon's run that made it */
 	char role[256], display[129], entity[64], handle[65], server[128];
 	char cause[129], revoke_cause[129], error[241];
@@ -38,6 +39,11 @@ struct lease_data {
 
 /* NULL: out of memory. */
 json_t *lease_data_encode(const struct lease_data *data);
+/* Puts data into the row's record; what its engine keeps there stays. */
+int lease_record_put(struct store_lease *row, const struct lease_data *data,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* What the engine of a lease without a backend keeps in its record; borrowed, NULL: nothing. */
+const json_t *lease_record_engine(const struct store_lease *row);
 /* Strict: an unknown field or a wrong type is LEASED_ECORRUPT. */
 int lease_data_decode(
     const json_t *object, struct lease_data *ret_data, struct leased_err *err) LEASED_MUST_CHECK;

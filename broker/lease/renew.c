@@ -1,7 +1,7 @@
 /*
- * Renew: backend first, then store, then the answer. Revocation beats renewal: whatever marks or
- * ends the lease while the backend is asked turns the answer into `lease expired`, and its end
- * begins when the worker's call is over.
+ * Renew: backend (if there is one) first, then store, then the answer. Revocation beats renewal:
+ * whatever marks or ends the lease while the backend is asked turns the answer into `lease
+ * expired`, and its end begins when the worker's call is over.
  *
  * If we die between the backend and the store, the backend's own expiry is later than ours: ours
  * wins.
@@ -165,7 +165,7 @@ row_check(struct leases *leases, const struct lease_renew *renew, const struct s
 	if (row->state != STORE_LEASE_LIVE || row->revoke ||
 	    row->next_at_ms <= leases_now_ms(leases))
 		return (expired(err));
-	if (lease_held(leases, row->id))
+	if (store_lease_has_account(row->kind) && lease_held(leases, row->id))
 		return (lease_held_error(err));
 	if (row->kind == STORE_LEASE_CANARY)
 		return (leased_err_set(err, LEASED_EINVAL, "lease is not renewable"));
@@ -205,7 +205,19 @@ times(struct lease *lease, const struct lease_renew *renew, struct leased_err *e
 	return (0);
 }
 
-/* 0: *ret_lease is in the table of operations. */
+static int
+port_find(struct lease *lease, struct plugin_port **ret_port, struct leased_err *err)
+{
+	struct leases *leases = lease->task.leases;
+	struct plugin_port *port = leases->config.port_for(leases->config.arg, lease->connection);
+
+	if (port == NULL)
+		return (lease_port_absent(leases, lease->connection, err));
+	*ret_port = port;
+	return (plugin_port_ready(port, err));
+}
+
+/* 0: *ret_lease is in the table of operations; *ret_port stays NULL where there is no backend. */
 static int
 prepare(struct lease_request *request, const struct lease_renew *renew,
     struct plugin_port **ret_port, struct lease **ret_lease, struct leased_err *err)
@@ -231,12 +243,13 @@ prepare(struct lease_request *request, const struct lease_renew *renew,
 	if ((lease = lease_from_row(leases, row, LEASE_RENEWING, err)) == NULL)
 		return (err->code);
 	lease->request = request;
-	*ret_port = leases->config.port_for(leases->config.arg, lease->connection);
 	if (leases_now_ms(leases) >= lease->data.expires_ms)
 		r = expired(err); /* its end is in back-off: next_at is when that is tried again */
-	else if (*ret_port == NULL)
-		r = lease_port_absent(leases, lease->connection, err);
-	else if ((r = plugin_port_ready(*ret_port, err)) == 0)
+	else if (lease->data.fixed)
+		r = leased_err_set(err, LEASED_EINVAL, "lease is not renewable");
+	else if (!lease_is_plain(lease))
+		r = port_find(lease, ret_port, err);
+	if (r == 0)
 		r = times(lease, renew, err);
 	if (r == 0 && !lease_busy_add(lease))
 		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
@@ -270,5 +283,10 @@ lease_renew_start(
 		lease_request_refuse(request, r, &err);
 		return;
 	}
-	call_start(lease, port);
+	if (port != NULL) {
+		call_start(lease, port);
+		return;
+	}
+	FAILPOINT(lease_renew_before_store);
+	lease_write(lease, renew_run, on_renewed);
 }

@@ -51,7 +51,6 @@ mark_data(struct store_lease *row, const struct mark_task *mark, struct leased_e
 {
 	struct lease_actor actor = {mark->by, mark->accessor};
 	struct lease_data data;
-	json_t *object;
 	int r;
 
 	r = lease_data_decode(row->data, &data, err);
@@ -60,11 +59,7 @@ mark_data(struct store_lease *row, const struct mark_task *mark, struct leased_e
 	if (r != 0)
 		return (r);
 	lease_data_end(&data, mark->end, mark->cause, &actor, mark->now_ms);
-	if ((object = lease_data_encode(&data)) == NULL)
-		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	json_decref(row->data);
-	row->data = object;
-	return (0);
+	return (lease_record_put(row, &data, err));
 }
 
 static int
@@ -83,7 +78,7 @@ on_mark_run(struct lease_task *task, struct store_txn *txn, struct leased_err *e
 	if (r != 0)
 		return (r);
 	mark->disarmed = row->state == STORE_LEASE_DISARMED;
-	mark->held = row->kind != STORE_LEASE_TOKEN && store_held(mark->store, mark->id);
+	mark->held = store_lease_has_account(row->kind) && store_held(mark->store, mark->id);
 	if (row->kind == STORE_LEASE_TOKEN && row->next_at_ms == LEASE_FAR_MS && row->revoke)
 		goto out; /* its job is under way */
 	if (!mark->disarmed && row->kind != STORE_LEASE_TOKEN &&
@@ -410,20 +405,14 @@ delivered_put(struct store_txn *txn, int64_t id, struct leased_err *err)
 {
 	struct store_lease *row = NULL;
 	struct lease_data data;
-	json_t *object;
 	int r;
 
 	if ((r = store_lease_get(store_txn_db(txn), id, &row, err)) != 0 ||
 	    (r = lease_data_decode(row->data, &data, err)) != 0)
 		goto out;
 	data.delivered = true;
-	if ((object = lease_data_encode(&data)) == NULL) {
-		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
-		goto out;
-	}
-	json_decref(row->data);
-	row->data = object;
-	r = store_lease_update(txn, row, err);
+	if ((r = lease_record_put(row, &data, err)) == 0)
+		r = store_lease_update(txn, row, err);
 out:
 	store_lease_free(row);
 	return (r);

@@ -20,6 +20,12 @@ static const bool edges[LEASE_STATE_COUNT][LEASE_STATE_COUNT] = {
     [LEASE_GONE] = {false},
 };
 
+/* Of a lease without a backend: nothing is to be made before LIVE, nor to be ended behind it. */
+static const bool plain_edges[LEASE_STATE_COUNT][LEASE_STATE_COUNT] = {
+    [LEASE_NONE] = {[LEASE_LIVE] = true},
+    [LEASE_LIVE] = {[LEASE_GONE] = true},
+};
+
 const char *
 lease_state_name(enum lease_state state)
 {
@@ -37,7 +43,7 @@ lease_enter(struct lease *lease, enum lease_state to)
 	    to == LEASE_LIVE || to == LEASE_GONE ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
 	struct leased_err err = LEASED_ERR_INIT;
 
-	if (!edges[from][to])
+	if (!(lease_is_plain(lease) ? plain_edges : edges)[from][to])
 		(void)bug(&err, "lease %lld may not go from %s to %s", (long long)lease->id,
 		    lease_state_name(from), lease_state_name(to));
 	lease->state = to;

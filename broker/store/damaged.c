@@ -108,8 +108,10 @@ int
 store_damaged_armed(struct store_db *db, const struct store_lease_query *query, int64_t *ret_count,
     struct leased_err *err)
 {
-	return (store_sql_number(db, "SELECT count(*) FROM quarantine" OF_QUERY,
-	    SQL_ARGS(QUERY_ARGS(query)), ret_count, err));
+	/* Without a connection there is no account that would be disarmed. */
+	return (
+	    store_sql_number(db, "SELECT count(*) FROM quarantine" OF_QUERY " AND connection <> 0",
+		SQL_ARGS(QUERY_ARGS(query)), ret_count, err));
 }
 
 int

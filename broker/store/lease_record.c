@@ -65,7 +65,7 @@ numbers_decode(const json_t *record, struct store_lease *lease)
 	if (!store_record_int(record, 0, &format) || format != LEASE_FORMAT ||
 	    !store_record_int(record, 1, &state) || state < STORE_LEASE_INTENT ||
 	    state > STORE_LEASE_DISARMED || !store_record_int(record, 2, &kind) ||
-	    kind < STORE_LEASE_CREDENTIAL || kind > STORE_LEASE_TOKEN ||
+	    kind < STORE_LEASE_CREDENTIAL || kind > STORE_LEASE_PLAIN ||
 	    !store_record_int(record, 3, &lease->connection) ||
 	    !store_record_int(record, 4, &lease->mount) ||
 	    !store_record_int(record, 5, &lease->next_at_ms) ||

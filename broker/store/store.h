@@ -159,7 +159,24 @@ int store_doc_columns_list(struct store_db *db, const char *kind, const char *af
 
 /* ---- leases ---- */
 enum store_lease_state { STORE_LEASE_INTENT = 1, STORE_LEASE_LIVE = 2, STORE_LEASE_DISARMED = 3 };
-enum store_lease_kind { STORE_LEASE_CREDENTIAL = 1, STORE_LEASE_CANARY = 2, STORE_LEASE_TOKEN = 3 };
+enum store_lease_kind {
+	STORE_LEASE_CREDENTIAL = 1, /* an account on a backend */
+	STORE_LEASE_CANARY = 2,     /* the same, of a preflight */
+	STORE_LEASE_TOKEN = 3,      /* the end of a token of auth/ */
+	STORE_LEASE_PLAIN = 4,      /* a credential without a backend: of connection 0, too */
+};
+/* What a client asked for, and has. */
+static inline bool
+store_lease_is_clients(enum store_lease_kind kind)
+{
+	return (kind == STORE_LEASE_CREDENTIAL || kind == STORE_LEASE_PLAIN);
+}
+/* There is something on a backend that has to be ended. */
+static inline bool
+store_lease_has_account(enum store_lease_kind kind)
+{
+	return (kind == STORE_LEASE_CREDENTIAL || kind == STORE_LEASE_CANARY);
+}
 
 #define STORE_LEASE_RANDOM_LEN 16
 struct store_lease {
@@ -168,7 +185,7 @@ struct store_lease {
 	int64_t version; /* as with documents */
 	enum store_lease_state state;
 	enum store_lease_kind kind;
-	int64_t connection; /* document id of the connection; 0: the timer of tokens */
+	int64_t connection; /* document id of the connection; 0: TOKEN and PLAIN have none */
 	int64_t mount;      /* document id of the mount */
 	int64_t next_at_ms; /* lease time: when something is due */
 	bool revoke;        /* marked to be revoked */

@@ -31,6 +31,14 @@ mount_of(void *arg, int64_t connection)
 	return (f->by_itself && connection == f->connection ? f->mount : 0);
 }
 
+static int
+plain_ended(struct store_txn *txn, const struct lease_plain_ended *ended, struct leased_err *err)
+{
+	if (json_integer_value(json_object_get(ended->engine, "n")) != 7)
+		return (bug(err, "the engine's object is lost"));
+	return (ended->left_ms > 0 ? store_take(txn, "ended-early", INT64_MAX, err) : 0);
+}
+
 struct doc_op {
 	struct store_op op;
 	struct store_doc doc;
@@ -98,6 +106,7 @@ fix_open(struct fix *f)
 	    .port_for = port_for,
 	    .mount_path = mount_path,
 	    .mount_of = mount_of,
+	    .plain_ended = plain_ended,
 	    .arg = f,
 	};
 
@@ -272,7 +281,9 @@ on_issued(void *arg, const struct lease_issued *issued)
 	a->ttl_s = issued->ttl_s;
 	snprintf(a->lease_id, sizeof(a->lease_id), "%s", issued->lease_id);
 	snprintf(a->account, sizeof(a->account), "%s", issued->account);
-	snprintf(a->password, sizeof(a->password), "%s", leased_secret_reveal(issued->password));
+	if (issued->password != NULL)
+		snprintf(
+		    a->password, sizeof(a->password), "%s", leased_secret_reveal(issued->password));
 	if (json_array_size(issued->warnings) > 0)
 		snprintf(a->warning, sizeof(a->warning), "%s",
 		    json_string_value(json_array_get(issued->warnings, 0)));
@@ -337,6 +348,51 @@ make(struct fix *f, int64_t ttl_s)
 	if (a.code != 0)
 		fail_msg("%d: %s", a.code, a.err.text);
 	return (a);
+}
+
+struct lease_issue
+plain_issue_of(struct fix *f, int64_t ttl_s)
+{
+	static json_t *engine;
+	struct lease_issue issue = issue_of(f, ttl_s);
+
+	if (engine == NULL)
+		engine = json_pack("{s:s,s:i}", "type", "test", "n", 7);
+	issue.place = "creds/plain";
+	issue.connection = issue.role_version = 0;
+	issue.engine = engine;
+	(void)snprintf(issue.caps[0].counter, sizeof(issue.caps[0].counter), "role:2");
+	(void)snprintf(issue.caps[1].counter, sizeof(issue.caps[1].counter), "conn:2");
+	return (issue);
+}
+
+struct answer
+make_plain(struct fix *f, int64_t ttl_s)
+{
+	struct answer a = {0};
+	struct lease_issue issue = plain_issue_of(f, ttl_s);
+
+	lease_plain_start(f->leases, &issue, on_issued, &a);
+	assert_int_equal(a.count, 0);
+	settle(f);
+	assert_int_equal(a.count, 1);
+	if (a.code != 0)
+		fail_msg("%d: %s", a.code, a.err.text);
+	return (a);
+}
+
+bool
+plain_is_good(struct fix *f, int64_t row)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+	struct lease_plain plain;
+	int r = lease_plain_get(f->leases, row, &plain, &err);
+
+	if (r != 0 && r != LEASED_ENOENT)
+		fail_msg("%d: %s", r, err.text);
+	if (r == 0)
+		lease_plain_clear(&plain);
+	return (r == 0);
 }
 
 struct answer

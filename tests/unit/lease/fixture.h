@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "lease/plain.h"
 #include "lease/private.h"
 #include "support/failalloc.h"
 #include "support/fake_port.h"
@@ -66,6 +67,9 @@ void settle(struct fix *f);
 void later(struct fix *f, int64_t ms); /* in steps of at most 500 ms, settling */
 
 struct lease_issue issue_of(struct fix *f, int64_t ttl_s);
+/* The same without a backend; its engine keeps {"type":"test","n":7}. Ends before their time are
+ * counted in "ended-early", in the transaction of the end. */
+struct lease_issue plain_issue_of(struct fix *f, int64_t ttl_s);
 void on_issued(void *arg, const struct lease_issued *issued);
 void on_probed(void *arg, int code, const struct leased_err *err);
 void on_renewed(void *arg, const struct lease_renewed *renewed);
@@ -75,6 +79,9 @@ void on_job(
 
 /* Issues and settles; the mint must succeed. */
 struct answer make(struct fix *f, int64_t ttl_s);
+struct answer make_plain(struct fix *f, int64_t ttl_s);
+/* Is a lease without a backend good now? */
+bool plain_is_good(struct fix *f, int64_t row);
 struct answer renew(struct fix *f, int64_t row, int64_t increment_s);
 struct answer revoke_row(struct fix *f, int64_t row);
 /* NULL when the row is gone; freed by the next call. */

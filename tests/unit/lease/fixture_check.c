@@ -66,13 +66,23 @@ check_at_rest(struct fix *f)
 {
 	struct store_lease **rows = NULL;
 	size_t count = all_rows(f, &rows);
-	unsigned live = 0, held = 0, kept = 0, credentials = 0;
+	unsigned live = 0, held = 0, kept = 0, credentials = 0, plain = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		struct fake_account *account;
 
 		if (rows[i]->kind == STORE_LEASE_TOKEN)
 			continue;
+		if (rows[i]->kind == STORE_LEASE_PLAIN) {
+			assert_int_equal(rows[i]->state, STORE_LEASE_LIVE);
+			assert_false(rows[i]->revoke);
+			assert_true(rows[i]->next_at_ms > leases_now_ms(f->leases));
+			assert_int_equal(
+			    json_integer_value(json_object_get(lease_record_engine(rows[i]), "n")),
+			    7);
+			plain++;
+			continue;
+		}
 		credentials++;
 		account = fake_port_account(f->fake, rows[i]->account);
 		if (rows[i]->state == STORE_LEASE_LIVE && !rows[i]->revoke) {
@@ -96,5 +106,7 @@ check_at_rest(struct fix *f)
 	assert_int_equal(fake_port_account_count(f->fake), live + kept);
 	assert_int_equal(counter(f, "role:1"), held);
 	assert_int_equal(counter(f, "conn:1"), credentials);
+	assert_int_equal(counter(f, "role:2"), plain);
+	assert_int_equal(counter(f, "conn:2"), plain);
 	assert_int_equal(fake_port_counts(f->fake).overlaps, 0);
 }

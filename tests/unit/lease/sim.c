@@ -116,8 +116,11 @@ track_jobs(struct sim *s)
 static bool
 is_in_use(struct sim *s, const struct tracked *t)
 {
-	const struct fake_account *account = account_of(s->f, &t->issue);
+	const struct fake_account *account;
 
+	if (t->plain)
+		return (plain_is_good(s->f, t->issue.row));
+	account = account_of(s->f, &t->issue);
 	return (account != NULL && account->armed);
 }
 
@@ -209,7 +212,7 @@ check_always(struct sim *s)
 			continue;
 		}
 		sim_trace(s, "gone", t->issue.row);
-		if (t->issue.code == 0)
+		if (t->issue.code == 0 && !t->plain)
 			snprintf(s->gone, sizeof(s->gone), "%.63s", t->issue.account);
 		s->retired++;
 		free(t);

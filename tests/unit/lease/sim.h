@@ -22,6 +22,7 @@ struct tracked {
 	bool issuing, renewing, ending;
 	bool revoked; /* a revocation was answered */
 	bool may_end; /* somebody tried to end it */
+	bool plain;   /* without a backend */
 };
 
 struct sim_bounds {

@@ -15,9 +15,10 @@ do_issue(struct sim *s)
 
 	if (s->bounds.span_ms > 0) /* 1 s to 3 days, each order of magnitude alike */
 		ttl_s = 1 + (int64_t)sim_pick(s, 2u << sim_pick(s, 18));
-	issue = issue_of(s->f, ttl_s);
-	issue.ttl.mount_max_s = 4 * 86400;
 	t = sim_add(s);
+	t->plain = sim_pick(s, 4) == 0;
+	issue = t->plain ? plain_issue_of(s->f, ttl_s) : issue_of(s->f, ttl_s);
+	issue.ttl.mount_max_s = 4 * 86400;
 	t->issuing = true;
 	t->earliest_ms = leases_now_ms(s->f->leases) + issue.ttl.role_ttl_s * 1000;
 	t->latest_ms = t->earliest_ms;
@@ -28,7 +29,10 @@ do_issue(struct sim *s)
 		issue.owner_token = token;
 		t->may_end = true;
 	}
-	lease_issue_start(s->f->leases, &issue, on_issued, &t->issue);
+	if (t->plain)
+		lease_plain_start(s->f->leases, &issue, on_issued, &t->issue);
+	else
+		lease_issue_start(s->f->leases, &issue, on_issued, &t->issue);
 }
 
 static struct tracked *

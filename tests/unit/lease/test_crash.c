@@ -19,6 +19,31 @@ start_issue(struct fix *f, struct answer *a)
 }
 
 static void
+start_plain_issue(struct fix *f, struct answer *a)
+{
+	struct lease_issue issue = plain_issue_of(f, 3600);
+
+	lease_plain_start(f->leases, &issue, on_issued, a);
+}
+
+static void
+start_plain_revoke(struct fix *f, struct answer *a)
+{
+	int64_t row = make_plain(f, 3600).row;
+
+	lease_revoke_start(f->leases, row, 10000, "req-3", on_revoked, a);
+}
+
+static void
+start_plain_expiry(struct fix *f, struct answer *a)
+{
+	(void)make_plain(f, 5);
+	(void)make(f, 5);
+	wclock_fake_advance(&f->clock, 5 * 1000000);
+	a->count = 1;
+}
+
+static void
 start_failing_issue(struct fix *f, struct answer *a)
 {
 	fake_port_fault(f->fake, PLUGIN_OP_MINT, FAKE_FAULT_AFTER, LEASED_EREFUSED, "no");
@@ -111,10 +136,11 @@ crash_at(const struct story *story, unsigned n, bool written)
 	later(f, 60000);
 	check_at_rest(f);
 	there = row != 0 && row_is(f, row, STORE_LEASE_LIVE);
-	if (acked && story->start == start_issue && !there)
+	if (acked && (story->start == start_issue || story->start == start_plain_issue) && !there)
 		fail_msg("%s: an acknowledged lease is lost after step %u", story->name, n);
-	if (story->start != start_issue && story->start != start_renew &&
-	    story->start != start_revoke && story->start != start_job)
+	if (story->start != start_issue && story->start != start_plain_issue &&
+	    story->start != start_renew && story->start != start_revoke &&
+	    story->start != start_plain_revoke && story->start != start_job)
 		assert_int_equal(row_count(f), 0);
 	fix_free(f);
 	(void)row_of(NULL, -1);
@@ -136,6 +162,9 @@ every_operation_survives_a_crash_after_every_step(void **state)
 {
 	const struct story stories[] = {
 	    {"issue", start_issue},
+	    {"plain issue", start_plain_issue},
+	    {"plain revoke", start_plain_revoke},
+	    {"plain expiry", start_plain_expiry},
 	    {"failing issue", start_failing_issue},
 	    {"zombie issue", start_zombie_issue},
 	    {"preflight", start_preflight},

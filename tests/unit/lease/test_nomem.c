@@ -24,6 +24,24 @@ scene_issue(struct fix *f, struct answer *a)
 }
 
 static void
+scene_plain(struct fix *f, struct answer *a)
+{
+	struct lease_issue issue = plain_issue_of(f, 3600);
+
+	lease_plain_start(f->leases, &issue, on_issued, &a[0]);
+	settle(f);
+}
+
+static void
+scene_plain_end(struct fix *f, struct answer *a)
+{
+	lease_revoke_start(f->leases, 3, 10000, "req-3", on_revoked, &a[0]);
+	settle(f);
+	wclock_fake_advance(&f->clock, INT64_C(3600) * 1000000);
+	settle(f);
+}
+
+static void
 scene_preflight(struct fix *f, struct answer *a)
 {
 	struct lease_issue issue = issue_of(f, 0);
@@ -111,6 +129,10 @@ fail_nth(scenario scene, bool prepared, unsigned long n)
 		(void)make(f, 3600);
 		(void)make(f, 3600);
 	}
+	if (scene == scene_plain_end) { /* one to be revoked, one to expire */
+		(void)make_plain(f, 3600);
+		(void)make_plain(f, 3600);
+	}
 	if (scene == scene_zombie)
 		fake_port_fault(f->fake, PLUGIN_OP_MINT, FAKE_FAULT_LATE, LEASED_ECRASHED, "died");
 	failalloc_arm(n);
@@ -128,7 +150,9 @@ fail_nth(scenario scene, bool prepared, unsigned long n)
 		assert_null(row_of(f, 1));
 	if (scene == scene_lost)
 		assert_null(row_of(f, 1));
-	if (scene == scene_issue && a[0].code == 0)
+	if (scene == scene_plain_end)
+		assert_int_equal(row_count(f), 0);
+	if ((scene == scene_issue || scene == scene_plain) && a[0].code == 0)
 		assert_true(row_is(f, a[0].row, STORE_LEASE_LIVE));
 	if (scene == scene_expiry || (scene == scene_job && a[0].code == 0))
 		assert_int_equal(row_count(f), 0);
@@ -146,6 +170,8 @@ memory_may_run_out_anywhere(void **state)
 		bool prepared;
 	} scenes[] = {
 	    {"issue", scene_issue, false},
+	    {"plain issue", scene_plain, false},
+	    {"plain end", scene_plain_end, true},
 	    {"preflight", scene_preflight, false},
 	    {"renew", scene_renew, true},
 	    {"revoke", scene_revoke, true},
