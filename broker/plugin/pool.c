@@ -138,8 +138,10 @@ plugin_pool_dispatch(struct pool *pool)
 	if (pool->state == POOL_BACKOFF)
 		return;
 	while (pool->state == POOL_UP && (worker = idle_worker(pool)) != NULL &&
-	       (call = plugin_pool_next_call(pool)) != NULL)
+	       (call = plugin_pool_next_call(pool)) != NULL) {
+		pool->mint_was_last = call->op == PLUGIN_OP_MINT;
 		plugin_call_run(call, worker);
+	}
 	plugin_pool_give_way(pool);
 	start_more(pool);
 }

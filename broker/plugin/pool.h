@@ -55,6 +55,7 @@ struct pool {
 	struct pool_workers workers;
 	struct call_list mints, others, removes; /* queued */
 	struct call_list busy;                   /* running or ending */
+	bool mint_was_last;                      /* of the calls that were handed out */
 	unsigned busy_others, busy_removes;      /* workers that calls other than mints have; that
 						    removals have, which are among them */
 	int64_t start_not_before_us;             /* boot clock: no further worker until then */

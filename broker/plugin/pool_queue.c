@@ -1,6 +1,6 @@
 /*
- * Whose turn it is in a pool: mints, then what ends access and the like, then removals. Decides
- * only; pool.c hands out the calls.
+ * Whose turn it is in a pool: mints, then what ends access and the like, then removals; where both
+ * wait all the time, one worker for each side. Decides only; pool.c hands out the calls.
  */
 #include <limits.h>
 
@@ -56,16 +56,37 @@ is_their_turn(const struct pool *pool, const struct call *remove)
 		    clock->boot_us(clock) - remove->start_us > REMOVE_WAITS_US));
 }
 
-struct call *
-plugin_pool_next_call(struct pool *pool)
+static struct call *
+next_end(struct pool *pool)
 {
-	struct call *mint = TAILQ_FIRST(&pool->mints), *remove = TAILQ_FIRST(&pool->removes);
+	struct call *remove = TAILQ_FIRST(&pool->removes);
 
-	if (mint != NULL)
-		return (mint);
 	if (remove != NULL && room_for_removes(pool) > 0 && is_their_turn(pool, remove))
 		return (remove);
 	return (room_for_others(pool) > 0 ? TAILQ_FIRST(&pool->others) : NULL);
+}
+
+/*
+ * Mints that come without an end must not keep what ends access from its turn: while no worker has
+ * a call of that kind, they take turns. So of two workers one mints and one ends. An only worker
+ * is not given to a removal while clients wait.
+ */
+static bool
+is_turn_of_end(const struct pool *pool, const struct call *end)
+{
+	if (end == NULL || !pool->mint_was_last)
+		return (false);
+	if (end->op == PLUGIN_OP_REMOVE)
+		return (pool->size > 1 && pool->busy_others == 0);
+	return (pool->busy_others == pool->busy_removes);
+}
+
+struct call *
+plugin_pool_next_call(struct pool *pool)
+{
+	struct call *mint = TAILQ_FIRST(&pool->mints), *end = next_end(pool);
+
+	return (mint != NULL && !is_turn_of_end(pool, end) ? mint : end);
 }
 
 static unsigned
