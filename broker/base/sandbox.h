@@ -71,7 +71,8 @@ const char *sandbox_lacking(void);
 enum sandbox_role {
 	SANDBOX_DAEMON,  /* a list of what is allowed; for all its threads */
 	SANDBOX_SPAWNER, /* what no process of ours does is forbidden; its children inherit this */
-	SANDBOX_SCRIPT,  /* a worker that is a script: the same, and it cannot serve */
+	SANDBOX_SCRIPT,  /* a worker that is a script, or starts programs: the same, and it cannot
+			    serve */
 	SANDBOX_PROGRAM, /* a worker that is a program: starts nothing else either */
 	SANDBOX_PLUGIN   /* a plugin after its open: a list of what is allowed */
 };

@@ -70,7 +70,8 @@ find_loader(int fd, char *ret_path, size_t size)
 	return (false);
 }
 
-/* A program executes itself and its loader. An interpreter starts what it finds. */
+/* A program executes itself and its loader. An interpreter starts what it finds, and so does a
+ * plugin whose catalog row says so. */
 static int
 allow_programs(struct sandbox_files *files, const struct spawner_program *program, int program_fd,
     bool is_script, struct leased_err *err)
@@ -81,12 +82,11 @@ allow_programs(struct sandbox_files *files, const struct spawner_program *progra
 	int r;
 
 	r = sandbox_files_allow_fd(files, program_fd, SANDBOX_READ | SANDBOX_EXECUTE, err);
-	if (!is_script) {
-		if (r == 0 && find_loader(program_fd, loader, sizeof(loader)))
-			r = sandbox_files_allow(files, loader, SANDBOX_EXECUTE, err);
+	if (r == 0 && !is_script && find_loader(program_fd, loader, sizeof(loader)))
+		r = sandbox_files_allow(files, loader, SANDBOX_EXECUTE, err);
+	if (!is_script && !program->starts_programs)
 		return (r);
-	}
-	if (r == 0) /* its descriptor's number is another's by now */
+	if (r == 0 && is_script) /* its descriptor's number is another's by now */
 		r = sandbox_files_allow(files, program->dir, SANDBOX_READ, err);
 	for (size_t i = 0; r == 0 && i < sizeof(paths) / sizeof(paths[0]); i++)
 		r = sandbox_files_allow(files, paths[i], SANDBOX_READ | SANDBOX_EXECUTE, err);
@@ -106,6 +106,17 @@ allow_directory(struct sandbox_files *files, int fd, struct leased_err *err)
 	(void)err;
 	return (0);
 #endif
+}
+
+/* To execute what is named, too: only what nobody but its owner, root or us, can change. */
+static unsigned
+access_to_named(const struct spawner_program *program, int fd, const char *path)
+{
+	struct leased_err err = LEASED_ERR_INIT;
+
+	if (program->starts_programs && plugin_spawner_check_owner(fd, path, false, &err) == 0)
+		return (SANDBOX_READ | SANDBOX_EXECUTE);
+	return (SANDBOX_READ);
 }
 
 /* What the connection's configuration names: files, no directory, and nothing of leased's own. */
@@ -129,7 +140,8 @@ allow_named(
 		if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
 			r = plugin_guard_check(program->guarded, fd, &status, path, err);
 			if (r == 0)
-				r = sandbox_files_allow_fd(files, fd, SANDBOX_READ, err);
+				r = sandbox_files_allow_fd(
+				    files, fd, access_to_named(program, fd, path), err);
 		} else if (S_ISDIR(status.st_mode) && strcmp(program->name, "example") == 0) {
 			r = allow_directory(files, fd, err);
 		}
@@ -169,7 +181,9 @@ int
 plugin_confine_worker(
     const struct spawner_program *program, int program_fd, bool is_script, struct leased_err *err)
 {
-	const struct sandbox_calls calls = {.role = is_script ? SANDBOX_SCRIPT : SANDBOX_PROGRAM,
+	bool starts_others = is_script || program->starts_programs;
+	const struct sandbox_calls calls = {
+	    .role = starts_others ? SANDBOX_SCRIPT : SANDBOX_PROGRAM,
 	    .program_fd = program_fd,
 	    .spawner = program->spawner,
 	    .daemon = program->daemon};

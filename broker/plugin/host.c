@@ -105,10 +105,12 @@ named_files(const struct worker *worker)
 }
 
 static int
-add_files(const struct plugin_host *host, const struct worker *worker, json_t *message)
+add_limits(const struct plugin_host *host, const struct worker *worker, json_t *message)
 {
 	int r = json_object_set_new(message, "files", named_files(worker));
 
+	if (worker->pool->row->starts_programs)
+		r |= json_object_set_new(message, "starts_programs", json_true());
 	if (worker->pool->named.count > 0)
 		r |= json_object_set_new(message, "guarded", plugin_guards_list(&host->guards));
 	return (r);
@@ -124,7 +126,7 @@ ask(struct plugin_host *host, const char *op, const struct worker *worker, struc
 	    json_pack("{s:s,s:s,s:s}", "op", op, "id", worker->id, "program", worker->program);
 	if (packet.object == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	if (strcmp(op, "start") == 0 && add_files(host, worker, packet.object) != 0)
+	if (strcmp(op, "start") == 0 && add_limits(host, worker, packet.object) != 0)
 		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 	else
 		r = plugin_packet_send(host->fd, &packet, err);

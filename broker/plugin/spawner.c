@@ -96,6 +96,7 @@ on_start(struct spawner *spawner, const char *id, const json_t *message)
 	    .name = name != NULL ? name : "",
 	    .spawner = getpid(),
 	    .daemon = spawner->daemon,
+	    .starts_programs = json_is_true(json_object_get(message, "starts_programs")),
 	    .files = json_object_get(message, "files"),
 	    .guarded = json_object_get(message, "guarded")};
 	struct child *child = free_child(spawner);

@@ -1,8 +1,9 @@
 /*
  * The spawner's messages, each one packet (packet.h), and the parts of its process.
  *
- * daemon to spawner: {"op":"start","id":ID,"program":NAME,"files":[PATH, ..],"guarded":[..]} (what
- * it may read besides, and what it may not, as guard.h has it), {"op":"kill","id":ID}.
+ * daemon to spawner: {"op":"start","id":ID,"program":NAME,"starts_programs":BOOL,"files":[PATH,
+ * ..], "guarded":[..]} (what it may read besides, and what it may not, as guard.h has it),
+ * {"op":"kill","id":ID}.
  * spawner to daemon: {"op":"hello","pid":N} once; {"op":"started","id":ID,"pid":N} with the
  * worker's stream and its log pipe; {"op":"failed","id":ID,"text":T} (never started);
  * {"op":"exited","id":ID, "how":T} once the worker is reaped and its group is dead.
@@ -24,6 +25,7 @@ struct spawner_program {
 	const char *dir; /* absolute */
 	const char *name;
 	pid_t spawner, daemon;
+	bool starts_programs;          /* the catalog's word */
 	const json_t *files, *guarded; /* borrowed; NULL: none */
 };
 

@@ -363,6 +363,8 @@ leased_plugin_main(const struct leased_plugin *plugin, int argc, char **argv)
 	    leased_secret_setup(&err) != 0)
 		sdk_exit(1, &err);
 	ops_setup(plugin);
+	if (plugin->starts_programs)
+		sdk_confine_allow_programs();
 	(void)prctl(PR_SET_NAME, plugin->name, 0, 0, 0); /* it was executed by descriptor */
 	for (;;)
 		serve_next();

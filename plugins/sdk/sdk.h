@@ -45,6 +45,8 @@ int64_t sdk_boot_ms(void);
 
 /* confine.c: after an open that did not call leased_confine(). */
 int sdk_confine_after_open(struct leased_err *err) LEASED_MUST_CHECK;
+/* .. and of one that starts programs: the spawner's limits and leased_confine()'s ports are all. */
+void sdk_confine_allow_programs(void);
 /* .. and what may be read are the files that were there then: has one of them been replaced? */
 void sdk_watch_begin(const json_t *config);
 bool sdk_watch_changed(void);
