@@ -194,6 +194,8 @@ struct plugin_catalog_row {
 	const char *program;
 	const char *api_names[6];
 	unsigned pool;
+	bool starts_programs; /* its workers may start programs: of the system, and what their
+				 configuration names */
 };
 const struct plugin_catalog_row *plugin_catalog_find(const char *api_name); /* NULL: unknown */
 const char *plugin_catalog_nearest(const char *api_name); /* for "did you mean", or NULL */
@@ -224,5 +226,19 @@ json_t *plugin_config_known(const json_t *description, const json_t *config, jso
 
 /* What describe said, borrowed, NULL until a worker has answered. */
 const json_t *plugin_port_description(struct plugin_port *port);
+/* Does the plugin list the operation? True until it has described itself: the call will say. */
+bool plugin_port_has(const struct plugin_port *port, enum plugin_op op);
+/* What the last open, or else the description, says of an account there: true or false of one of
+ * the members of open's result (PROTOCOL.md); otherwise where neither says. */
+bool plugin_port_says(const struct plugin_port *port, const char *member, bool otherwise);
+
+/* Is field one of the description's role_fields? */
+bool plugin_role_lists(const json_t *description, const char *field);
+/* What of role the plugin lists (all, where it lists none): a new reference, NULL: out of memory.
+ */
+json_t *plugin_role_known(const json_t *description, json_t *role);
+
+/* The most bytes that a mint may have kept (PROTOCOL.md). */
+#define PLUGIN_KEPT_MAX 4096
 
 #endif

@@ -167,8 +167,12 @@ is_list_of_texts(const json_t *list)
 static bool
 is_dialect(const char *text)
 {
-	return (text != NULL && (strcmp(text, "postgresql") == 0 || strcmp(text, "mysql") == 0 ||
-				    strcmp(text, "none") == 0));
+	static const char *const dialects[] = {"postgresql", "mysql", "text", "none"};
+
+	for (size_t i = 0; text != NULL && i < sizeof(dialects) / sizeof(dialects[0]); i++)
+		if (strcmp(text, dialects[i]) == 0)
+			return (true);
+	return (false);
 }
 
 /* Fields beyond these are a newer plugin's and no mistake. */
@@ -176,6 +180,7 @@ static int
 check_description(const json_t *result, struct leased_err *err)
 {
 	const json_t *fields = json_object_get(result, "config_fields"), *one;
+	const json_t *needs = json_object_get(result, "role_needs");
 	json_int_t name_max = json_integer_value(json_object_get(result, "name_max"));
 	size_t i;
 
@@ -188,7 +193,8 @@ check_description(const json_t *result, struct leased_err *err)
 	    !json_is_boolean(json_object_get(result, "default_statements")) ||
 	    !is_dialect(json_string_value(json_object_get(result, "dialect"))) ||
 	    !is_list_of_texts(json_object_get(result, "ops")) ||
-	    !is_list_of_texts(json_object_get(result, "role_fields")) || !json_is_array(fields))
+	    !is_list_of_texts(json_object_get(result, "role_fields")) ||
+	    (needs != NULL && !is_list_of_texts(needs)) || !json_is_array(fields))
 		return (broken(err, "its description lacks a field, or one has a wrong type"));
 	json_array_foreach(fields, i,
 	    one) if (!is_text(json_object_get(one, "name"), NAME_LEN_MAX) ||
@@ -198,11 +204,90 @@ check_description(const json_t *result, struct leased_err *err)
 	return (0);
 }
 
+static bool
+is_absent_or_boolean(const json_t *value)
+{
+	return (value == NULL || json_is_boolean(value));
+}
+
+static bool
+are_good_warnings(const json_t *warnings)
+{
+	const json_t *one;
+	size_t i;
+
+	if (warnings == NULL)
+		return (true);
+	if (!json_is_array(warnings) || json_array_size(warnings) > REPLY_WARNINGS_MAX)
+		return (false);
+	json_array_foreach(warnings, i, one) if (!is_text(one, REPLY_WARNING_MAX)) return (false);
+	return (true);
+}
+
+static int
+check_open(const json_t *result, struct leased_err *err)
+{
+	static const char *const known[] = {"server", "server_time", "endpoint", "native_expiry",
+	    "password", "volatile", "warnings", NULL};
+	const json_t *endpoint = json_object_get(result, "endpoint");
+
+	if (!is_text(json_object_get(result, "server"), REPLY_SERVER_MAX) ||
+	    !is_absent_or_text(json_object_get(result, "server_time"), REPLY_SERVER_MAX))
+		return (broken(err, "open must name the server"));
+	if (endpoint != NULL && !json_is_object(endpoint))
+		return (broken(err, "the endpoint of open must be an object"));
+	if (!is_absent_or_boolean(json_object_get(result, "native_expiry")) ||
+	    !is_absent_or_boolean(json_object_get(result, "password")) ||
+	    !is_absent_or_boolean(json_object_get(result, "volatile")))
+		return (broken(
+		    err, "native_expiry, password and volatile of open must be true or false"));
+	if (!are_good_warnings(json_object_get(result, "warnings")))
+		return (broken(err, "the warnings of open must be a few short texts"));
+	return (only_known(result, known, err));
+}
+
+/* A secret for the client; its names go into an answer. */
+static bool
+are_good_values(const json_t *values)
+{
+	const json_t *value;
+	const char *name;
+	size_t len = 0;
+
+	if (values == NULL)
+		return (true);
+	if (!json_is_object(values) || json_object_size(values) > REPLY_VALUES_MAX)
+		return (false);
+	json_object_foreach((json_t *)(uintptr_t)values, name, value)
+	{
+		size_t name_len = strlen(name);
+
+		if (!json_is_string(value) || name_len < 1 || name_len > REPLY_VALUE_NAME_MAX ||
+		    strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != name_len)
+			return (false);
+		len += name_len + json_string_length(value);
+	}
+	return (len <= REPLY_VALUES_LEN_MAX);
+}
+
+static int
+check_mint(const json_t *result, struct leased_err *err)
+{
+	static const char *const known[] = {"handle", "server", "values", "kept", NULL};
+
+	if (!has_good_marks(result))
+		return (broken(err, "a handle or server is malformed"));
+	if (!are_good_values(json_object_get(result, "values")))
+		return (broken(err, "the values of a mint are malformed, too many or too long"));
+	if (!is_absent_or_text(json_object_get(result, "kept"), PLUGIN_KEPT_MAX))
+		return (broken(err, "what a mint wants kept must be a text of 1 to 4096 bytes"));
+	return (only_known(result, known, err));
+}
+
 static int
 check_result(const json_t *result, const struct reply_expected *expected, struct leased_err *err)
 {
 	static const char *const known_none[] = {NULL};
-	static const char *const known_open[] = {"server", "server_time", "endpoint", NULL};
 	static const char *const known_marks[] = {"handle", "server", NULL};
 	static const char *const known_ping[] = {"incarnation", NULL};
 
@@ -210,14 +295,9 @@ check_result(const json_t *result, const struct reply_expected *expected, struct
 	case PLUGIN_OP_DESCRIBE:
 		return (check_description(result, err));
 	case PLUGIN_OP_OPEN:
-		if (!is_text(json_object_get(result, "server"), REPLY_SERVER_MAX) ||
-		    !is_absent_or_text(json_object_get(result, "server_time"), REPLY_SERVER_MAX))
-			return (broken(err, "open must name the server"));
-		if (json_object_get(result, "endpoint") != NULL &&
-		    !json_is_object(json_object_get(result, "endpoint")))
-			return (broken(err, "the endpoint of open must be an object"));
-		return (only_known(result, known_open, err));
+		return (check_open(result, err));
 	case PLUGIN_OP_MINT:
+		return (check_mint(result, err));
 	case PLUGIN_OP_SET_PASSWORD:
 		if (!has_good_marks(result))
 			return (broken(err, "a handle or server is malformed"));

@@ -42,6 +42,9 @@ struct leased_plugin {
 	const char *description;
 	leased_account_handler disarm_account, remove_account;
 	void *ctx; /* handed to every handler */
+	/* It starts programs (its catalog row says so, too): what a client of a server has no use
+	 * for is not forbidden after open. */
+	bool starts_programs;
 };
 
 int leased_plugin_main(const struct leased_plugin *plugin, int argc, char **argv);
@@ -64,6 +67,10 @@ void leased_session_end(const char *id);
 int leased_get_string(const json_t *object, const char *field, const char **ret_text,
     struct leased_err *err) LEASED_MUST_CHECK;
 const char *leased_get_string_optional(const json_t *object, const char *field);
+
+/* Adds one to the warnings of an open's result: what this backend, as it is configured, cannot do.
+ */
+void leased_open_warn(struct leased_call *call, const char *fmt, ...) LEASED_PRINTF(2, 3);
 
 /* Per-account results of disarm, remove and reap: appends {"ok":true} to result.results and returns
  * it for more fields (borrowed), or {"ok":false,"error":{..}}. */

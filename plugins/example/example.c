@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 
 static int dir_fd = -1;
 static char server[64]; /* tells this directory from another one that takes its place */
+static char path[PATH_MAX];
 
 static int
 example_open(void *ctx, struct leased_call *call, struct leased_err *err)
@@ -27,6 +29,7 @@ example_open(void *ctx, struct leased_call *call, struct leased_err *err)
 	if ((dir_fd = open(dir, O_DIRECTORY | O_CLOEXEC)) < 0 || fstat(dir_fd, &status) != 0)
 		return (leased_err_set(err, LEASED_EUNAVAIL, "%s: %s", dir, strerror(errno)));
 	snprintf(server, sizeof(server), "%ju:%ju", status.st_dev, status.st_ino);
+	snprintf(path, sizeof(path), "%s", dir);
 	return (json_object_set_new(call->result, "server", json_string(server)));
 }
 
@@ -45,18 +48,38 @@ name_of(const json_t *account, const char **ret_name, struct leased_err *err)
 	return (0);
 }
 
+/* A role's setting of our own: what the holder may do. What nobody has checked yet is checked here,
+ * before anything is done. */
+static int
+mode_of(const json_t *account, mode_t *ret_mode, struct leased_err *err)
+{
+	const json_t *access = json_object_get(json_object_get(account, "role"), "access");
+	const char *text = access != NULL ? json_string_value(access) : "read";
+
+	if (text == NULL || (strcmp(text, "read") != 0 && strcmp(text, "write") != 0))
+		return (leased_err_set(err, LEASED_EINVAL, "access is \"read\" or \"write\""));
+	*ret_mode = strcmp(text, "read") == 0 ? 0400 : 0600;
+	return (0);
+}
+
 static int
 example_mint(void *ctx, struct leased_call *call, struct leased_err *err)
 {
+	const json_t *account = json_object_get(call->params, "account");
 	const char *name;
+	mode_t mode;
 	int r;
 
-	if ((r = name_of(json_object_get(call->params, "account"), &name, err)) != 0)
+	if ((r = name_of(account, &name, err)) != 0 || (r = mode_of(account, &mode, err)) != 0)
 		return (r);
 	call->sent = true; /* from here on there may be an account */
-	if (mknodat(dir_fd, name, S_IFREG | 0400, 0) != 0)
+	if (mknodat(dir_fd, name, S_IFREG | mode, 0) != 0)
 		return (leased_err_set(err, LEASED_EEXIST, "cannot make it: %s", strerror(errno)));
-	return (json_object_set_new(call->result, "server", json_string(server)));
+	if (json_object_set_new(call->result, "server", json_string(server)) != 0 ||
+	    json_object_set_new(
+		call->result, "values", json_pack("{s:s++}", "path", path, "/", name)) != 0)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	return (0);
 }
 
 static int
@@ -87,7 +110,8 @@ main(int argc, char **argv)
 {
 	static const struct leased_plugin example = {.name = "example",
 	    .description = "{\"name_max\":63,\"name_alphabet\":\"a-z0-9-\",\"config_fields\":"
-			   "[{\"name\":\"dir\",\"secret\":false,\"required\":true}]}",
+			   "[{\"name\":\"dir\",\"secret\":false,\"required\":true}],"
+			   "\"role_fields\":[\"access\"]}",
 	    .open = example_open,
 	    .mint = example_mint,
 	    .disarm_account = disarm_account,

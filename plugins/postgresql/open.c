@@ -27,11 +27,12 @@ postgresql_describe(void *ctx, struct leased_call *call, struct leased_err *err)
 	json_t *fields = postgresql_config_fields(), *more;
 
 	(void)ctx;
-	more = json_pack("{s:s, s:i, s:i, s:s, s:b, s:s, s:b, s:[s,s,s,s,s,s,s]}", "name",
+	more = json_pack("{s:s, s:i, s:i, s:s, s:b, s:s, s:b, s:[s,s,s,s,s,s,s], s:[s,s]}", "name",
 	    "postgresql", "protocol", 1, "name_max", 63, "name_alphabet", "A-Za-z0-9_.-",
 	    "native_expiry", 1, "dialect", "postgresql", "default_statements", 1, "role_fields",
 	    "creation_statements", "revocation_statements", "rollback_statements",
-	    "renew_statements", "rotation_statements", "grant_roles", "owned_objects");
+	    "renew_statements", "rotation_statements", "grant_roles", "owned_objects", "role_needs",
+	    "creation_statements", "grant_roles");
 	if (fields == NULL || more == NULL || json_object_update(call->result, more) != 0 ||
 	    json_object_set(call->result, "config_fields", fields) != 0)
 		(void)leased_err_set(err, LEASED_ENOMEM, "out of memory");

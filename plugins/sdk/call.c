@@ -92,18 +92,19 @@ leased_session_end(const char *id)
 static int
 check_account(const json_t *account, struct leased_err *err)
 {
+	static const char *const texts[] = {"handle", "server", "kept", "expires"};
 	const char *name = json_string_value(json_object_get(account, "name"));
 
 	if (name == NULL || *name == '\0')
 		return (leased_err_set(err, LEASED_EINVAL, "an account needs a name"));
 	if (!json_is_object(json_object_get(account, "role")))
 		return (leased_err_set(err, LEASED_EINVAL, "an account needs its role, an object"));
-	for (unsigned i = 0; i < 2; i++) {
-		const json_t *value = json_object_get(account, i == 0 ? "handle" : "server");
+	for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		const json_t *value = json_object_get(account, texts[i]);
 
 		if (value != NULL && !json_is_string(value))
 			return (leased_err_set(
-			    err, LEASED_EINVAL, "handle and server of an account are strings"));
+			    err, LEASED_EINVAL, "%s of an account is a string", texts[i]));
 	}
 	return (0);
 }

@@ -102,6 +102,25 @@ leased_each_account(
 	return (0);
 }
 
+/* One that is lost to lack of memory is not worth failing for. */
+void
+leased_open_warn(struct leased_call *call, const char *fmt, ...)
+{
+	struct leased_err text = LEASED_ERR_INIT;
+	json_t *warnings = json_object_get(call->result, "warnings");
+	va_list args;
+
+	va_start(args, fmt);
+	(void)leased_err_vset(&text, LEASED_OK, fmt, args);
+	va_end(args);
+	if (warnings == NULL) {
+		warnings = json_array();
+		if (json_object_set_new(call->result, "warnings", warnings) != 0)
+			return;
+	}
+	(void)json_array_append_new(warnings, json_string(text.text));
+}
+
 void
 leased_plugin_log(const char *fmt, ...)
 {

@@ -45,6 +45,10 @@ class BackendBase:
         """Settings of a role, as accounts carry them."""
         return {}
 
+    def password_of(self, values, password):
+        """What the holder of an account logs in with: the daemon's password, or one of what the mint had for the client."""
+        return password
+
     def exists(self, name):
         raise NotImplementedError
 

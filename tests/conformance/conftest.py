@@ -2,6 +2,7 @@
 
 import importlib
 import pathlib
+import re
 import secrets
 import sys
 
@@ -80,7 +81,12 @@ class Plugin:
         """Mints; the account as the daemon would know it then, and its password."""
         password = password or self.password()
         result = worker.call("mint", {"account": account, "password": password, "expires": EXPIRES})
-        return {**account, **result}, password
+        assert set(result) <= {"handle", "server", "values", "kept"}, result
+        values = result.pop("values", {})
+        assert len(values) <= 16 and all(re.fullmatch("[a-z0-9_]{1,64}", name) and isinstance(text, str) for name, text in values.items())
+        assert sum(len(name.encode()) + len(text.encode()) for name, text in values.items()) <= 16384
+        assert 1 <= len(result.get("kept", "-").encode()) <= 4096
+        return {**account, **result, "expires": EXPIRES}, self.backend.password_of(values, password)
 
     def each(self, worker, op, *accounts):
         results = worker.call(op, {"accounts": list(accounts)})["results"]

@@ -29,10 +29,11 @@ def test_describe_says_what_the_daemon_needs_before_open_and_after(plugin, backe
     assert before["protocol"] == 1
     assert 32 <= before["name_max"] <= 255
     assert set("abcdefghijklmnopqrstuvwxyz0123456789-") <= expand(before["name_alphabet"])
-    assert before["dialect"] in ("postgresql", "mysql", "none")
+    assert before["dialect"] in ("postgresql", "mysql", "text", "none")
     assert isinstance(before["native_expiry"], bool) and isinstance(before["default_statements"], bool)
     assert set(before["ops"]) == backend.ops
     assert all(isinstance(field, str) for field in before["role_fields"])
+    assert set(before.get("role_needs", [])) <= set(before["role_fields"])
     for field in before["config_fields"]:
         assert isinstance(field["name"], str) and isinstance(field["secret"], bool) and isinstance(field["required"], bool)
     assert set(backend.config()) <= {field["name"] for field in before["config_fields"]}
@@ -81,7 +82,11 @@ def test_open_names_the_server_and_works_once(plugin, backend):
     worker = plugin.worker(opened=False)
     result = plugin.open(worker)
     assert 1 <= len(result["server"].encode()) <= 127
-    assert set(result) <= {"server", "server_time", "endpoint"}
+    assert set(result) <= {"server", "server_time", "endpoint", "native_expiry", "password", "volatile", "warnings"}
+    for flag in ("native_expiry", "password", "volatile"):
+        assert isinstance(result.get(flag, True), bool), flag
+    warnings = result.get("warnings", [])
+    assert len(warnings) <= 8 and all(1 <= len(text.encode()) <= 511 for text in warnings)
     assert set(result.get("endpoint", {})) <= {"scheme", "host", "port", "database"}
     assert all(isinstance(value, str) for value in result.get("endpoint", {}).values())
     assert not any(secret in str(result) for secret in backend.secrets())

@@ -98,6 +98,7 @@ do_mint(struct fake_backend *backend, const json_t *params, json_t *result, stru
 	snprintf(account->expires, sizeof(account->expires), "%s", expires);
 	json_object_set_new(result, "handle", json_string(account->handle));
 	json_object_set_new(result, "server", json_string(backend->server));
+	json_object_update(result, backend->minted);
 	return (0);
 }
 
@@ -120,6 +121,13 @@ do_one(
 
 	if (moved(backend, json_object_get(params, "account")))
 		return (leased_err_set(err, LEASED_EMOVED, "another server"));
+	if (account == NULL && op == PLUGIN_OP_RENEW && backend->remakes) {
+		account = fake_backend_add(backend, name);
+		text =
+		    json_string_value(json_object_get(json_object_get(params, "account"), "kept"));
+		snprintf(
+		    account->password, sizeof(account->password), "%s", text != NULL ? text : "");
+	}
 	if (account == NULL)
 		return (leased_err_set(err, LEASED_ENOENT, "no such account"));
 	if (op == PLUGIN_OP_RENEW) {
@@ -240,7 +248,8 @@ static const char description[] =
     "{\"name\":\"username\",\"secret\":false,\"required\":false},"
     "{\"name\":\"password\",\"secret\":true,\"required\":false}],"
     "\"role_fields\":[\"creation_statements\",\"revocation_statements\","
-    "\"rollback_statements\",\"renew_statements\",\"grant_roles\",\"owned_objects\"]}";
+    "\"rollback_statements\",\"renew_statements\",\"grant_roles\",\"owned_objects\"],"
+    "\"role_needs\":[\"creation_statements\",\"grant_roles\"]}";
 
 int
 fake_backend_run(struct fake_backend *backend, enum plugin_op op, const json_t *params,
@@ -253,6 +262,7 @@ fake_backend_run(struct fake_backend *backend, enum plugin_op op, const json_t *
 		object = json_loads(description, 0, NULL);
 		assert(object != NULL);
 		json_object_update(result, object);
+		json_object_update(result, backend->described);
 		json_decref(object);
 		return (0);
 	case PLUGIN_OP_OPEN:

@@ -255,6 +255,43 @@ fake_port_set_opened(
 	assert(fake->port.opened != NULL);
 }
 
+static void
+members_put(json_t **object, const char *members)
+{
+	json_t *more = json_loads(members, JSON_REJECT_DUPLICATES, NULL);
+
+	assert(json_is_object(more));
+	if (*object == NULL)
+		*object = json_object();
+	assert(json_object_update(*object, more) == 0);
+	json_decref(more);
+}
+
+void
+fake_port_describes(struct fake_port *fake, const char *members)
+{
+	members_put(&fake->backend.described, members);
+	members_put(&fake->port.description, members);
+}
+
+void
+fake_port_opens(struct fake_port *fake, const char *members)
+{
+	members_put(&fake->port.opened, members);
+}
+
+void
+fake_port_mints(struct fake_port *fake, const char *members)
+{
+	members_put(&fake->backend.minted, members);
+}
+
+void
+fake_port_set_remakes(struct fake_port *fake, bool remakes)
+{
+	fake->backend.remakes = remakes;
+}
+
 void
 fake_port_free(struct fake_port *fake)
 {
@@ -273,6 +310,8 @@ fake_port_free(struct fake_port *fake)
 		fake_late_free(fake, late);
 	json_decref(fake->port.description);
 	json_decref(fake->port.opened);
+	json_decref(fake->backend.described);
+	json_decref(fake->backend.minted);
 	free(fake->backend.accounts);
 	free(fake);
 }

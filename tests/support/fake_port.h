@@ -82,6 +82,13 @@ struct fake_account *fake_port_add_account(struct fake_port *fake, const char *n
 void fake_port_set_server(struct fake_port *fake, const char *server);
 /* What a ping says from now on: another life of the backend. Workers are not told. */
 void fake_port_set_incarnation(struct fake_port *fake, const char *incarnation);
+/* Members (JSON texts) over those that describe says, over those that an open said, and of every
+ * mint's result from now on. */
+void fake_port_describes(struct fake_port *fake, const char *members);
+void fake_port_opens(struct fake_port *fake, const char *members);
+void fake_port_mints(struct fake_port *fake, const char *members);
+/* Its plugin makes what is missing anew when it is renewed: `kept` becomes its password. */
+void fake_port_set_remakes(struct fake_port *fake, bool remakes);
 /* As if the backend had forgotten it. */
 void fake_port_drop_account(struct fake_port *fake, const char *name);
 /* What a last open at boot_us would have said: where the backend is, and its clock. */

@@ -17,6 +17,8 @@ struct fake_backend {
 	unsigned count;
 	unsigned next_handle;
 	char server[128], incarnation[64];
+	json_t *described, *minted; /* what the test has it say besides; NULL: nothing */
+	bool remakes;               /* renew makes an account that is missing, with what was kept */
 };
 
 struct fake_call {
