@@ -282,7 +282,7 @@ batch_params(const struct lease_batch *batch)
 	json_t *accounts = json_array();
 
 	for (unsigned i = 0; i < batch->count; i++)
-		if (json_array_append_new(accounts, lease_account(batch->leases[i])) != 0) {
+		if (json_array_append_new(accounts, lease_account(batch->leases[i], true)) != 0) {
 			json_decref(accounts);
 			return (NULL);
 		}

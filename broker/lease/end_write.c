@@ -67,8 +67,12 @@ gone_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 	if (lease_is_plain(lease) && (r = lease_plain_tell(lease, txn, err)) != 0)
 		return (r);
 	lease_ended_fill(lease, &ended);
-	if ((tombstone = lease_ended_encode(&ended)) == NULL)
+	if ((tombstone = lease_ended_encode(&ended)) == NULL ||
+	    ((lease->cut || lease->data.cut) && lease_kept(lease) != NULL &&
+		json_object_set(tombstone, LEASE_KEPT, lease_kept(lease)) != 0)) {
+		json_decref(tombstone);
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	}
 	r = store_lease_delete(txn, lease->row, tombstone, lease->now_ms,
 	    lease->cut || lease->data.cut ? lease->now_ms + LOOK_AGAIN_MS : 0, err);
 	json_decref(tombstone);

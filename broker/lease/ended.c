@@ -127,7 +127,9 @@ lease_ended_decode(const json_t *data, struct lease_ended *ret_ended, struct lea
 		    "the tombstone is of a version that did not keep how a lease ended"));
 	json_object_foreach((json_t *)(uintptr_t)data, key, value)
 	{
-		if (lease_field_decode(fields, FIELD_COUNT, key, value, &ended) != 0)
+		/* The one is for who looks for the account once more. */
+		if (strcmp(key, LEASE_KEPT) != 0 &&
+		    lease_field_decode(fields, FIELD_COUNT, key, value, &ended) != 0)
 			return (leased_err_set(err, LEASED_ECORRUPT,
 			    "a tombstone holds a field \"%.64s\" that this version does not know "
 			    "or cannot read",

@@ -162,6 +162,8 @@ struct lease_issued {
 	int64_t row; /* the lease's row number: for lease_delivery() */
 	const char *lease_id, *account;
 	const struct leased_secret *password; /* borrowed for the callback */
+	const json_t *values; /* texts that the plugin has for the client besides: secrets,
+				 borrowed; NULL: none */
 	int64_t ttl_s;
 	const json_t *warnings; /* array of texts, may be empty; borrowed */
 };

@@ -113,6 +113,7 @@ look_start(struct leases *leases, enum lease_doing doing, int64_t id, int64_t co
 	lease->data.failed_mint = json_is_true(json_object_get(data, "failed_mint"));
 	text_take(lease->data.handle, sizeof(lease->data.handle), data, "handle");
 	text_take(lease->data.server, sizeof(lease->data.server), data, "server");
+	lease->kept = json_incref(json_object_get(data, LEASE_KEPT));
 	lease->state = LEASE_INTENT;
 	if (lease_role_load(lease, &err) == 0 && lease_busy_add(lease))
 		lease_end_queue(lease);

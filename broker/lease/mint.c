@@ -227,7 +227,7 @@ on_check(void *arg, const struct plugin_outcome *outcome)
 static void
 check_start(struct lease *lease)
 {
-	json_t *account = lease_account(lease);
+	json_t *account = lease_account(lease, true);
 	json_t *params = account == NULL ? NULL
 					 : json_pack("{s:o,s:s}", "account", account, "password",
 					       leased_secret_reveal(lease->request->password));
@@ -236,6 +236,11 @@ check_start(struct lease *lease)
 	struct plugin_port *port = connection != NULL ? lease_connection_port(connection) : NULL;
 
 	FAILPOINT(lease_preflight_before_check);
+	if (port != NULL && !plugin_port_has(port, PLUGIN_OP_CHECK)) {
+		json_decref(params);
+		lease_write(lease, canary_run, on_canary); /* that it was made is all it shows */
+		return;
+	}
 	if (port != NULL && params != NULL)
 		lease->call = plugin_call_start(port, PLUGIN_OP_CHECK, params, 0, on_check, lease);
 	else
@@ -276,6 +281,7 @@ on_mint(void *arg, const struct plugin_outcome *outcome)
 		mint_failed(lease, outcome->code != 0 && outcome->not_sent);
 		return;
 	}
+	lease->request->values = json_incref(json_object_get(outcome->result, "values"));
 	if (lease->doing == LEASE_PROBING) {
 		check_start(lease);
 		return;
@@ -288,7 +294,7 @@ static struct plugin_call *
 mint_call(struct lease *lease, struct lease_connection *connection, struct plugin_port *port)
 {
 	char expires[32];
-	json_t *account = lease_account(lease);
+	json_t *account = lease_account(lease, false);
 	json_t *params;
 
 	if (account == NULL)

@@ -3,17 +3,14 @@
  * it runs. Owns the table of operations (one operation per lease at a time). The steps themselves
  * are in issue.c, preflight.c, renew.c, end.c.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/log.h"
 #include "lease/private.h"
 
 #define ROLES_MAX 64
 #define LEASE_TAG 0x6c656173u
-#define EXPIRY_SLACK_MS 5000 /* the backend's own expiry is a net, never earlier than ours */
 
 /* ---- tasks ---- */
 
@@ -74,6 +71,7 @@ lease_free(struct lease *lease)
 		return;
 	store_lease_free(lease->row);
 	json_decref(lease->role);
+	json_decref(lease->kept);
 	lease_request_free(lease->request);
 	lease->tag = 0;
 	free(lease);
@@ -287,6 +285,8 @@ lease_store(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 	const char *server = lease->data.server, *before;
 	int r = 0;
 
+	if (lease->kept != NULL && json_object_set(lease->row->data, LEASE_KEPT, lease->kept) != 0)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	before = json_string_value(json_object_get(lease->row->data, "server"));
 	if (server[0] != '\0' && (before == NULL || strcmp(before, server) != 0))
 		r = store_server_put(txn, lease->row->connection, server, err);
@@ -297,61 +297,27 @@ lease_store(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 
 /* ---- what travels ---- */
 
-/*
- * Statements that a refused role wrote for the end of its accounts may be what was refused, and
- * nobody can correct them: where they do not remove its canary, the plain drop does. A new
- * reference.
- */
-static json_t *
-account_role(const struct lease *lease)
-{
-	json_t *role;
-
-	if (lease->row->kind != STORE_LEASE_CANARY || lease->state != LEASE_REMOVING ||
-	    lease->data.fails == 0)
-		return (json_incref(lease->role));
-	if ((role = json_copy(lease->role)) != NULL)
-		(void)json_object_del(role, "revocation_statements"); /* it may have none */
-	return (role);
-}
-
-json_t *
-lease_account(const struct lease *lease)
-{
-	const struct leases_config *config = &lease->task.leases->config;
-	const char *server = lease->data.server;
-	json_t *account =
-	    json_pack("{s:s,s:o}", "name", lease->row->account, "role", account_role(lease));
-
-	if (account == NULL)
-		return (NULL);
-	if (server[0] != '\0' && config->server_of != NULL)
-		server = config->server_of(config->arg, lease->connection, server);
-	/* On a server that has taken over the same handle may be somebody else's. */
-	if ((lease->data.handle[0] != '\0' && strcmp(server, lease->data.server) == 0 &&
-		json_object_set_new(account, "handle", json_string(lease->data.handle)) != 0) ||
-	    (server[0] != '\0' &&
-		json_object_set_new(account, "server", json_string(server)) != 0) ||
-	    (lease->data.failed_mint &&
-		json_object_set_new(account, "failed_mint", json_true()) != 0)) {
-		json_decref(account);
-		return (NULL);
-	}
-	return (account);
-}
-
 int
 lease_take_identity(struct lease *lease, const json_t *result, struct leased_err *err)
 {
 	const json_t *handle = json_object_get(result, "handle");
 	const json_t *server = json_object_get(result, "server");
+	json_t *kept = json_object_get(result, LEASE_KEPT);
 
-	if ((handle != NULL && !json_is_string(handle)) ||
+	if ((kept != NULL &&
+		(!json_is_string(kept) || json_string_length(kept) > PLUGIN_KEPT_MAX)) ||
+	    (handle != NULL && !json_is_string(handle)) ||
 	    (server != NULL && !json_is_string(server)) ||
 	    json_string_length(handle) >= sizeof(lease->data.handle) ||
 	    json_string_length(server) >= sizeof(lease->data.server))
 		return (leased_err_set(err, LEASED_EPROTO,
-		    "the plugin answered with a handle or a server that is out of bounds"));
+		    "the plugin answered with a handle, a server or something to be kept that is "
+		    "out of bounds"));
+	if (kept != NULL) { /* a copy: it goes to the writer's thread */
+		json_decref(lease->kept);
+		if ((lease->kept = json_copy(kept)) == NULL)
+			return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	}
 	if (json_string_length(handle) > 0)
 		lease_text_copy(lease->handle, sizeof(lease->handle), json_string_value(handle));
 	if (json_string_length(server) > 0)
@@ -367,17 +333,6 @@ lease_put_identity(struct lease *lease)
 		lease_text_copy(lease->data.handle, sizeof(lease->data.handle), lease->handle);
 	if (lease->server[0] != '\0')
 		lease_text_copy(lease->data.server, sizeof(lease->data.server), lease->server);
-}
-
-void
-lease_native_expiry(struct leases *leases, int64_t end_ms, char *ret_text, size_t size)
-{
-	time_t seconds = (time_t)((leases_wall_ms(leases, end_ms) + EXPIRY_SLACK_MS + 999) / 1000);
-	struct tm tm;
-
-	if (gmtime_r(&seconds, &tm) == NULL ||
-	    strftime(ret_text, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		snprintf(ret_text, size, "9999-12-31T23:59:59Z");
 }
 
 /* ---- role versions: immutable, so a small cache of them never goes stale ---- */

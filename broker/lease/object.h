@@ -81,6 +81,7 @@ struct lease {
 	bool hit, cut; /* the transaction's own: it found a mark; a call was cut */
 	char handle[65], server[128], mount[LEASE_MOUNT_MAX]; /* the plugin's; for GONE */
 	lease_plain_told plain_ended;                         /* for GONE, too */
+	json_t *kept; /* a reference: what the mint wants kept, a secret; NULL: see the record */
 	struct leased_err failure;
 	struct lease_request *request; /* ISSUING, PROBING, RENEWING: who asked */
 	TAILQ_ENTRY(lease) all, queue;
@@ -106,13 +107,9 @@ void lease_write(struct lease *lease, lease_run run, lease_written done);
 /* Inside run: row and data afresh. lease_store() puts them back. */
 int lease_reload(struct lease *lease, struct store_txn *txn, struct leased_err *err);
 int lease_store(struct lease *lease, struct store_txn *txn, struct leased_err *err);
-/* {"name","handle"?,"server"?,"role","failed_mint"?}; NULL: out of memory. */
-json_t *lease_account(const struct lease *lease);
 void lease_put_identity(struct lease *lease); /* once more into data, after a reload */
 int lease_role_load(struct lease *lease, struct leased_err *err);
 int lease_role_find(struct leases *leases, int64_t id, json_t **ret_data, struct leased_err *err);
-/* RFC 3339, the wall time of the lease's end plus slack. */
-void lease_native_expiry(struct leases *leases, int64_t end_ms, char *ret_text, size_t size);
 /* handle and server of a mint's or a disarm's result; LEASED_EPROTO when they are out of bounds. */
 int lease_take_identity(struct lease *lease, const json_t *result, struct leased_err *err);
 

@@ -43,6 +43,11 @@ run_enter(struct reconcile_run *run, enum reconcile_step to)
 		[RECONCILE_OVER] = true},
 	    [RECONCILE_AGAIN] = {[RECONCILE_COMPARING] = true},
 	    [RECONCILE_ENDING] = {[RECONCILE_LISTING] = true,
+		[RECONCILE_REMAKING] = true,
+		[RECONCILE_WAITING] = true,
+		[RECONCILE_CLEARING] = true,
+		[RECONCILE_OVER] = true},
+	    [RECONCILE_REMAKING] = {[RECONCILE_LISTING] = true,
 		[RECONCILE_WAITING] = true,
 		[RECONCILE_CLEARING] = true,
 		[RECONCILE_OVER] = true},
@@ -66,6 +71,7 @@ lease_reconcile_run_free(struct reconcile_run *run)
 		plugin_call_cancel(run->call);
 	lease_reconcile_task_drop(run->task);
 	lease_reconcile_wait_drop(run->wait);
+	lease_reconcile_remake_drop(run->remake);
 	if (run->page != NULL)
 		run->page->run = NULL;
 	if (!run->reading) /* else the reader's done() does */
@@ -149,22 +155,6 @@ run_port(struct reconcile_run *run, struct leased_err *err)
 	return (port);
 }
 
-static bool
-has_inventory(const struct plugin_port *port)
-{
-	const json_t *op;
-	size_t i;
-
-	if (port->description == NULL)
-		return (true); /* a worker is there first; it will say */
-	json_array_foreach(json_object_get(port->description, "ops"), i, op)
-	{
-		if (json_is_string(op) && strcmp(json_string_value(op), "inventory") == 0)
-			return (true);
-	}
-	return (false);
-}
-
 static void
 compare_start(struct reconcile_run *run)
 {
@@ -193,6 +183,7 @@ on_compared(struct store_read *read, int result, const struct leased_err *err)
 		run_enter(run, RECONCILE_AGAIN);
 	} else {
 		run_enter(run, RECONCILE_ENDING);
+		run->report->accounts += page->count;
 		run->at = 0;
 		lease_reconcile_act(run);
 	}
@@ -225,7 +216,9 @@ on_listed(void *arg, const struct plugin_outcome *outcome)
 	run->page->high_most = run->high_most;
 	run->page->asked_ms = asked_ms;
 	run->page->asked_wall_ms = leases_wall_ms(leases, asked_ms);
-	run->report->accounts += run->page->count;
+	run->report->remakes = run->report->may_remake && !run->report->held &&
+			       plugin_port_says(run_port(run, &err), "volatile", false);
+	run->page->remakes = run->report->remakes;
 	compare_start(run);
 }
 
@@ -238,7 +231,7 @@ list_start(struct reconcile_run *run)
 	struct plugin_port *port = run_port(run, &err);
 	json_t *params;
 
-	if (port != NULL && !has_inventory(port)) {
+	if (port != NULL && !plugin_port_has(port, PLUGIN_OP_INVENTORY)) {
 		(void)leased_err_set(
 		    &err, LEASED_EINVAL, "the plugin of this connection lists no accounts");
 		port = NULL;
@@ -304,6 +297,12 @@ lease_reconcile_run_acted(struct reconcile_run *run)
 	struct reconcile_page *page = run->page;
 	bool last = page->last;
 
+	if (page->remakes && page->missing_count > 0 && run->step == RECONCILE_ENDING) {
+		run_enter(run, RECONCILE_REMAKING);
+		run->at = 0;
+		lease_reconcile_remake(run);
+		return;
+	}
 	memcpy(run->after, page->until, sizeof(run->after));
 	run->page = NULL;
 	lease_reconcile_page_free(page);
@@ -371,6 +370,8 @@ lease_reconcile_run_start(struct lease_connection *connection, struct reconcile_
 	    run->of_tag, sizeof(run->of_tag), store_tag(connection->leases->config.store));
 	run->high_most = INT64_MAX;
 	connection->reconciling->run = run;
+	report->may_remake = connection->reconciling->remake;
+	connection->reconciling->remake = false; /* what is lost from now on is the next one's */
 	if (!report->fix) {
 		run->step = RECONCILE_LISTING;
 		list_start(run);

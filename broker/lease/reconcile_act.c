@@ -154,8 +154,8 @@ lease_reconcile_disarm(struct reconcile_run *run)
 
 /* A lease whose account is on a server that this one has not taken over from is not expected here.
  */
-static bool
-is_here(const struct reconcile_run *run, const struct reconcile_missing *missing)
+bool
+lease_reconcile_is_here(const struct reconcile_run *run, const struct reconcile_missing *missing)
 {
 	const struct leases_config *config = &run->connection->leases->config;
 	const char *server = missing->server;
@@ -173,8 +173,8 @@ lease_reconcile_act(struct reconcile_run *run)
 	for (size_t i = 0; i < page->count; i++)
 		lease_reconcile_report_find(run->report, page->accounts[i].what,
 		    page->accounts[i].name, page->accounts[i].armed, page->accounts[i].row);
-	for (size_t i = 0; i < page->missing_count; i++)
-		if (is_here(run, &page->missing[i]) &&
+	for (size_t i = 0; i < page->missing_count && !page->remakes; i++)
+		if (lease_reconcile_is_here(run, &page->missing[i]) &&
 		    lease_busy(run->connection->leases, page->missing[i].row) == NULL)
 			lease_reconcile_report_find(run->report, RECONCILE_MISSING,
 			    page->missing[i].account, false, page->missing[i].row);

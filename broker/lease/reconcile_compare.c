@@ -145,7 +145,8 @@ missing_add(struct reconcile_page *page, int64_t row, const char *account, const
 	return (0);
 }
 
-/* A lease that lived before the backend was asked, and still does. */
+/* A lease that lived before the backend was asked, and still does. One that is made anew may be
+ * younger: to do so to an account that is there does no harm. */
 static int
 missing_look(struct reconcile_page *page, struct store_db *db, const struct store_account *row,
     struct leased_err *err)
@@ -159,7 +160,7 @@ missing_look(struct reconcile_page *page, struct store_db *db, const struct stor
 	if (r == 0 && lease->state == STORE_LEASE_LIVE && !lease->revoke &&
 	    lease->next_at_ms > page->asked_ms &&
 	    lease_data_decode(lease->data, &data, NULL) == 0 &&
-	    data.issued_ms < page->asked_ms - MINT_MS)
+	    data.issued_ms < page->asked_ms - (page->remakes ? 0 : MINT_MS))
 		r = missing_add(page, row->id, lease->account, data.server, err);
 	store_lease_free(lease);
 	return (r);
@@ -183,23 +184,37 @@ row_look(struct reconcile_page *page, struct store_db *db, const struct store_ac
 	return (0);
 }
 
+/* What is behind this account comes with the next page. */
+static void
+page_cut(struct reconcile_page *page)
+{
+	memcpy(page->until, page->cursor, sizeof(page->until));
+	page->last = false;
+	while (page->count > 0 && strcmp(page->accounts[page->count - 1].name, page->until) > 0)
+		page->count--;
+}
+
 /* All rows of the page's range, whatever their connection: several may lead to one backend. */
 static int
 rows_walk(struct reconcile_page *page, struct store_db *db, struct leased_err *err)
 {
 	struct store_account *rows = calloc(STORE_ACCOUNTS_PAGE, sizeof(*rows));
 	size_t count = STORE_ACCOUNTS_PAGE;
+	bool is_full = false;
 	int r = 0;
 
 	if (rows == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	while (r == 0 && count == STORE_ACCOUNTS_PAGE) {
+	while (r == 0 && count == STORE_ACCOUNTS_PAGE && !is_full) {
 		r = store_account_page(db, page->cursor, page->until, rows, &count, err);
-		for (size_t i = 0; i < count && r == 0; i++) {
+		for (size_t i = 0; i < count && r == 0 && !is_full; i++) {
 			r = row_look(page, db, &rows[i], err);
 			memcpy(page->cursor, rows[i].account, sizeof(page->cursor));
+			is_full = page->remakes && page->missing_count == RECONCILE_MISSING_MAX;
 		}
-		if (r == 0 && count == STORE_ACCOUNTS_PAGE && store_read_is_long(db))
+		if (r == 0 && is_full)
+			page_cut(page);
+		else if (r == 0 && count == STORE_ACCOUNTS_PAGE && store_read_is_long(db))
 			r = STORE_READ_AGAIN;
 	}
 	free(rows);

@@ -40,6 +40,8 @@ struct reconcile_page {
 	int64_t connection;
 	int64_t asked_ms, asked_wall_ms; /* before the backend was asked */
 	char until[LEASE_ACCOUNT_SIZE], cursor[LEASE_ACCOUNT_SIZE];
+	bool remakes; /* what is missing is made anew: the page ends where that is too much for one
+		       */
 	bool last, walked, damaged; /* damaged: a row was; look again when it is in quarantine */
 	uint64_t damaged_met;
 	bool by_template; /* names of this store may have another form than the default one */
@@ -64,12 +66,14 @@ int lease_reconcile_page_run(struct store_read *read, struct store_db *db, struc
 struct reconcile_report {
 	int64_t job, connection;
 	bool fix, by_hand, finished, held;
-	const char *why; /* a literal */
+	bool may_remake, remakes; /* the backend may have lost accounts; and it is of that kind */
+	const char *why;          /* a literal */
 	char by[129];
 	struct leased_err err; /* code 0: it went through */
 	int64_t started_wall_ms, ended_wall_ms;
 	uint64_t accounts, ended, unknown, rearmed, damaged, missing;
 	uint64_t disarmed, refused; /* of those that had ended */
+	uint64_t remade;            /* were missing: the backend had lost them */
 	uint64_t removing, left;    /* got a lease that ends them; of these are not gone */
 	json_t *findings;
 	bool cut; /* there are more */

@@ -1,7 +1,7 @@
 /*
  * What the files of reconcile share: reconcile.c (a run), reconcile_when.c (when one begins, and
  * who waits for it), reconcile_compare.c (a page against the store), reconcile_act.c (what is done
- * about it), reconcile_report.c (what is told).
+ * about it), reconcile_remake.c (what the backend has lost), reconcile_report.c (what is told).
  */
 #ifndef LEASE_RECONCILE_PRIVATE_H
 #define LEASE_RECONCILE_PRIVATE_H
@@ -18,6 +18,7 @@ enum reconcile_step {
 	RECONCILE_COMPARING, /* the store is */
 	RECONCILE_AGAIN,     /* the same page, in a moment */
 	RECONCILE_ENDING,    /* what is known as ended is disarmed, or all orphans get leases */
+	RECONCILE_REMAKING,  /* what a volatile backend has lost is made anew */
 	RECONCILE_WAITING,   /* for the end of these leases */
 	RECONCILE_CLEARING,  /* the note */
 	RECONCILE_OVER,
@@ -26,6 +27,7 @@ enum reconcile_step {
 
 struct reconcile_task;
 struct reconcile_wait;
+struct reconcile_remake;
 struct reconcile_run {
 	unsigned tag;
 	struct lease_connection *connection;
@@ -36,9 +38,11 @@ struct reconcile_run {
 	struct reconcile_page *page; /* the reader has it while `reading` */
 	struct reconcile_task *task;
 	struct reconcile_wait *wait;
+	struct reconcile_remake *remake; /* the account that is being made anew */
 	bool reading;
 	unsigned again;
-	size_t at, batch; /* accounts of the page that have been dealt with; under way */
+	size_t at, batch; /* accounts of the page (or missing ones) that have been dealt with; of
+			     the former, under way */
 	unsigned singles; /* a batch failed as a whole: one at a time; how many failed so */
 	bool single;
 	int64_t next_ms, until_ms;
@@ -68,6 +72,13 @@ void lease_reconcile_act(struct reconcile_run *run);
  * from run->at on that are to be disarmed are. */
 void lease_reconcile_fix(struct reconcile_run *run);
 void lease_reconcile_disarm(struct reconcile_run *run);
+/* Is the account of this lease to be expected on the server that the run is about? */
+bool lease_reconcile_is_here(
+    const struct reconcile_run *run, const struct reconcile_missing *missing);
+/* Those of the page's missing accounts from run->at on, one by one (reconcile_remake.c);
+ * lease_reconcile_run_acted() or _fail() follows, also before it returns. */
+void lease_reconcile_remake(struct reconcile_run *run);
+void lease_reconcile_remake_drop(struct reconcile_remake *remake);
 /* lease_reconcile_run_noted() follows. False: out of memory. */
 bool lease_reconcile_note(struct reconcile_run *run, bool wanted);
 /* Did an earlier run of the daemon begin to fix, and not end it? By whom. */
@@ -89,6 +100,7 @@ struct lease_reconciling { /* of a connection */
 	char wanted_accessor[25], wanted_cause[129];
 	int64_t due_ms, since_ms; /* by itself: 0: not; since: it was due and could not begin */
 	const char *why;
+	bool remake; /* the backend may have lost accounts since the last run began */
 	unsigned fails;
 	char incarnation[128]; /* of the backend, as the last ping said it; "" before */
 	int64_t ping_ms;       /* 0: no need to ask */

@@ -121,7 +121,7 @@ report_log(const struct reconcile_report *report)
 	    LOG_S("why", report->why), LOG_I("accounts", (int64_t)report->accounts),
 	    LOG_I("unknown", (int64_t)report->unknown), LOG_I("ended", (int64_t)report->ended),
 	    LOG_I("rearmed", (int64_t)report->rearmed), LOG_I("missing", (int64_t)report->missing),
-	    LOG_I("damaged", (int64_t)report->damaged),
+	    LOG_I("damaged", (int64_t)report->damaged), LOG_I("remade", (int64_t)report->remade),
 	    LOG_I("disarmed", (int64_t)report->disarmed),
 	    LOG_I("refused", (int64_t)report->refused),
 	    LOG_I("removing", (int64_t)report->removing), LOG_I("left", (int64_t)report->left),
@@ -228,17 +228,17 @@ report_describe(const struct reconcile_report *report, bool running, size_t *lef
 	json_t *findings = findings_of(report, left, &cut);
 
 	return (json_pack("{s:I,s:s,s:s,s:b,s:b,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:"
-			  "I,s:o,s:b,s:s}",
+			  "I,s:I,s:o,s:b,s:s}",
 	    "connection", (json_int_t)report->connection, "state", state, "why", report->why, "fix",
 	    (int)report->fix, "held", (int)report->held, "by", report->by, "started",
 	    time_or_null(report->started_wall_ms), "ended", time_or_null(report->ended_wall_ms),
 	    "accounts", (json_int_t)report->accounts, "unknown_count", (json_int_t)report->unknown,
 	    "ended_count", (json_int_t)report->ended, "rearmed_count", (json_int_t)report->rearmed,
 	    "missing_count", (json_int_t)report->missing, "damaged_count",
-	    (json_int_t)report->damaged, "disarmed", (json_int_t)report->disarmed, "not_disarmed",
-	    (json_int_t)report->refused, "removing", (json_int_t)report->removing,
-	    "not_removed_yet", (json_int_t)report->left, "findings", findings, "findings_cut",
-	    (int)cut, "error", report->err.text));
+	    (json_int_t)report->damaged, "remade", (json_int_t)report->remade, "disarmed",
+	    (json_int_t)report->disarmed, "not_disarmed", (json_int_t)report->refused, "removing",
+	    (json_int_t)report->removing, "not_removed_yet", (json_int_t)report->left, "findings",
+	    findings, "findings_cut", (int)cut, "error", report->err.text));
 }
 
 /* Of a connection: the run under way, the one that waits, the latest; or those of a job alone. */

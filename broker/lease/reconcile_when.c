@@ -18,9 +18,10 @@
 #define CHANGED_MS 500
 #define PING_MS 1000 /* after a worker's session: others may begin at the same time */
 #define PING_AGAIN_MS 5000
-#define PING_EVERY_MS 30000 /* of a backend that nobody asks for anything */
-#define PING_SPREAD_MS 8000 /* not all connections at the same moment */
-#define RETRY_MS 60000      /* 1, 2, 4 .. minutes after a failure */
+#define PING_EVERY_MS 30000   /* of a backend that nobody asks for anything .. */
+#define PING_VOLATILE_MS 5000 /* .. and that loses accounts: their clients wait for them */
+#define PING_SPREAD_MS 8000   /* not all connections at the same moment */
+#define RETRY_MS 60000        /* 1, 2, 4 .. minutes after a failure */
 #define RETRY_MAX_SHIFT 6u
 
 static int64_t
@@ -76,15 +77,20 @@ lease_reconcile_opened(struct lease_connection *connection)
 	/* What a person asked for is not put off. */
 	if (lease_reconcile_note_read(leases, connection->id, by, sizeof(by)))
 		wait_ms = CHANGED_MS;
+	if (lease_reconciling_of(connection) != NULL) /* what came to pass meanwhile is not known */
+		connection->reconciling->remake = true;
 	due(connection, leases_now_ms(leases) + wait_ms, "opened");
 }
 
 void
 lease_reconcile_released(struct lease_connection *connection)
 {
-	if (by_itself(connection))
-		due(connection, leases_now_ms(connection->leases) + FIRST_MS,
-		    "the hold of the restored store has ended");
+	if (!by_itself(connection))
+		return;
+	if (lease_reconciling_of(connection) != NULL)
+		connection->reconciling->remake = true;
+	due(connection, leases_now_ms(connection->leases) + FIRST_MS,
+	    "the hold of the restored store has ended");
 }
 
 void
@@ -106,7 +112,10 @@ ping_later(struct lease_connection *connection, const struct plugin_outcome *out
 	bool heard = outcome->code != LEASED_EUNAVAIL && outcome->code != LEASED_ETIMEDOUT &&
 		     outcome->code != LEASED_ECRASHED && outcome->code != LEASED_ECANCELED;
 	int64_t pause_ms = PING_EVERY_MS + connection->id * 1000 % PING_SPREAD_MS;
+	const struct plugin_port *port = lease_connection_port(connection);
 
+	if (port != NULL && plugin_port_says(port, "volatile", false))
+		pause_ms = PING_VOLATILE_MS;
 	if (own->ping_ms == 0)
 		own->ping_ms =
 		    leases_now_ms(connection->leases) + (heard ? pause_ms : PING_AGAIN_MS);
@@ -130,6 +139,7 @@ on_pinged(void *arg, const struct plugin_outcome *outcome)
 	if (incarnation == NULL || strlen(incarnation) >= sizeof(own->incarnation) ||
 	    strcmp(own->incarnation, incarnation) == 0)
 		return;
+	own->remake = true;
 	if (own->incarnation[0] != '\0')
 		due(connection, leases_now_ms(connection->leases) + CHANGED_MS,
 		    "the server was started anew or restored");
@@ -264,15 +274,16 @@ lease_reconcile_when_finished(
 	int64_t now_ms = leases_now_ms(leases);
 	unsigned shift = own->fails < RETRY_MAX_SHIFT ? own->fails : RETRY_MAX_SHIFT;
 
-	if (report->err.code == 0)
-		own->fails = 0;
-	else
-		own->fails++;
+	/* What could not be made anew is tried again like a run that failed. */
+	bool good = report->err.code == 0 && (!report->remakes || report->missing == 0);
+
+	own->fails = good ? 0 : own->fails + 1;
+	own->remake = own->remake || (report->may_remake && !good);
 	if (by_itself(connection))
 		due(connection,
-		    now_ms + (report->err.code == 0 ? DAY_MS - jitter(leases, JITTER_MS)
-						    : ((int64_t)RETRY_MS << shift)),
-		    report->err.code == 0 ? "daily" : "the last time it failed");
+		    now_ms +
+			(good ? DAY_MS - jitter(leases, JITTER_MS) : ((int64_t)RETRY_MS << shift)),
+		    good ? "daily" : "the last time it failed");
 	job_less(leases, report->job);
 }
 

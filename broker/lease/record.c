@@ -105,12 +105,27 @@ lease_data_encode(const struct lease_data *data)
 	return (NULL);
 }
 
+/* What data has no member for. */
+static int
+rest_put(json_t *object, const json_t *before)
+{
+	static const char *const rest[] = {ENGINE, LEASE_KEPT};
+	json_t *value;
+
+	for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]); i++) {
+		value = json_object_get(before, rest[i]);
+		if (value != NULL && json_object_set(object, rest[i], value) != 0)
+			return (-1);
+	}
+	return (0);
+}
+
 int
 lease_record_put(struct store_lease *row, const struct lease_data *data, struct leased_err *err)
 {
-	json_t *object = lease_data_encode(data), *engine = json_object_get(row->data, ENGINE);
+	json_t *object = lease_data_encode(data);
 
-	if (object == NULL || (engine != NULL && json_object_set(object, ENGINE, engine) != 0)) {
+	if (object == NULL || rest_put(object, row->data) != 0) {
 		json_decref(object);
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	}
@@ -187,6 +202,9 @@ member_decode(const char *key, const json_t *value, struct lease_data *data)
 		return (caps_decode(value, data));
 	if (strcmp(key, ENGINE) == 0) /* stays in the row: see lease_record_engine() */
 		return (json_is_object(value) ? 0 : -1);
+	if (strcmp(key, LEASE_KEPT) == 0) /* .. and so does this: see lease_kept() */
+		return (
+		    json_is_string(value) && json_string_length(value) <= PLUGIN_KEPT_MAX ? 0 : -1);
 	return (lease_field_decode(fields, FIELD_COUNT, key, value, data));
 }
 

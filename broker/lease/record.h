@@ -37,9 +37,14 @@ struct lease_data {
 	char caps[LEASE_CAPS_MAX][128]; /* counters that it holds */
 };
 
+/*
+ * The record holds one thing more: LEASE_KEPT, what the plugin wants kept of an account
+ * (PROTOCOL.md), a secret, which stays in JSON: what copies data need not wipe it.
+ */
+#define LEASE_KEPT "kept"
 /* NULL: out of memory. */
 json_t *lease_data_encode(const struct lease_data *data);
-/* Puts data into the row's record; what its engine keeps there stays. */
+/* Puts data into the row's record; what its engine keeps there stays, and what is to be kept. */
 int lease_record_put(struct store_lease *row, const struct lease_data *data,
     struct leased_err *err) LEASED_MUST_CHECK;
 /* What the engine of a lease without a backend keeps in its record; borrowed, NULL: nothing. */

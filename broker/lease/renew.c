@@ -5,6 +5,9 @@
  *
  * If we die between the backend and the store, the backend's own expiry is later than ours: ours
  * wins.
+ *
+ * An account that a backend has lost is made anew by the same call, with the end that its lease has
+ * (reconcile_remake.c); the store has nothing to write then.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -112,7 +115,7 @@ on_renew(void *arg, const struct plugin_outcome *outcome)
 	} else if (r != LEASED_EEXPIRED)
 		r = lease_request_code(r);
 	why.code = r;
-	if (r != 0) {
+	if (r != 0 || lease->request->remake) {
 		lease->hit = r == LEASED_EEXPIRED;
 		answer(lease, r, &why);
 		return;
@@ -131,9 +134,14 @@ call_start(struct lease *lease, struct plugin_port *port)
 			      : left_ms < RENEW_MS     ? (unsigned)left_ms
 						       : RENEW_MS;
 	struct leased_err err = LEASED_ERR_INIT;
-	json_t *account = lease_account(lease), *params = NULL;
+	json_t *account, *params = NULL;
 	char expires[32];
 
+	if (!plugin_port_has(port, PLUGIN_OP_RENEW)) {
+		lease_write(lease, renew_run, on_renewed); /* it has no end of its own there */
+		return;
+	}
+	account = lease_account(lease, true);
 	lease_native_expiry(leases, lease->request->expires_ms, expires, sizeof(expires));
 	if (account != NULL)
 		params = json_pack("{s:o,s:s}", "account", account, "expires", expires);
@@ -190,6 +198,10 @@ times(struct lease *lease, const struct lease_renew *renew, struct leased_err *e
 	struct lease_ttl ttl = {0};
 	int r;
 
+	if (request->remake) {
+		request->expires_ms = lease->data.expires_ms;
+		return (0);
+	}
 	input.start_ms = lease->data.issued_ms;
 	input.now_ms = leases_now_ms(lease->task.leases);
 	/* By the role as it is now, but never above the role as it was. */
@@ -262,9 +274,9 @@ prepare(struct lease_request *request, const struct lease_renew *renew,
 	return (0);
 }
 
-void
-lease_renew_start(
-    struct leases *leases, const struct lease_renew *renew, lease_renew_done done, void *arg)
+static void
+start(struct leases *leases, const struct lease_renew *renew, bool remake, lease_renew_done done,
+    void *arg)
 {
 	struct lease_request *request = calloc(1, sizeof(*request));
 	struct leased_err err = LEASED_ERR_INIT;
@@ -279,6 +291,7 @@ lease_renew_start(
 	request->leases = leases;
 	request->on_renewed = done;
 	request->arg = arg;
+	request->remake = remake;
 	if ((r = prepare(request, renew, &port, &lease, &err)) != 0) {
 		lease_request_refuse(request, r, &err);
 		return;
@@ -289,4 +302,19 @@ lease_renew_start(
 	}
 	FAILPOINT(lease_renew_before_store);
 	lease_write(lease, renew_run, on_renewed);
+}
+
+void
+lease_renew_start(
+    struct leases *leases, const struct lease_renew *renew, lease_renew_done done, void *arg)
+{
+	start(leases, renew, false, done, arg);
+}
+
+void
+lease_remake_start(struct leases *leases, int64_t row, lease_renew_done done, void *arg)
+{
+	const struct lease_renew renew = {.row = row, .cause = "reconcile"};
+
+	start(leases, &renew, true, done, arg);
 }

@@ -13,6 +13,7 @@ lease_request_free(struct lease_request *request)
 	if (request == NULL)
 		return;
 	leased_secret_free(request->password);
+	json_decref(request->values);
 	free(request->template);
 	free(request);
 }
@@ -89,6 +90,7 @@ answer_issue(struct lease_request *request, int code, const struct leased_err *e
 		issued.lease_id = id;
 		issued.account = lease->row->account;
 		issued.password = request->password;
+		issued.values = request->values;
 		issued.ttl_s = left_s(request, lease->data.expires_ms);
 	}
 	lease_stats_issued(request, code);

@@ -27,6 +27,8 @@ struct lease_request {
 	const char *tag; /* the store's, fixed for its life */
 	int64_t unix_s;
 	struct leased_secret *password;
+	json_t *values; /* what the mint has for the client besides: secrets; or NULL */
+	bool remake;    /* of a renewal: the account is made anew, the lease stays as it is */
 	TAILQ_ENTRY(lease_request) entry;
 };
 TAILQ_HEAD(lease_request_list, lease_request);

@@ -273,6 +273,8 @@ port_back(struct leases *leases, struct plugin_port *port, bool opened)
 	lease_connection_due(connection, 0);
 	if (opened)
 		lease_reconcile_opened(connection);
+	else
+		lease_reconcile_session(connection); /* is it the one that went away? */
 	lease_wake(leases);
 }
 
