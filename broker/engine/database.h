@@ -49,6 +49,8 @@ void engine_rotation_fail(
     struct engine_request_copy *request, int code, const struct leased_err *err);
 /* What a client needs beside a login, and nothing that it holds already. */
 void engine_tell_endpoint(struct engine_request_copy *request, int64_t connection);
+/* What the backend, as it is configured, cannot do: the warnings of its last open. */
+void engine_warn_of_backend(struct engine_request_copy *request, const struct plugin_port *port);
 
 /* What the daemon says to a plugin of a role: see PROTOCOL.md, "account.role". */
 struct engine_role {
@@ -57,6 +59,7 @@ struct engine_role {
 	int64_t role_version;
 	int64_t ttl_s, max_ttl_s, max_leases;
 	bool owned_by_identity;
+	char dialect[16]; /* that its statements were read as; "": it has none */
 };
 int engine_role_load(struct engines *engines, int64_t mount, const char *name,
     struct engine_role **ret_role, struct leased_err *err) LEASED_MUST_CHECK;

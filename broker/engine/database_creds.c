@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/database.h"
-#include "engine/document.h"
 #include "base/utf8.h"
+#include "engine/database_role.h"
+#include "engine/document.h"
 
 struct creds {
 	struct engine_request_copy *request;
@@ -81,19 +81,48 @@ engine_tell_endpoint(struct engine_request_copy *request, int64_t id)
 	(void)json_object_update_missing(request->reply.data, (json_t *)(uintptr_t)endpoint);
 }
 
+void
+engine_warn_of_backend(struct engine_request_copy *request, const struct plugin_port *port)
+{
+	const json_t *warning;
+	size_t i;
+
+	json_array_foreach(json_object_get(port->opened, "warnings"), i, warning)
+	    engine_warn(request, "%s", json_string_value(warning));
+}
+
+/* The login, and what the plugin has for the client besides, which replaces nothing of it. NULL:
+ * out of memory. */
+static json_t *
+login_of(const struct lease_issued *issued, const struct engine_connection *connection)
+{
+	json_t *login = json_pack("{s:s}", "username", issued->account);
+	int r = login != NULL ? 0 : -1;
+
+	if (r == 0 && (connection == NULL || plugin_port_says(connection->port, "password", true)))
+		r = json_object_set_new(login, "password",
+		    json_stringn(leased_secret_reveal(issued->password),
+			leased_secret_len(issued->password)));
+	if (r == 0 && issued->values != NULL)
+		r = json_object_update_missing(login, (json_t *)(uintptr_t)issued->values);
+	if (r == 0)
+		return (login);
+	json_decref(login);
+	return (NULL);
+}
+
 /* What the connection says of itself. It is asked behind the mint: before it, no worker may have
  * been opened yet. */
 static void
 tell_of_backend(struct engine_request_copy *request, int64_t id)
 {
 	const struct engine_connection *connection = engine_connection_find(request->engines, id);
-	const json_t *description;
 
 	if (connection == NULL)
 		return;
-	description = plugin_port_description(connection->port);
 	engine_tell_endpoint(request, id);
-	if (!json_is_true(json_object_get(description, "native_expiry")))
+	engine_warn_of_backend(request, connection->port);
+	if (!plugin_port_says(connection->port, "native_expiry", false))
 		engine_warn(request,
 		    "this backend does not expire accounts by itself: should leased be gone for "
 		    "good, this account stays until somebody removes it");
@@ -111,8 +140,8 @@ on_issued(void *arg, const struct lease_issued *issued)
 		engine_fail(request, issued->code, "%s", issued->err.text);
 		return;
 	}
-	request->reply.data = json_pack("{s:s, s:s%}", "username", issued->account, "password",
-	    leased_secret_reveal(issued->password), leased_secret_len(issued->password));
+	request->reply.data =
+	    login_of(issued, engine_connection_find(request->engines, creds->connection));
 	json_array_foreach(issued->warnings, i, warning)
 	    engine_warn(request, "%s", json_string_value(warning));
 	tell_of_backend(request, creds->connection);
@@ -166,6 +195,24 @@ engine_role_is_allowed(const json_t *allowed, const char *role)
 	return (false);
 }
 
+/* The role may have been written while its connection could not be asked, or led to another kind of
+ * backend: what is a quoted text to the one need not be one to the other. */
+static int
+dialect_check(const struct engine_role *role, const struct engine_connection *connection,
+    struct leased_err *err)
+{
+	const json_t *description = plugin_port_description(connection->port);
+
+	if (role->dialect[0] == '\0' || description == NULL ||
+	    strcmp(role->dialect, engine_role_dialect(description)) == 0)
+		return (0);
+	return (leased_err_set(err, LEASED_EINVAL,
+	    "the statements of role %s were read as those of another kind of backend (%s) than "
+	    "connection %s is now (%s): write the role once more",
+	    role->name, role->dialect, UTF8_SHORT(role->db_name, 100),
+	    engine_role_dialect(description)));
+}
+
 static int
 creds_connection(
     struct creds *creds, struct engine_connection **ret_connection, struct leased_err *err)
@@ -193,8 +240,8 @@ creds_connection(
 	else if (connection == NULL || connection->closing)
 		r = leased_err_set(err, LEASED_EUNAVAIL, "connection %s is not open",
 		    UTF8_SHORT(creds->role->db_name, 200));
-	else
-		r = engine_connection_stays(connection, err);
+	else if ((r = engine_connection_stays(connection, err)) == 0)
+		r = dialect_check(creds->role, connection, err);
 	store_doc_free(doc);
 	*ret_connection = connection;
 	return (r);

@@ -34,7 +34,7 @@ static const struct jdec_field role_fields[] = {
     JDEC_END,
 };
 /* For "did you mean", in the order of the table. */
-static const char *const role_field_names[] = {"db_name", "creation_statements",
+const char *const engine_role_field_names[] = {"db_name", "creation_statements",
     "revocation_statements", "rollback_statements", "renew_statements", "default_ttl", "max_ttl",
     "credential_type", "credential_config", "username_template", "grant_roles", "owned_objects",
     "lease_owner", "max_leases", "verify_role", NULL};
@@ -45,6 +45,7 @@ role_write_free(void *state)
 	struct engine_role_write *write = state;
 
 	jdec_clear(role_fields, &write->body);
+	json_decref(write->own);
 	store_doc_free(write->doc);
 	store_doc_free(write->role_version);
 	free(write);
@@ -70,6 +71,7 @@ engine_database_role_read(struct engine_request_copy *request)
 	if (r == 0) {
 		request->reply.data = json_copy(doc->data);
 		(void)json_object_del(request->reply.data, "role_version");
+		(void)json_object_del(request->reply.data, ENGINE_ROLE_DIALECT);
 	}
 	store_doc_free(doc);
 	if (r == 0 && request->reply.data == NULL)
@@ -252,11 +254,12 @@ role_decode(
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	}
 	(void)json_object_del(merged, "role_version");
+	(void)json_object_del(merged, ENGINE_ROLE_DIALECT);
 	write->body.verify_role = true;
 	r = jdec_decode(merged, role_fields, &write->body, &unknown, err);
-	json_decref(merged);
 	if (r == 0)
-		engine_warn_unknown(write->request, unknown, role_field_names);
+		r = engine_role_own_take(write, merged, unknown, err);
+	json_decref(merged);
 	json_decref(unknown);
 	return (r);
 }
@@ -311,6 +314,7 @@ engine_database_role_write(struct engine_request_copy *request)
 	    request->engines, "role", request->mount_id, request->name, &current, &damaged, &err);
 	if (r == 0 && (r = role_decode(write, current, &err)) == 0 &&
 	    (r = role_find_connection(write, &err)) == 0 &&
+	    (r = engine_role_own_check(write, &err)) == 0 &&
 	    (r = engine_role_check(write, &err)) == 0 &&
 	    (r = engine_role_version_build(write, &err)) == 0 &&
 	    (r = role_version_keep(write, current, &err)) == 0)
@@ -351,7 +355,7 @@ engine_role_load(struct engines *engines, int64_t mount, const char *name,
 {
 	struct store_doc *doc = NULL;
 	struct engine_role *role;
-	const char *owner;
+	const char *owner, *dialect;
 	int r;
 
 	if ((r = role_doc(engines, mount, name, &doc, err)) != 0)
@@ -365,6 +369,8 @@ engine_role_load(struct engines *engines, int64_t mount, const char *name,
 	role->max_leases = json_integer_value(json_object_get(doc->data, "max_leases"));
 	owner = json_string_value(json_object_get(doc->data, "lease_owner"));
 	role->owned_by_identity = owner != NULL && strcmp(owner, "identity") == 0;
+	dialect = json_string_value(json_object_get(doc->data, ENGINE_ROLE_DIALECT));
+	(void)snprintf(role->dialect, sizeof(role->dialect), "%s", engine_text_or(dialect, ""));
 	role->name = strdup(name);
 	role->db_name =
 	    strdup(engine_text_or(json_string_value(json_object_get(doc->data, "db_name")), ""));

@@ -85,10 +85,8 @@ engine_role_check(struct engine_role_write *write, struct leased_err *err)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "lease_owner: \"%s\" is neither token nor identity",
 		    UTF8_SHORT(body->lease_owner, 64)));
-	if (body->creation_statements.count == 0 && body->grant_roles.count == 0)
-		return (leased_err_set(err, LEASED_EINVAL,
-		    "neither creation_statements nor grant_roles: an account of this role could do "
-		    "nothing; name the group roles that it shall be a member of in grant_roles"));
+	if ((r = engine_role_needs_check(write, err)) != 0)
+		return (r);
 	if (body->creation_statements.count > 0 && body->grant_roles.count > 0)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "grant_roles belongs to the statements that leased makes by itself; beside "
@@ -106,21 +104,36 @@ engine_role_check(struct engine_role_write *write, struct leased_err *err)
 
 /* ---- write: build ---- */
 
+const char *
+engine_role_dialect(const json_t *description)
+{
+	return (engine_text_or(
+	    json_string_value(json_object_get(description, "dialect")), "postgresql"));
+}
+
 /* Parses a list of statement texts into plugin_role[field]. */
 static int
 statements_build(struct engine_role_write *write, const char *field, const struct jdec_list *texts,
     unsigned slots, json_t *plugin_role, unsigned *ret_used, struct leased_err *err)
 {
-	const char *dialect = json_string_value(json_object_get(write->description, "dialect"));
+	const char *dialect = engine_role_dialect(write->description);
 	json_t *elements = NULL;
-	int r;
+	int r = 0;
 
 	if (texts->count == 0)
 		return (0);
-	r = engine_sqltemplate_list(field, texts,
-	    dialect != NULL && strcmp(dialect, "mysql") == 0 ? ENGINE_SQLTEMPLATE_MYSQL
-							     : ENGINE_SQLTEMPLATE_POSTGRESQL,
-	    slots, &elements, ret_used, err);
+	if (strcmp(dialect, "text") == 0)
+		elements = engine_list_json(texts);
+	else
+		r = engine_sqltemplate_list(field, texts,
+		    strcmp(dialect, "mysql") == 0 ? ENGINE_SQLTEMPLATE_MYSQL
+						  : ENGINE_SQLTEMPLATE_POSTGRESQL,
+		    slots, &elements, ret_used, err);
+	if (r == LEASED_EINVAL && write->description == NULL)
+		return (leased_err_prefix(err,
+		    "connection %s cannot be asked what it takes, so that statements are read as "
+		    "PostgreSQL's",
+		    UTF8_SHORT(write->body.db_name, 100)));
 	if (r == 0 && json_object_set_new(plugin_role, field, elements) != 0)
 		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 	return (r);
@@ -131,26 +144,32 @@ static int
 plugin_role_check(
     const struct engine_role_write *write, json_t *plugin_role, struct leased_err *err)
 {
-	const json_t *known = json_object_get(write->description, "role_fields"), *field;
 	const char *key;
 	json_t *value;
-	size_t i;
-	bool found;
 
-	if (known == NULL)
+	if (json_object_get(write->description, "role_fields") == NULL)
 		return (0);
 	json_object_foreach(plugin_role, key, value)
 	{
-		found = false;
-		json_array_foreach(known, i, field)
-		{
-			found = found || (json_is_string(field) &&
-					     strcmp(json_string_value(field), key) == 0);
-		}
-		if (!found)
+		if (!plugin_role_lists(write->description, key))
 			return (leased_err_set(err, LEASED_EINVAL,
 			    "%s: the plugin of connection %s has no such role setting", key,
 			    write->body.db_name));
+	}
+	return (0);
+}
+
+/* Copies: documents go to the writer's thread. */
+static int
+own_put(json_t *object, json_t *own)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(own, key, value)
+	{
+		if (json_object_set_new(object, key, json_deep_copy(value)) != 0)
+			return (-1);
 	}
 	return (0);
 }
@@ -183,6 +202,8 @@ plugin_role_build(struct engine_role_write *write, json_t *plugin_role, struct l
 	    strcmp(body->owned_objects, "keep") != 0 &&
 	    json_object_set_new(plugin_role, "owned_objects", json_string(body->owned_objects)) !=
 		0)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	if (own_put(plugin_role, write->own) != 0)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	return (plugin_role_check(write, plugin_role, err));
 }
@@ -224,6 +245,20 @@ engine_text_or(const char *text, const char *otherwise)
 	return (text != NULL && text[0] != '\0' ? text : otherwise);
 }
 
+/* Statements that were read as another backend's are not sent to this one (database_creds.c). */
+static int
+dialect_put(struct engine_role_write *write)
+{
+	const struct engine_role_body *body = &write->body;
+
+	if (body->creation_statements.count + body->revocation_statements.count +
+		body->rollback_statements.count + body->renew_statements.count ==
+	    0)
+		return (0);
+	return (json_object_set_new(write->doc->data, ENGINE_ROLE_DIALECT,
+	    json_string(engine_role_dialect(write->description))));
+}
+
 int
 engine_role_doc_build(
     struct engine_role_write *write, const struct store_doc *current, struct leased_err *err)
@@ -244,7 +279,8 @@ engine_role_doc_build(
 		engine_text_or(body->owned_objects, "keep"), "lease_owner",
 		engine_text_or(body->lease_owner, "token"), "max_leases",
 		(json_int_t)body->max_leases));
-	if (write->doc == NULL)
+	if (write->doc == NULL || own_put(write->doc->data, write->own) != 0 ||
+	    dialect_put(write) != 0)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	if (current != NULL) {
 		write->doc->id = current->id;

@@ -113,8 +113,8 @@ config_check(const struct engine_config_write *write, struct leased_err *err)
 
 	if (body->plugin_name == NULL || body->plugin_name[0] == '\0')
 		return (leased_err_set(err, LEASED_EINVAL,
-		    "empty plugin name: set plugin_name, for PostgreSQL "
-		    "postgresql-database-plugin"));
+		    "empty plugin name: set plugin_name, as to postgresql-database-plugin or "
+		    "mysql-database-plugin"));
 	if (plugin_catalog_find(body->plugin_name) == NULL) {
 		nearest = plugin_catalog_nearest(body->plugin_name);
 		return (leased_err_set(err, LEASED_EINVAL,
@@ -315,6 +315,8 @@ on_trial_ended(void *arg, int code, const struct leased_err *err)
 
 	if (candidate != NULL) {
 		(void)snprintf(write->server, sizeof(write->server), "%s", candidate->port->server);
+		if (code == 0)
+			engine_warn_of_backend(request, candidate->port);
 		engine_candidate_tried(request->engines, candidate);
 	}
 	if (code != 0) {
