@@ -32,11 +32,6 @@ void lease_jobs_clear(struct leases *leases);
 /* The timer row of a token is due: its job is made, once however often this is said. */
 void lease_token_due(struct leases *leases, const struct store_lease *row);
 
-/* ---- what a backend has lost (renew.c) ---- */
-/* The account of a lease that lives is not there: it is renewed with the end that it has, which
- * makes it anew. done as of a renewal, never before this returns. */
-void lease_remake_start(struct leases *leases, int64_t row, lease_renew_done done, void *arg);
-
 /* ---- counts ---- */
 void lease_count_step(struct leases *leases, int64_t now_ms);
 void lease_count_clear(struct leases *leases);

@@ -54,4 +54,8 @@ struct lease_dones {
 void lease_nomem_add(struct leases *leases, struct lease_dones dones, void *arg);
 void lease_refusals_run(struct leases *leases);
 
+/* The account of a lease that lives is not on its backend: it is renewed with the end that it has,
+ * which makes it anew (renew.c). done as of a renewal, never before this returns. */
+void lease_remake_start(struct leases *leases, int64_t row, lease_renew_done done, void *arg);
+
 #endif
