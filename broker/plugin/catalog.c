@@ -13,6 +13,10 @@ static const struct plugin_catalog_row rows[] = {
     /* Its backend is any directory that it is told: for tests only. */
     {.program = "example", .api_names = {"example"}, .pool = 2},
 #endif
+    {.program = "mysql",
+	.api_names = {"mysql-database-plugin", "mysql-legacy-database-plugin",
+	    "mysql-rds-database-plugin", "mysql-aurora-database-plugin", "mariadb", "mysql"},
+	.pool = 2},
     {.program = "postgresql", .api_names = {"postgresql-database-plugin", "postgresql"}, .pool = 4},
 };
 
