@@ -8,24 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/utf8.h"
 #include "sql.h"
-
-/* What would be stored as another name: the server keeps no blank at its end, and no character
- * above U+FFFF. */
-static bool
-is_kept(const char *name, size_t len)
-{
-	uint32_t rune;
-	size_t step;
-
-	if (name[len - 1] == ' ')
-		return (false);
-	for (; len > 0; name += step, len -= step)
-		if ((step = utf8_decode(name, len, &rune)) == 0 || step == 4)
-			return (false);
-	return (true);
-}
 
 int
 maria_account_read(const struct maria *plugin, const json_t *object, size_t name_max,
@@ -45,7 +28,7 @@ maria_account_read(const struct maria *plugin, const json_t *object, size_t name
 	if (len == 0 || len > name_max)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "a name of %zu bytes: accounts here have 1 to %zu", len, name_max));
-	if (!is_kept(account.name, len))
+	if (!maria_sql_is_identifier(account.name))
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "a name that the server would not keep as it is: with a blank at its end, or "
 		    "a character above U+FFFF"));

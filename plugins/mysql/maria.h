@@ -34,7 +34,7 @@ struct maria {
 	bool is_mysql;           /* not MariaDB */
 	unsigned long version;   /* 101119: 10.11.19 */
 	bool has_scheduler;      /* the event scheduler runs */
-	bool must_send_password; /* a plugin that judges passwords refused a hash */
+	bool lacks_default_role; /* we may not set that of another account */
 	int64_t offset_us;       /* the server's clock minus ours, when the session began */
 };
 /* Checks the tag of a handler's ctx. */

@@ -249,7 +249,61 @@ explain_role(const struct creation *creation, const char *role, struct leased_er
 	return (err->code);
 }
 
+/* The account's own right: who may not do it for others does it as the account. */
+static int
+set_default_role_as_account(
+    const struct creation *creation, const char *text, struct leased_err *err)
+{
+	struct maria *plugin = creation->plugin;
+	struct leased_err why = LEASED_ERR_INIT;
+	MYSQL *connection = NULL;
+
+	if (maria_session_login(plugin, creation->call, creation->account->name,
+		creation->slots->password, &connection, &why) == 0) {
+		if (mysql_query(connection, text) == 0)
+			(void)leased_err_set(err, LEASED_OK, "%s", "");
+		mysql_close(connection);
+	}
+	if (err->code == 0)
+		return (0);
+	return (leased_err_set(err, LEASED_EDENIED,
+	    "\"%s\" may not set the default role of an account: run GRANT UPDATE ON mysql.* TO it, "
+	    "or let accounts log in from here (%.200s)",
+	    plugin->config->username, why.text));
+}
+
 /* A role is of no use to an account until it is its default one. */
+static int
+set_default_role(const struct creation *creation, struct leased_err *err)
+{
+	struct maria *plugin = creation->plugin;
+	struct maria_sql sql = MARIA_SQL_INIT, own = MARIA_SQL_INIT;
+	int r = LEASED_EDENIED;
+
+	maria_sql_add(&sql, "SET DEFAULT ROLE ");
+	if (plugin->is_mysql)
+		maria_sql_add(&sql, "ALL");
+	else
+		maria_sql_identifier(&sql, creation->rights->roles[0]);
+	maria_sql_add(&own, sql.text != NULL ? sql.text : "");
+	if (plugin->is_mysql)
+		maria_sql_add(&own, " TO USER()");
+	maria_sql_add(&sql, plugin->is_mysql ? " TO " : " FOR ");
+	maria_sql_account(&sql, creation->account->name, creation->host);
+	if (sql.failed != 0 || own.failed != 0)
+		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
+	else if (!plugin->lacks_default_role)
+		r = run(creation, &sql, err);
+	if (r == LEASED_EDENIED) {
+		(void)leased_err_set(err, LEASED_EDENIED, "denied");
+		r = set_default_role_as_account(creation, own.text, err);
+		plugin->lacks_default_role = r == 0;
+	}
+	maria_sql_clear(&sql);
+	maria_sql_clear(&own);
+	return (r);
+}
+
 static int
 grant_roles(const struct creation *creation, struct leased_err *err)
 {
@@ -266,22 +320,7 @@ grant_roles(const struct creation *creation, struct leased_err *err)
 		if ((r = run(creation, &sql, err)) != 0)
 			return (explain_role(creation, rights->roles[i], err));
 	}
-	maria_sql_add(&sql, "SET DEFAULT ROLE ");
-	if (creation->plugin->is_mysql)
-		maria_sql_add(&sql, "ALL TO ");
-	else {
-		maria_sql_identifier(&sql, rights->roles[0]);
-		maria_sql_add(&sql, " FOR ");
-	}
-	maria_sql_account(&sql, creation->account->name, creation->host);
-	r = run(creation, &sql, err);
-	if (r == LEASED_EDENIED)
-		return (leased_err_set(err, LEASED_EDENIED,
-		    "\"%s\" may not set the default role of an account: run GRANT UPDATE ON "
-		    "mysql.* TO it, or let the role have schemas and access in the place of "
-		    "grant_roles",
-		    creation->plugin->config->username));
-	return (r);
+	return (set_default_role(creation, err));
 }
 
 static int

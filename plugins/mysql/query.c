@@ -13,9 +13,10 @@
 #include "maria.h"
 #include "sql.h"
 
-#define ANSWER_MARGIN_MS 150 /* what is left of the deadline when we stop waiting for the server   \
-			      */
-#define LIMIT_MARGIN_MS 250  /* .. and when the server stops a statement */
+#define ANSWER_MARGIN_MS                                                                           \
+	150                 /* what is left of the deadline when we stop waiting for the server    \
+			     */
+#define LIMIT_MARGIN_MS 250 /* .. and when the server stops a statement */
 #define LIMIT_MIN_MS 50
 
 #define IS_CLIENT_ERROR(number) ((number) >= 2000 && (number) < 3000)

@@ -13,8 +13,6 @@
 
 #include <leased/secret.h>
 
-#include "base/utf8.h"
-
 /* Makes room for len more bytes and a NUL; the old memory is wiped. */
 static bool
 reserve(struct maria_sql *sql, size_t len)
@@ -92,19 +90,39 @@ fail_invalid(struct maria_sql *sql)
 		sql->failed = LEASED_EINVAL;
 }
 
-/* Identifiers hold no character above U+FFFF, and none is without a character. */
-static bool
-is_identifier(const char *name)
+/* How many bytes the character has that begins there; 0: it is no UTF-8. */
+static size_t
+character_len(const unsigned char *at)
 {
-	size_t len = strlen(name), step;
-	uint32_t rune;
+	size_t len = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+	size_t i;
 
-	if (len == 0 || name[len - 1] == ' ')
-		return (false);
-	for (; len > 0; name += step, len -= step)
-		if ((step = utf8_decode(name, len, &rune)) == 0 || step == 4)
+	if (at[0] > 0xf4 || (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
+	    (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))
+		return (0);
+	for (i = 1; i < len; i++)
+		if ((at[i] & 0xc0) != 0x80)
+			return (0);
+	return (len);
+}
+
+static bool
+is_text(const char *text, size_t longest)
+{
+	size_t len;
+
+	for (; *text != '\0'; text += len)
+		if ((len = character_len((const unsigned char *)text)) == 0 || len > longest)
 			return (false);
 	return (true);
+}
+
+bool
+maria_sql_is_identifier(const char *name)
+{
+	size_t len = strlen(name);
+
+	return (len > 0 && name[len - 1] != ' ' && is_text(name, 3));
 }
 
 /* Doubles quote, and backslash where escapes says so. */
@@ -124,7 +142,7 @@ add_quoted(struct maria_sql *sql, const char *text, char quote, bool escapes)
 void
 maria_sql_identifier(struct maria_sql *sql, const char *name)
 {
-	if (is_identifier(name))
+	if (maria_sql_is_identifier(name))
 		add_quoted(sql, name, '`', false);
 	else
 		fail_invalid(sql);
@@ -133,7 +151,7 @@ maria_sql_identifier(struct maria_sql *sql, const char *name)
 void
 maria_sql_literal(struct maria_sql *sql, const char *text)
 {
-	if (utf8_is_valid(text, strlen(text)))
+	if (is_text(text, 4))
 		add_quoted(sql, text, '\'', true);
 	else
 		fail_invalid(sql);
@@ -163,7 +181,7 @@ maria_sql_account(struct maria_sql *sql, const char *name, const char *host)
 void
 maria_sql_grant_schema(struct maria_sql *sql, const char *schema)
 {
-	if (!is_identifier(schema) || strchr(schema, '\\') != NULL) {
+	if (!maria_sql_is_identifier(schema) || strchr(schema, '\\') != NULL) {
 		fail_invalid(sql);
 		return;
 	}

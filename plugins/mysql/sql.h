@@ -27,6 +27,8 @@ struct maria_sql {
 void maria_sql_clear(struct maria_sql *sql);
 void maria_sql_add(struct maria_sql *sql, const char *text);
 void maria_sql_format(struct maria_sql *sql, const char *fmt, ...) LEASED_PRINTF(2, 3);
+/* Can the server hold it as it is? UTF-8, no blank at its end, no character above U+FFFF. */
+bool maria_sql_is_identifier(const char *name);
 /* In backticks. */
 void maria_sql_identifier(struct maria_sql *sql, const char *name);
 /* In single quotes. */
