@@ -93,6 +93,8 @@ void cli_request(const char *method, const char *path, const char *query, const 
     struct cli_reply *ret_reply);
 /* Asked about once a second while a request waits; true ends it. NULL: nobody is asked. */
 void cli_request_give_up_when(bool (*give_up)(void));
+/* How long a request may take, from now on: 90 s where nobody says. */
+void cli_request_within(long timeout_s);
 void cli_reply_clear(struct cli_reply *reply);
 /* Prints the error of a reply and returns its exit code. */
 int cli_reply_fail(const struct cli_reply *reply, const char *what);

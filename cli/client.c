@@ -16,7 +16,7 @@
 
 #define SYSTEM_SOCKET "/run/leased/leased.sock"
 #define BODY_MAX (64u * 1024 * 1024)
-#define TIMEOUT_S 90L
+#define TIMEOUT_S 90L /* leased itself answers within 60 s what it waits for */
 #define TOKEN_MAX 512
 
 /* Answers are ours, and lists are long: the limits only bound what a broken server can make us
@@ -25,6 +25,7 @@ static const struct jdec_limits answer_limits = {
     .depth = 32, .tokens = 8 * 1000 * 1000, .string_len = 1024 * 1024};
 
 static bool (*request_give_up)(void);
+static long request_timeout_s = TIMEOUT_S;
 
 struct buffer {
 	char *bytes;
@@ -308,6 +309,29 @@ cli_request_give_up_when(bool (*give_up)(void))
 	request_give_up = give_up;
 }
 
+void
+cli_request_within(long timeout_s)
+{
+	request_timeout_s = timeout_s;
+}
+
+/* What to do about it; NULL: nothing is known. */
+static const char *
+advice_on(CURL *curl, CURLcode code, long os_errno)
+{
+	curl_off_t connected_us = 0;
+
+	if (os_errno == EACCES)
+		return ("Become a member of the group that owns the socket, or ask whoever runs "
+			"leased");
+	if (code == CURLE_OPERATION_TIMEDOUT &&
+	    curl_easy_getinfo(curl, CURLINFO_CONNECT_TIME_T, &connected_us) == CURLE_OK &&
+	    connected_us > 0)
+		return ("Somebody listens there and does not answer: leased was stopped, or hangs. "
+			"Its log says what it did last");
+	return (cli_tls_advice(curl, code));
+}
+
 static void
 transfer(CURL *curl, struct cli_reply *reply)
 {
@@ -335,10 +359,7 @@ transfer(CURL *curl, struct cli_reply *reply)
 		    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno) == CURLE_OK &&
 		    os_errno != 0)
 			(void)snprintf(why, sizeof(why), "%s", strerror((int)os_errno));
-		advice = cli_tls_advice(curl, code);
-		if (os_errno == EACCES)
-			advice = "Become a member of the group that owns the socket, or ask "
-				 "whoever runs leased";
+		advice = advice_on(curl, code, os_errno);
 		(void)snprintf(reply->error, sizeof(reply->error),
 		    "cannot reach leased at %s: %s. %s", address,
 		    why[0] != '\0' ? why : curl_easy_strerror(code),
@@ -390,7 +411,7 @@ cli_request(const char *method, const char *path, const char *query, const json_
 	headers = headers_make(token);
 	(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	(void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
+	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, request_timeout_s);
 	(void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 5L);
 	(void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	(void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");

@@ -2,8 +2,13 @@
  * lease status and whoami: is leased there, and who am I to it.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli.h"
+
+/* Health is answered at once or not at all: whoever watches is not kept waiting. */
+#define WITHIN_S 5
+#define WITHIN_S_MAX 90
 
 /* What to do about each reason stands in docs/reference/metrics.md. */
 static int
@@ -26,12 +31,19 @@ not_ready(const json_t *body)
 int
 cli_run_status(const struct cli_options *options, int argc, char **argv)
 {
+	const char *timeout = NULL, *wrong = NULL;
 	struct cli_reply reply;
+	long within_s = WITHIN_S;
 	int code;
 
-	(void)argv;
-	if (argc != 1)
-		return (cli_usage("status", "status takes no argument"));
+	if (cli_option_take(&argc, argv, "--timeout", &timeout) != 0 || argc != 1)
+		return (cli_usage("status", "status takes no argument but --timeout SECONDS"));
+	if (timeout != NULL)
+		within_s = (long)strtonum(timeout, 1, WITHIN_S_MAX, &wrong);
+	if (wrong != NULL)
+		return (cli_usage(
+		    "status", "--timeout takes a number of seconds from 1 to %d", WITHIN_S_MAX));
+	cli_request_within(within_s);
 	cli_request("GET", "sys/health", "ready=true", NULL, &reply);
 	/* A sealed leased answers with another status and the same body. */
 	if (json_is_object(reply.body) && json_object_get(reply.body, "initialized") != NULL) {

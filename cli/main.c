@@ -95,12 +95,14 @@ const struct cli_command cli_commands[] = {
 	"  lease reconcile --fix database/main\n",
 	"--fix|--status"},
     {"status", cli_run_status, "", "say whether leased is there and ready",
-	"Exit status 0 when it is ready, 5 when it cannot be reached, 6 when it is sealed or\n"
-	"not ready: then not_ready says why.\n\n"
+	"Exit status 0 when it is ready, 5 when it cannot be reached or does not answer, 6 when\n"
+	"it is sealed or not ready: then not_ready says why.\n\n"
+	"options:\n"
+	"  --timeout SECONDS   how long to wait for an answer (5)\n\n"
 	"examples:\n"
 	"  lease status\n"
-	"  lease status --format json\n",
-	NULL},
+	"  lease status --timeout 2 --format json\n",
+	"--timeout"},
     {"whoami", cli_run_whoami, "", "who leased takes you for, and your policies",
 	"examples:\n  lease whoami\n  lease whoami -f policies\n", NULL},
     {"read", cli_run_read, "PATH", "read a path of the API",

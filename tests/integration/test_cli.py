@@ -2,11 +2,14 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
+from daemon import Leased
 from fake_leased import LEASE_ID, FakeLeased, envelope
 from lease_cli import CREDS, LEASE, RENEW, REVOKE, environment, run, with_credential
 
@@ -88,6 +91,27 @@ def test_nobody_there_is_5_and_says_where_it_looked(leased):
     done = run(leased, "status", LEASE_ADDR="unix:///nowhere/s")
     assert done.returncode == 5
     assert b"unix:///nowhere/s" in done.stderr and b"No such file" in done.stderr
+
+
+def test_status_does_not_wait_for_a_leased_that_was_stopped():
+    with Leased() as leased:
+        where = {"PATH": "/usr/bin:/bin", "LEASE_ADDR": f"unix://{leased.socket_path}"}
+        os.kill(leased.pid, signal.SIGSTOP)
+        try:
+            for words, least, most in (([], 4.5, 8), (["--timeout", "1"], 0.9, 3)):
+                begun = time.monotonic()
+                done = subprocess.run([LEASE, "status", *words], capture_output=True, timeout=30, env=where)
+                assert least < time.monotonic() - begun < most, words
+                assert done.returncode == 5 and b"does not answer" in done.stderr, done
+        finally:
+            os.kill(leased.pid, signal.SIGCONT)
+        assert subprocess.run([LEASE, "status", "--timeout=2"], capture_output=True, timeout=30, env=where).returncode == 0
+
+
+@pytest.mark.parametrize("seconds", ["0", "91", "x", "-1", ""])
+def test_a_timeout_that_is_none_is_2(leased, seconds):
+    done = run(leased, "status", "--timeout", seconds)
+    assert done.returncode == 2 and b"from 1 to 90" in done.stderr and leased.asked == []
 
 
 @pytest.mark.parametrize("address", ["unix://" + "/x" * 200, "http://" + "x" * 2000, "ftp://h", "unix://", "nonsense", "http://"])
