@@ -67,7 +67,7 @@ example_mint(void *ctx, struct leased_call *call, struct leased_err *err)
 {
 	const json_t *account = json_object_get(call->params, "account");
 	const char *name;
-	mode_t mode;
+	mode_t mode = 0;
 	int r;
 
 	if ((r = name_of(account, &name, err)) != 0 || (r = mode_of(account, &mode, err)) != 0)
