@@ -60,7 +60,7 @@ struct main_daemon {
 	struct auth *auth;
 	struct api *api;
 	struct http_server *server;
-	struct event *signals[7];
+	struct event *signals[8]; /* the last: of children, where leased is the first process */
 	struct event *watchdog;
 	const char *config_path; /* NULL: --dev */
 	struct config *config;   /* of the start; NULL: --dev */
@@ -91,6 +91,10 @@ int main_start_serving(struct main_daemon *daemon, struct leased_err *err) LEASE
 /* Lines for the service manager. */
 void main_tell_manager(const char *state);
 void main_stop(struct main_daemon *daemon); /* in any state */
+
+/* orphans.c: *ret_event stays as it is where others reap. */
+int main_orphans_watch(
+    struct main_daemon *daemon, struct event **ret_event, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* dev.c: leased --dev. */
 int main_dev_start(struct main_daemon *daemon, const struct main_options *options,

@@ -392,7 +392,8 @@ main_start_serving(struct main_daemon *daemon, struct leased_err *err)
 		if (daemon->signals[i] == NULL || event_add(daemon->signals[i], NULL) != 0)
 			return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	}
-	if ((r = start_watchdog(daemon, err)) != 0 ||
+	if ((r = main_orphans_watch(daemon, &daemon->signals[7], err)) != 0 ||
+	    (r = start_watchdog(daemon, err)) != 0 ||
 	    (r = main_sandbox_calls(daemon->spawner, err)) != 0)
 		return (r);
 	if (daemon->failed)

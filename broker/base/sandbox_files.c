@@ -88,8 +88,10 @@ sandbox_lacking(void)
 	if (sandbox_is_off())
 		return ("LEASED_TEST_SANDBOX=off: neither files nor system calls are limited");
 	if ((found = sandbox_landlock()) == 0)
-		return ("this kernel has no Landlock: workers can read what the user of leased "
-			"can read; Linux 5.13 or newer with lsm=landlock limits them");
+		return (
+		    "this kernel has no Landlock, or the container keeps it away (Docker before "
+		    "23 does): workers can read what the user of leased can read; Linux 5.13 "
+		    "or newer with lsm=landlock limits them");
 	if (found < 4)
 		return ("this kernel's Landlock limits files only: workers can connect to any "
 			"port, which Linux 6.7 limits");
