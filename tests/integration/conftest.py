@@ -6,6 +6,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
+from mariadb_server import MariaDB  # noqa: E402
 from pg import Postgres  # noqa: E402
 
 
@@ -22,11 +23,15 @@ def server():
         yield postgres
 
 
+@pytest.fixture(scope="session")
+def mariadb():
+    with MariaDB() as server:
+        yield server
+
+
 @pytest.fixture(autouse=True)
 def _clean(request):
     """Every case begins with no account of an earlier one."""
-    if "server" not in request.fixturenames:
-        return
-    postgres = request.getfixturevalue("server")
-    for name in postgres.role_names("l-"):
-        postgres.sql(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
+    for name in ("server", "mariadb"):
+        if name in request.fixturenames:
+            request.getfixturevalue(name).drop_accounts()

@@ -13,11 +13,9 @@ import subprocess
 import tempfile
 import time
 
-import psycopg2
-
 from daemon import BUILD, poll
 from history import History, RecordedLeased
-from job import CREATE, Credential, Job
+from job import Credential, Job
 
 SETTLED_S = 30
 # Longer than the longest statement of a role here.
@@ -77,7 +75,7 @@ class Site(Job):
             raise
 
     def prepare(self):
-        broken = [CREATE, "SELECT 1 / 0"]
+        broken = [self.server.create_statement, self.server.failing_statement]
         for response in (self.configure(**self.config), self.role(), self.role("brief", default_ttl="1s"),
                          self.role("broken", grant_roles=[], creation_statements=broken, verify_role=False),
                          self.slow_role(1)):
@@ -96,8 +94,8 @@ class Site(Job):
         """No account of ours is left on the server, whatever went wrong."""
         self.leased.close()
         shutil.rmtree(self.marks, ignore_errors=True)
-        for name in self.accounts() if self.prefix != "l-" else []:
-            self.server.sql(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
+        if self.prefix != "l-":
+            self.server.drop_accounts(self.prefix)
         for session in (self.session, self.watcher):
             if session is not None:
                 session.close()
@@ -110,23 +108,21 @@ class Site(Job):
                 with self.session.cursor() as cursor:
                     cursor.execute(statement, arguments)
                     return cursor.fetchall()
-            except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            except self.server.errors:
                 self.session = None  # the server was started again
         return self.server.sql(statement, *arguments)
 
     def accounts(self):
-        rows = self.watch("SELECT rolname FROM pg_catalog.pg_roles WHERE starts_with(rolname, %s) ORDER BY 1",
-                          self.prefix)
-        return [row[0] for row in rows]
+        return [row[0] for row in self.watch(self.server.names_sql, self.prefix)]
 
     def look(self):
         """accounts() for another thread, over a session of its own; None when the server does not answer."""
         try:
             self.watcher = self.watcher or self.server.connect()
             with self.watcher.cursor() as cursor:
-                cursor.execute("SELECT rolname FROM pg_catalog.pg_roles WHERE starts_with(rolname, %s)", (self.prefix,))
+                cursor.execute(self.server.names_sql, (self.prefix,))
                 return [row[0] for row in cursor.fetchall()]
-        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+        except self.server.errors:
             self.watcher = None
             return None
 
@@ -184,9 +180,7 @@ class Site(Job):
 
     def sessions_of_the_dead(self):
         """Backend sessions of ours that no run of this daemon that lives has: [] once all are reaped."""
-        rows = self.watch(
-            "SELECT DISTINCT split_part(application_name, ' ', 3), min(backend_start) FROM pg_catalog.pg_stat_activity "
-            "WHERE application_name LIKE %s GROUP BY 1 ORDER BY 2", f"leased {self.prefix.split('-')[1]} %")
+        rows = self.watch(self.server.runs_sql, f"leased {self.prefix.split('-')[1]} %")
         return rows[:-1]
 
     def nothing_past_its_end(self):

@@ -1,4 +1,4 @@
-"""The main job for tests: a leased and a PostgreSQL that know each other, and what must hold between them."""
+"""The main job for tests: a leased and a database (PostgreSQL, MariaDB) that know each other, and what must hold between them."""
 
 import pathlib
 import sys
@@ -8,7 +8,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from daemon import Leased, poll  # noqa: E402
 from pg import Postgres, quote_ident  # noqa: E402,F401
 
-CREATE = "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'"
+CREATE = Postgres.create_statement
 
 
 class Credential:
@@ -37,17 +37,17 @@ class Job:
     # ---- configuration: each returns the response ----
 
     def configure(self, name="main", **more):
-        body = {"plugin_name": "postgresql-database-plugin", "allowed_roles": "*"}
+        body = {"plugin_name": self.server.plugin_name, "allowed_roles": "*"}
         return self.leased.post(f"database/config/{name}", body | self.server.config(**more))
 
     def role(self, name="app", **more):
-        body = {"db_name": "main", "grant_roles": [self.server.group_role], "default_ttl": "1h"}
+        body = {"db_name": "main", "default_ttl": "1h"} | self.server.role_settings()
         return self.leased.post(f"database/roles/{name}", body | more)
 
     def slow_role(self, seconds, name="slow", **more):
-        """A role whose mint is under way in the server for that long after CREATE ROLE."""
-        return self.role(name, verify_role=False, grant_roles=[],
-                         creation_statements=[f"{CREATE}; SELECT pg_sleep({seconds})"], **more)
+        """A role whose mint is under way in the server for that long after the account is there."""
+        statements = f"{self.server.create_statement}; {self.server.sleep_statement(seconds)}"
+        return self.role(name, verify_role=False, grant_roles=[], creation_statements=[statements], **more)
 
     def set_up(self):
         for response in (self.configure(), self.role()):

@@ -43,6 +43,16 @@ class MariaDB(ServerProcess):
     user_names = ("mysql", "nobody")
     not_yet = (pymysql.err.Error,)
 
+    # What tests of every database ask for (pg.py has the same names).
+    plugin_name = "mysql-database-plugin"
+    errors = (pymysql.err.OperationalError, pymysql.err.InterfaceError, OSError)  # of a connection
+    create_statement = "CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'"
+    failing_statement = "INSERT INTO nowhere.nothing VALUES (1)"
+    names_sql = "SELECT DISTINCT User FROM mysql.global_priv WHERE LOCATE(%s, User) = 1 ORDER BY BINARY User"
+    # The runs of a daemon that have sessions here, by its mark; the latest is the last. Needs performance_schema.
+    runs_sql = ("SELECT SUBSTRING_INDEX(ATTR_VALUE, ' ', -1), MIN(PROCESSLIST_ID) FROM performance_schema.session_connect_attrs "
+                "WHERE ATTR_NAME = 'program_name' AND ATTR_VALUE LIKE %s GROUP BY 1 ORDER BY 2")
+
     def __init__(self, settings=None, tls=False, fsync=False, group_role="app", admin_password=None, grants=ADMIN_GRANTS):
         super().__init__()
         self.port = free_port()
@@ -159,15 +169,19 @@ class MariaDB(ServerProcess):
         rows = self.sql(statement, *values)
         return rows[0][0] if rows else None
 
+    def role_settings(self):
+        """What makes a role of leased's give what the group role may."""
+        return {"grant_roles": [self.group_role]}
+
+    def sleep_statement(self, seconds):
+        return f"DO SLEEP({seconds})"
+
     def role_names(self, prefix="l-"):
         """The accounts there are: what must equal the live leases."""
-        rows = self.sql("SELECT DISTINCT User FROM mysql.global_priv WHERE LEFT(User, CHAR_LENGTH(%s)) = %s ORDER BY BINARY User",
-                        prefix, prefix)
-        return [row[0] for row in rows]
+        return [row[0] for row in self.sql(self.names_sql, prefix)]
 
     def drop_accounts(self, prefix="l-"):
-        rows = self.sql("SELECT User, Host FROM mysql.global_priv WHERE LEFT(User, CHAR_LENGTH(%s)) = %s", prefix, prefix)
-        for user, host in rows:
+        for user, host in self.sql("SELECT User, Host FROM mysql.global_priv WHERE LOCATE(%s, User) = 1", prefix):
             self.sql(f"DROP USER {quote_name(user)}@{quote_name(host)}")
 
     def can_login(self, name, password, **more):

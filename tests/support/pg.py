@@ -47,6 +47,16 @@ def quote_literal(text):
 class Postgres:
     """One server. start() runs initdb the first time; stop(), kill(), pause() and resume() may follow in any order."""
 
+    # What tests of every database ask for (mariadb_server.py has the same names).
+    plugin_name = "postgresql-database-plugin"
+    errors = (psycopg2.OperationalError, psycopg2.InterfaceError)  # of a connection
+    create_statement = "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'"
+    failing_statement = "SELECT 1 / 0"
+    names_sql = "SELECT rolname FROM pg_catalog.pg_roles WHERE starts_with(rolname, %s) ORDER BY 1"
+    # The runs of a daemon that have sessions here, by its mark; the latest is the last.
+    runs_sql = ("SELECT DISTINCT split_part(application_name, ' ', 3), min(backend_start) FROM pg_catalog.pg_stat_activity "
+                "WHERE application_name LIKE %s GROUP BY 1 ORDER BY 2")
+
     def __init__(self, settings=None, tls=False, fsync=False, group_role="app", admin_password=None):
         self.port = free_port()
         self.host = "127.0.0.1"
@@ -302,10 +312,20 @@ class Postgres:
         rows = self.sql(statement, *values, dbname=dbname)
         return rows[0][0] if rows else None
 
+    def role_settings(self):
+        """What makes a role of leased's give what the group role may."""
+        return {"grant_roles": [self.group_role]}
+
+    def sleep_statement(self, seconds):
+        return f"SELECT pg_sleep({seconds})"
+
     def role_names(self, prefix="l-"):
         """The accounts there are: what must equal the live leases."""
-        rows = self.sql("SELECT rolname FROM pg_catalog.pg_roles WHERE starts_with(rolname, %s) ORDER BY 1", prefix)
-        return [row[0] for row in rows]
+        return [row[0] for row in self.sql(self.names_sql, prefix)]
+
+    def drop_accounts(self, prefix="l-"):
+        for name in self.role_names(prefix):
+            self.sql(f"DROP OWNED BY {quote_ident(name)}; DROP ROLE {quote_ident(name)}")
 
     def can_login(self, name, password, **more):
         try:
