@@ -46,6 +46,9 @@ engine_issue_fill(struct engine_request_copy *request, const struct engine_role 
 	issue.ttl.role_ttl_s = role->ttl_s;
 	issue.ttl.role_max_s = role->max_ttl_s;
 	issue.ttl.owner_left_s = -1;
+	if (opened != NULL)
+		issue.name_max = (unsigned)json_integer_value(
+		    json_object_get(plugin_port_description(opened->port), "name_max"));
 	if (mount != NULL)
 		engine_mount_ttls(
 		    request->engines, mount, &issue.ttl.mount_default_s, &issue.ttl.mount_max_s);

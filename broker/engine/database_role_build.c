@@ -225,7 +225,7 @@ engine_role_version_build(struct engine_role_write *write, struct leased_err *er
 	}
 	data = json_pack("{s:o, s:I, s:I, s:I}", "role", plugin_role, "ttl_s",
 	    (json_int_t)body->default_ttl, "max_ttl_s", (json_int_t)body->max_ttl, "name_max",
-	    name_max > 0 ? name_max : NAME_MAX_UNKNOWN);
+	    name_max);
 	if (data != NULL && body->username_template != NULL && body->username_template[0] != '\0' &&
 	    json_object_set_new(data, "username_template", json_string(body->username_template)) !=
 		0) {

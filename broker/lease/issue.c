@@ -13,6 +13,8 @@
 #include "lease/issuing.h"
 #include "lease/private.h"
 
+#define NAME_MAX_ANYWHERE 32 /* PROTOCOL.md: every plugin takes that */
+
 /* ---- the INTENT ---- */
 
 int
@@ -184,21 +186,34 @@ times_put(struct lease *lease, const struct lease_issue *issue, struct leased_er
 	return (0);
 }
 
+/* The role may have been written, or this daemon started, before a worker could say what its
+ * backend takes: of those who know, the smaller, and what every backend takes when nobody does. */
+static unsigned
+name_max_of(json_int_t role, json_int_t backend)
+{
+	json_int_t least = role > 0 ? role : backend;
+
+	if (backend > 0 && backend < least)
+		least = backend;
+	if (least <= 0)
+		return (NAME_MAX_ANYWHERE);
+	return (least < LEASE_ACCOUNT_SIZE ? (unsigned)least : LEASE_ACCOUNT_SIZE - 1);
+}
+
 static int
 role_put(struct lease *lease, const struct lease_issue *issue, struct leased_err *err)
 {
 	struct lease_request *request = lease->request;
 	json_t *doc = NULL;
 	const char *template;
-	json_int_t name_max;
 	int r;
 
 	if ((r = lease_role_find(lease->task.leases, issue->role_version, &doc, err)) != 0)
 		return (r);
 	lease->role = json_incref(json_object_get(doc, "role"));
 	template = json_string_value(json_object_get(doc, "username_template"));
-	name_max = json_integer_value(json_object_get(doc, "name_max"));
-	request->name_max = name_max > 0 && name_max < LEASE_ACCOUNT_SIZE ? (unsigned)name_max : 63;
+	request->name_max =
+	    name_max_of(json_integer_value(json_object_get(doc, "name_max")), issue->name_max);
 	if (template != NULL && template[0] != '\0' &&
 	    (request->template = strdup(template)) == NULL)
 		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");

@@ -139,9 +139,10 @@ struct lease_issue {
 	/*
 	 * Document of kind "rolever", immutable, shared by its leases: {"role": what travels as
 	 * account.role, "ttl_s", "max_ttl_s", "username_template" (or absent), "role_id",
-	 * "name_max"}.
+	 * "name_max" (0: nobody could say when it was written)}.
 	 */
 	int64_t role_version;
+	unsigned name_max; /* bytes of an account's name that the backend takes; 0: not known */
 	const char *role_name, *display_name;
 	struct lease_ttl_input ttl; /* start_ms and now_ms are filled here */
 	const char *owner;          /* "token:<id>" or "entity:<uuid>" */

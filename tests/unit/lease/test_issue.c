@@ -68,6 +68,39 @@ issued_lease_tells_the_truth(void **state)
 	check_at_rest(f);
 }
 
+/* A name that is too long is refused by the backend for ever: the role version keeps what it has.
+ */
+static void
+a_name_is_no_longer_than_role_and_backend_take(void **state)
+{
+	static const struct {
+		const char *role;
+		unsigned backend;
+		size_t most;
+	} rows[] = {{"63", 0, 63}, {"63", 32, 32}, {"32", 63, 32}, {"0", 40, 40}, {"0", 0, 32},
+	    {"200", 60, 60}};
+	struct fix *f = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct answer a = {0};
+		struct lease_issue issue = issue_of(f, 60);
+		char doc[128], name[8];
+
+		snprintf(
+		    doc, sizeof(doc), "{\"role\":{},\"role_id\":1,\"name_max\":%s}", rows[i].role);
+		snprintf(name, sizeof(name), "m%zu", i);
+		issue.role_version = rolever_make(f, name, doc);
+		issue.name_max = rows[i].backend;
+		issue.role_name =
+		    "a-role-whose-name-is-as-long-as-a-name-of-postgresql-may-be-here";
+		lease_issue_start(f->leases, &issue, on_issued, &a);
+		settle(f);
+		assert_int_equal(a.code, 0);
+		assert_int_equal(strlen(a.account), rows[i].most);
+	}
+	check_at_rest(f);
+}
+
 static void
 a_slow_mint_answers_what_is_left(void **state)
 {
@@ -323,6 +356,7 @@ main(void)
 	    TEST(intent_is_durable_before_the_backend_is_asked),
 	    TEST(live_is_durable_before_the_client_is_answered),
 	    TEST(issued_lease_tells_the_truth),
+	    TEST(a_name_is_no_longer_than_role_and_backend_take),
 	    TEST(a_slow_mint_answers_what_is_left),
 	    TEST(mint_that_was_not_sent_leaves_nothing),
 	    TEST(what_the_backend_refuses_us_is_never_the_clients_denial),
