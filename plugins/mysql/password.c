@@ -132,8 +132,9 @@ alter_user(struct maria *plugin, struct leased_call *call, const struct maria_ac
 	int r;
 
 	maria_sql_add(&sql, "ALTER USER ");
-	if (is_own)
-		maria_sql_add(&sql, plugin->is_mysql ? "USER()" : "CURRENT_USER()");
+	/* MariaDB takes CURRENT_USER() here, says that all is well, and changes nothing. */
+	if (is_own && plugin->is_mysql)
+		maria_sql_add(&sql, "USER()");
 	else
 		maria_sql_account(&sql, account->name, account->hosts[0].name);
 	maria_sql_add(&sql, " ");
