@@ -20,7 +20,7 @@ from server_process import ServerProcess
 # What docs/how-to/mysql.md has, for the admin that accounts get a role from.
 ADMIN_GRANTS = (
     "GRANT CREATE USER, PROCESS, CONNECTION ADMIN ON *.* TO {admin}",
-    "GRANT SELECT ON mysql.* TO {admin}",
+    "GRANT SELECT ON mysql.global_priv TO {admin}",
     "GRANT {role} TO {admin} WITH ADMIN OPTION",
 )
 

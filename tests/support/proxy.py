@@ -45,15 +45,20 @@ class Proxy:
         self.lost.clear()
         self.losing = needle
 
-    def close(self):
-        self._closing = True
-        self._listener.close()
-        for sock in self._sockets:
+    def cut(self):
+        """Ends every connection that there is; new ones go to the target of now."""
+        sockets, self._sockets = self._sockets, []
+        for sock in sockets:
             try:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
             sock.close()
+
+    def close(self):
+        self._closing = True
+        self._listener.close()
+        self.cut()
 
     def _accept(self):
         while not self._closing:
