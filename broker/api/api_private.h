@@ -75,7 +75,8 @@ struct api_request {
 	char mount_type[32];            /* the mount's, kept for the answer */
 	struct auth_identity *identity; /* NULL on an open path */
 	json_t *warnings;               /* array, or NULL while there are none */
-	const char *token;              /* as presented; borrowed from http */
+	const char *token;              /* as presented; borrowed from http or basic */
+	char *basic;                    /* owned; NULL: it did not come by HTTP Basic */
 	struct api_audited audited;
 };
 

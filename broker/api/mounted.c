@@ -54,6 +54,11 @@ on_engine_reply(void *arg, const struct engine_reply *reply)
 		api_reply_empty_errors(request, reply->status);
 		return;
 	}
+	if (reply->raw) {
+		api_reply_raw(
+		    request, reply->status != 0 ? reply->status : 200, json_incref(reply->data));
+		return;
+	}
 	if (!keys_are_empty(request, reply->data))
 		answer.data = json_incref(reply->data);
 	answer.status = reply->status;

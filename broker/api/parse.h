@@ -19,6 +19,11 @@ int api_parse_input(
 /* A boolean of a query: 1, 0, or -1 for what is none. */
 int api_parse_bool(const char *text);
 
+/* ---- basic.c ---- */
+/* False: header (of Authorization) is of another scheme. The caller frees the token; NULL: out of
+ * memory. */
+bool api_basic_decode(const char *header, char **ret_token) LEASED_MUST_CHECK;
+
 /* ---- form.c ---- */
 /* x-www-form-urlencoded text to an object: repeated keys joined by a comma, or (query) as a list.
  */

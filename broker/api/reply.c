@@ -13,6 +13,7 @@
 #include "api/reply.h"
 #include "base/jenc.h"
 #include "base/log.h"
+#include "base/opaque.h"
 
 /* ---- delivery ---- */
 
@@ -77,6 +78,7 @@ request_free(struct api_request *request)
 		free(request->captures[i]);
 	json_decref(request->body);
 	json_decref(request->warnings);
+	free(request->basic);
 	free(request->path);
 	free(request->match);
 	request->api->in_flight--;
@@ -163,6 +165,8 @@ text_has_token(const struct api_request *request, const char *text)
 
 	if (request->token != NULL && strlen(request->token) >= 16 &&
 	    strstr(text, request->token) != NULL)
+		return (true);
+	if (opaque_is_in(text))
 		return (true);
 	while ((found = strstr(found, "hvs.")) != NULL) {
 		found += 4;

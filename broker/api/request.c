@@ -216,6 +216,20 @@ on_authenticated(void *arg, int code, struct auth_identity *identity, const stru
 		request_run(request);
 }
 
+/* The caller's token, where the path takes it by HTTP Basic. False: out of memory. */
+static bool
+request_basic(struct api_request *request)
+{
+	const char *header = http_request_header(request->http, "Authorization");
+
+	if (request->token != NULL || header == NULL || request->mount == NULL ||
+	    !engine_takes_basic(request->mount, request->mount_rest) ||
+	    !api_basic_decode(header, &request->basic))
+		return (true);
+	request->token = request->basic;
+	return (request->basic != NULL);
+}
+
 void
 api_handle(struct http_request *http, void *arg)
 {
@@ -245,6 +259,10 @@ api_handle(struct http_request *http, void *arg)
 		return;
 	}
 	r = api_route_find(request, &err);
+	if (r == 0 && !request_basic(request)) {
+		api_reply_refuse(request, LEASED_ENOMEM, "out of memory");
+		return;
+	}
 	if (r == 0 && api_request_is_open(request) && (request->route->flags & API_CALLER) == 0) {
 		request_run(request);
 		return;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "audit/audit_private.h"
+#include "base/opaque.h"
 
 #define DEPTH_MAX 4
 #define LIST_MAX 32      /* a longer one is told by its length */
@@ -21,6 +22,7 @@ static const struct mask_field {
     {"account", true},
     {"allow_userpass", false},
     {"allowed_roles", true},
+    {"audience", true},
     {"bound_gids", true},
     {"bound_uids", true},
     {"bound_units", true},
@@ -36,6 +38,7 @@ static const struct mask_field {
     {"database", true},
     {"db_name", true},
     {"default_lease_ttl", true},
+    {"default_scopes", true},
     {"default_ttl", true},
     {"description", false},
     {"display_name", true},
@@ -53,10 +56,13 @@ static const struct mask_field {
     {"increment", true},
     {"input", false},
     {"issue_time", true},
+    {"issuer", true},
+    {"jti", true},
     {"keys", true},
     {"last_renewal", true},
     {"lease", true},
     {"lease_id", true},
+    {"lease_owner", true},
     {"max_lease_ttl", true},
     {"max_leases", true},
     {"max_ttl", true},
@@ -88,6 +94,8 @@ static const struct mask_field {
     {"rotation_period", true},
     {"rules", false},
     {"scheme", true},
+    {"scope", true},
+    {"scopes", true},
     {"scram_iterations", true},
     {"server", true},
     {"sslmode", true},
@@ -96,6 +104,8 @@ static const struct mask_field {
     {"takeover", true},
     {"tls_ca", false},
     {"token", false},
+    {"token_type", true},
+    {"token_type_hint", true},
     {"ttl", true},
     {"type", true},
     {"url", false},
@@ -212,6 +222,13 @@ mask_object(struct seal *seal, const json_t *object, unsigned depth)
 	return (masked);
 }
 
+/* Somebody may put one where it does not belong. */
+static bool
+looks_like_a_token(const char *text)
+{
+	return (strstr(text, "hvs.") != NULL || opaque_is_in(text));
+}
+
 static json_t *
 mask_value(struct seal *seal, const json_t *value, bool clear, unsigned depth)
 {
@@ -221,7 +238,8 @@ mask_value(struct seal *seal, const json_t *value, bool clear, unsigned depth)
 	case JSON_ARRAY:
 		return (mask_list(seal, value, clear, depth));
 	case JSON_STRING:
-		return (clear || json_string_length(value) == 0
+		return ((clear && !looks_like_a_token(json_string_value(value))) ||
+				json_string_length(value) == 0
 			    ? json_string(json_string_value(value))
 			    : audit_hash_json(seal, json_string_value(value)));
 	case JSON_INTEGER:

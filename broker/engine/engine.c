@@ -475,6 +475,15 @@ engine_needs_sudo(const struct engine_mount *mount, const char *path)
 }
 
 bool
+engine_takes_basic(const struct engine_mount *mount, const char *path)
+{
+	const char *name = "";
+	const struct engine_path *row = engine_path_find(mount->type, path, &name);
+
+	return (row != NULL && row->takes_basic);
+}
+
+bool
 engine_renew_inputs(
     struct engines *engines, const struct store_lease *row, struct lease_ttl_input *ret_ttl)
 {

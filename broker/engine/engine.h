@@ -94,10 +94,9 @@ struct engine_request {
 	const char *request_id;
 };
 
-/* Borrowed for the callback; data and warnings may be kept with json_incref. */
-struct engine_reply {
-	int code;   /* 0, or a leased_code with err */
-	int status; /* 0: by code (api/), else this HTTP status */
+struct engine_reply { /* borrowed for the callback; data and warnings may be kept */
+	int code;     /* 0, or a leased_code with err */
+	int status;   /* 0: by code (api/), else this HTTP status */
 	struct leased_err err;
 	json_t *data;         /* NULL: nothing: 404 for read and list, 204 for the others */
 	json_t *warnings;     /* array of texts or NULL */
@@ -105,6 +104,7 @@ struct engine_reply {
 	bool renewable;
 	int64_t lease_duration_s;
 	int64_t lease_row; /* for lease_delivery(); 0: none */
+	bool raw;          /* data is the whole answer, without an envelope */
 };
 typedef void (*engine_reply_done)(void *arg, const struct engine_reply *reply);
 /* May call back before it returns. request is borrowed for the call. */
@@ -113,7 +113,8 @@ void engine_handle(struct engines *engines, const struct engine_mount *mount,
 
 /* Is it there? Decides create or update (contract 3.4): 1 yes, 0 no, -1: it cannot tell (update) */
 int engine_exists(struct engines *engines, const struct engine_mount *mount, const char *path);
-/* Beside the operation's capability. */
+/* Beside the operation's capability. And may the caller's token come by HTTP Basic? */
 bool engine_needs_sudo(const struct engine_mount *mount, const char *path);
+bool engine_takes_basic(const struct engine_mount *mount, const char *path);
 
 #endif

@@ -15,6 +15,7 @@ struct engine_path {
 	bool is_whole;    /* nothing follows the verb, and it is no list */
 	bool is_listed;   /* without a name behind the verb: a list of the names there are */
 	bool needs_sudo;
+	bool takes_basic; /* a token, by HTTP Basic: for clients that know no other way */
 	const char *kind; /* of the document that decides create or update; NULL: none */
 	engine_handler read, write, remove; /* NULL: 405 */
 	engine_handler list;                /* of is_listed; NULL: the documents of kind */
@@ -48,5 +49,6 @@ const struct engine_path *engine_path_find(
 
 /* ---- the types ---- */
 extern const struct engine_type engine_type_database;
+extern const struct engine_type engine_type_token;
 
 #endif

@@ -203,6 +203,13 @@ engine_needs_sudo(const struct engine_mount *mount, const char *path)
 }
 
 bool
+engine_takes_basic(const struct engine_mount *mount, const char *path)
+{
+	(void)mount;
+	return (strcmp(path, "introspect") == 0);
+}
+
+bool
 engine_renew_inputs(
     struct engines *engines, const struct store_lease *row, struct lease_ttl_input *ret_ttl)
 {

@@ -6,6 +6,7 @@
 #define START_US (INT64_C(1790000000) * 1000000)
 
 struct engine_caller caller;
+const char *below = "database/";
 
 /* host "down": nobody answers; "refuse..": its mints are refused; else it is the server's name. */
 static struct plugin_port *
@@ -53,6 +54,7 @@ fix_open(struct fix *f)
 	    .clock = &f->clock.clock,
 	    .ids = &f->ids.source,
 	    .port_for = engines_port_for,
+	    .plain_ended = engine_lease_ended,
 	    .mount_path = engines_mount_path,
 	    .server_of = engines_server_of,
 	    .absent_why = engines_absent_why,
@@ -182,6 +184,7 @@ on_reply(void *arg, const struct engine_reply *reply)
 	if (reply->lease_id != NULL)
 		(void)snprintf(answer->lease_id, sizeof(answer->lease_id), "%s", reply->lease_id);
 	answer->row = reply->lease_row;
+	answer->raw = reply->raw;
 	answer->duration_s = reply->lease_duration_s;
 }
 
@@ -194,6 +197,7 @@ start(struct fix *f, enum engine_operation operation, const char *path, const ch
 	const struct engine_mount *mount;
 	const char *rest;
 	json_t *object = NULL;
+	char full[64];
 
 	memset(answer, 0, sizeof(*answer));
 	failalloc_pause();
@@ -201,7 +205,8 @@ start(struct fix *f, enum engine_operation operation, const char *path, const ch
 		fail_msg("not JSON: %s", body);
 	failalloc_resume();
 	request.body = object;
-	mount = engines_route(f->engines, "database/x", &rest);
+	(void)snprintf(full, sizeof(full), "%sx", below);
+	mount = engines_route(f->engines, full, &rest);
 	assert_non_null(mount);
 	engine_handle(f->engines, mount, &request, on_reply, answer);
 	json_decref(object);

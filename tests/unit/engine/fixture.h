@@ -45,6 +45,7 @@ struct answer {
 	json_t *data, *warnings; /* owned; answer_clear() */
 	char lease_id[LEASE_ID_MAX];
 	int64_t row, duration_s;
+	bool raw;
 };
 
 int fix_setup(void **state);
@@ -58,7 +59,7 @@ void settle(struct fix *f);
 void later(struct fix *f, int64_t s);
 struct fake_port *last_port(struct fix *f);
 
-/* Starts a request below database/; body is JSON text or NULL. */
+/* Starts a request below `below` ("database/"); body is JSON text or NULL. */
 void start(struct fix *f, enum engine_operation operation, const char *path, const char *body,
     struct answer *answer);
 /* The same, to its end. The answer before is cleared. */
@@ -81,5 +82,6 @@ unsigned rows(struct fix *f);
 
 /* Who asks; tests change it. */
 extern struct engine_caller caller;
+extern const char *below;
 
 #endif
