@@ -1,0 +1,6 @@
+# The plugin's own sources that need no server; for fuzz targets, too. ("http" alone is the daemon's edge.)
+foreach(source answer config config_request escape fill influxql pointer render template)
+	target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/plugins/http/${source}.c)
+endforeach()
+target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
+target_link_libraries(${target} PRIVATE leased_web)
