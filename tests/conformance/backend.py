@@ -17,6 +17,7 @@ class BackendBase:
     ops = set()  # what describe must claim; tests that need another operation do not exist for this plugin
     registers_sessions = False  # does open() announce a session?
     repeats_handles = False  # does mint return a handle?
+    keeps_disarmed = True  # is a disarmed account still there?
     unknown_session = "1:2001-01-01 00:00:00+00"  # well-formed, of a session that is not there
 
     @property
