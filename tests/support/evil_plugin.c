@@ -247,7 +247,7 @@ mint_badly(json_int_t id)
 	else if (is_mode("down") && access(gate, F_OK) != 0)
 		fail(id, "mint", "unavailable");
 	else {
-		if (is_mode("slow"))
+		if (is_mode("slow") || is_mode("slow_mint"))
 			usleep(100000);
 		reply(id, "mint", json_pack("{s:s,s:s}", "handle", "7", "server", "evil"));
 		return;

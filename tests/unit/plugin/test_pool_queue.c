@@ -88,6 +88,63 @@ removal_gets_a_worker_while_disarms_never_end(void **state)
 	json_decref(removes.result);
 }
 
+/* Clients ask without a pause: what ends access has its turn all the same, and they have theirs. */
+static void
+mints_never_end(struct fix *fix, unsigned size, bool removal_hangs)
+{
+	struct outcomes removes = {0};
+
+	fix_open(fix, "slow", size);
+	fix_call(fix, PLUGIN_OP_PING, "{}", &fix->other);
+	fix_until(fix, &fix->other.count, 1);
+	if (removal_hangs) {
+		fix_call(fix, PLUGIN_OP_REMOVE, ONE_ACCOUNT, &removes);
+		fix_run_ms(fix, 200);
+	}
+	for (unsigned i = 0; i < 40; i++)
+		fix_mint(fix, 9000, &fix->out);
+	for (unsigned i = 0; i < 3; i++)
+		fix_call(fix, PLUGIN_OP_DISARM, ONE_ACCOUNT, &fix->other);
+	fix_until(fix, &fix->other.count, 4);
+	assert_int_equal(fix->other.code, 0);
+	assert_in_range(fix->out.count, 2, 12);
+	plugin_port_close(fix->port);
+	fix->port = NULL;
+	json_decref(removes.result);
+}
+
+static void
+one_of_two_workers_mints_and_one_ends(void **state)
+{
+	mints_never_end(*state, 2, false);
+}
+
+static void
+an_only_worker_mints_and_ends_by_turns(void **state)
+{
+	mints_never_end(*state, 1, false);
+}
+
+static void
+disarm_has_its_turn_beside_mints_and_a_removal_that_hangs(void **state)
+{
+	mints_never_end(*state, 2, true);
+}
+
+static void
+removal_has_its_turn_beside_mints_that_never_end(void **state)
+{
+	struct fix *fix = *state;
+
+	fix_open(fix, "slow_mint", 2);
+	for (unsigned i = 0; i < 40; i++)
+		fix_mint(fix, 9000, &fix->out);
+	fix_call(fix, PLUGIN_OP_REMOVE, ONE_ACCOUNT, &fix->other);
+	fix_until(fix, &fix->other.count, 1);
+	assert_int_equal(fix->other.code, 0);
+	assert_in_range(fix->out.count, 0, 12);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, fix_setup, fix_teardown)
 
 int
@@ -99,6 +156,10 @@ main(void)
 	    WITH_FIXTURE(removals_that_hang_delay_no_disarm_in_a_pool_of_two),
 	    WITH_FIXTURE(removal_that_hangs_gives_the_only_worker_back),
 	    WITH_FIXTURE(removal_gets_a_worker_while_disarms_never_end),
+	    WITH_FIXTURE(one_of_two_workers_mints_and_one_ends),
+	    WITH_FIXTURE(an_only_worker_mints_and_ends_by_turns),
+	    WITH_FIXTURE(disarm_has_its_turn_beside_mints_and_a_removal_that_hangs),
+	    WITH_FIXTURE(removal_has_its_turn_beside_mints_that_never_end),
 	};
 
 	/* As harden_process() does: a worker that died is an error to look at, not our end. */
