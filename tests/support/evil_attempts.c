@@ -94,6 +94,21 @@ try_fork(const char *argument)
 	return (pid > 0);
 }
 
+/* As a plugin that may start programs does; it must end well. */
+static int
+try_run(const char *path)
+{
+	char *arguments[] = {(char *)(uintptr_t)path, NULL};
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)execve(path, arguments, arguments + 1);
+		_exit(1);
+	}
+	return (pid > 0 && waitpid(pid, &status, 0) == pid && status == 0);
+}
+
 static int
 try_ptrace(const char *argument)
 {
@@ -260,6 +275,7 @@ static const struct {
     {"execve", try_execve},
     {"execute", try_execute},
     {"fork", try_fork},
+    {"run", try_run},
     {"ptrace", try_ptrace},
     {"memory", try_memory},
     {"proc", try_proc},

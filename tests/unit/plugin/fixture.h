@@ -30,7 +30,7 @@ struct fix {
 	struct plugin_port *port;
 	pid_t spawner;
 	char dir[64], gate[128];
-	bool refuse_sessions, hold_sessions;
+	bool refuse_sessions, hold_sessions, starts_programs; /* the last: of the next row */
 	unsigned sessions, gone, recovered, orders;
 	struct plugin_session_ack *held;
 	char last_worker[64];

@@ -240,6 +240,77 @@ a_file_that_the_configuration_names_can_be_read(void **state)
 	gets_nothing(fix, "evil", "read", "/etc");
 }
 
+static void
+has_its_way(struct fix *fix, const char *mode, const char *gate)
+{
+	fix->out.count = 0;
+	fix_open_program(fix, "evil", mode, gate);
+	fix_mint(fix, 5000, &fix->out);
+	fix_until(fix, &fix->out.count, 1);
+	if (fix->out.code != 0)
+		fail_msg("%s %s: %s", mode, gate, fix->out.text);
+	close_port(fix);
+}
+
+/* A program in the fixture's directory, that ends with 0. */
+static void
+make_program(const char *path, mode_t mode)
+{
+	char bytes[65536];
+	int from_fd = open("/bin/true", O_RDONLY | O_CLOEXEC);
+	int to_fd = open(path, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0700);
+	ssize_t len;
+
+	assert_true(from_fd >= 0 && to_fd >= 0);
+	while ((len = read(from_fd, bytes, sizeof(bytes))) > 0)
+		assert_int_equal(write(to_fd, bytes, (size_t)len), len);
+	assert_int_equal(fchmod(to_fd, mode), 0);
+	assert_int_equal(close(to_fd) | close(from_fd), 0);
+}
+
+static void
+a_plugin_whose_row_says_so_starts_programs_and_gets_nothing_else(void **state)
+{
+	struct fix *fix = *state;
+	struct prey prey;
+	const struct {
+		const char *mode, *gate;
+		int landlock;
+	} rows[] = {
+	    {"run", prey.fresh, 1}, /* not named */
+	    {"read", "!/etc/shadow", 1},
+	    {"read", prey.file, 1},
+	    {"write", prey.file, 1},
+	    {"chmod", prey.file, 0},
+	    {"truncate", prey.file, 0},
+	    {"ptrace", prey.pid, 0},
+	    {"memory", prey.pid, 0},
+	    {"kill", prey.pid, 0},
+	    {"limits", prey.pid, 0},
+	    {"regroup", "", 0},
+	    {"listen", "", 0},
+	    {"raw", "", 0},
+	};
+
+	make_prey(fix, &prey);
+	make_program(prey.fresh + 1, 0755);
+	fix->starts_programs = true;
+	has_its_way(fix, "run", "!/bin/true");
+	has_its_way(fix, "run", prey.fresh + 1); /* named */
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (sandbox_landlock() >= rows[i].landlock)
+			gets_nothing(fix, "evil", rows[i].mode, rows[i].gate);
+	/* What others can change is not executed, though it is named. */
+	assert_int_equal(chmod(prey.fresh + 1, 0757), 0);
+	if (sandbox_landlock() >= 1)
+		gets_nothing(fix, "evil", "run", prey.fresh + 1);
+	assert_int_equal(chmod(prey.fresh + 1, 0755), 0);
+	fix->starts_programs = false;
+	gets_nothing(fix, "evil", "run", "!/bin/true");
+	gets_nothing(fix, "evil", "run", prey.fresh + 1);
+	assert_int_equal(unlink(prey.fresh + 1) | unlink(prey.file + 1), 0);
+}
+
 #endif
 
 #define PID_MAX (1 << 22) /* the kernel's */
@@ -327,6 +398,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #ifndef LEASED_SANITIZED
 	    WITH_FIX(an_evil_program_gets_nothing),
+	    WITH_FIX(a_plugin_whose_row_says_so_starts_programs_and_gets_nothing_else),
 	    WITH_FIX(a_worker_that_turns_after_its_open_reaches_nobody_else),
 	    WITH_FIX(a_file_that_the_configuration_names_can_be_read),
 	    WITH_FIX(the_server_that_it_was_opened_for_is_reached),
