@@ -139,10 +139,11 @@ on_pinged(void *arg, const struct plugin_outcome *outcome)
 	if (incarnation == NULL || strlen(incarnation) >= sizeof(own->incarnation) ||
 	    strcmp(own->incarnation, incarnation) == 0)
 		return;
-	own->remake = true;
-	if (own->incarnation[0] != '\0')
+	if (own->incarnation[0] != '\0') {
+		own->remake = true;
 		due(connection, leases_now_ms(connection->leases) + CHANGED_MS,
 		    "the server was started anew or restored");
+	}
 	memcpy(own->incarnation, incarnation, strlen(incarnation) + 1);
 }
 
