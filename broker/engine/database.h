@@ -19,6 +19,11 @@ char *engine_redact_url(const char *url, bool *ret_found);
 /* A new array of the list's texts; NULL: out of memory. */
 json_t *engine_list_json(const struct jdec_list *list);
 
+/* Of a connection's document: what its plugin said of roles when it was written. */
+#define ENGINE_DESCRIBED "described"
+/* What the plugin of a connection says now, or said then; borrowed from either, NULL: not known. */
+const json_t *engine_description(
+    const struct engine_connection *connection, const struct store_doc *doc);
 /* Ends the writes that wait for a plugin's description. */
 void engine_describes_free(struct engines *engines);
 

@@ -202,9 +202,9 @@ engine_role_is_allowed(const json_t *allowed, const char *role)
  * backend: what is a quoted text to the one need not be one to the other. */
 static int
 dialect_check(const struct engine_role *role, const struct engine_connection *connection,
-    struct leased_err *err)
+    const struct store_doc *doc, struct leased_err *err)
 {
-	const json_t *description = plugin_port_description(connection->port);
+	const json_t *description = engine_description(connection, doc);
 
 	if (role->dialect[0] == '\0' || description == NULL ||
 	    strcmp(role->dialect, engine_role_dialect(description)) == 0)
@@ -244,7 +244,7 @@ creds_connection(
 		r = leased_err_set(err, LEASED_EUNAVAIL, "connection %s is not open",
 		    UTF8_SHORT(creds->role->db_name, 200));
 	else if ((r = engine_connection_stays(connection, err)) == 0)
-		r = dialect_check(creds->role, connection, err);
+		r = dialect_check(creds->role, connection, doc, err);
 	store_doc_free(doc);
 	*ret_connection = connection;
 	return (r);

@@ -36,6 +36,22 @@ names_of(const json_t *description)
 	return (names);
 }
 
+/* What is asked of it for a role, while no worker of the connection has described itself yet. */
+static int
+described_keep(json_t *data, const json_t *description)
+{
+	json_t *said = json_pack("{s:O*, s:O*, s:O*, s:O*}", "dialect",
+	    json_object_get(description, "dialect"), "name_max",
+	    json_object_get(description, "name_max"), "role_fields",
+	    json_object_get(description, "role_fields"), "role_needs",
+	    json_object_get(description, "role_needs"));
+
+	int r = json_object_set_new(data, ENGINE_DESCRIBED, json_deep_copy(said));
+
+	json_decref(said);
+	return (r);
+}
+
 static int
 details_filter(struct engine_config_write *write, const json_t *description, struct leased_err *err)
 {
@@ -45,7 +61,8 @@ details_filter(struct engine_config_write *write, const json_t *description, str
 
 	if (unknown != NULL && names != NULL)
 		known = plugin_config_known(description, json_object_get(data, "details"), unknown);
-	if (known != NULL && (r = json_object_set_new(data, "details", known)) == 0)
+	if (known != NULL && (r = json_object_set_new(data, "details", known)) == 0 &&
+	    (r = described_keep(data, description)) == 0)
 		engine_warn_unknown(write->request, unknown, names);
 	free(names);
 	json_decref(unknown);
@@ -106,4 +123,12 @@ engine_describes_free(struct engines *engines)
 		describe->port = NULL; /* its call ends inside, and takes it off the list */
 		plugin_port_close(port);
 	}
+}
+
+const json_t *
+engine_description(const struct engine_connection *connection, const struct store_doc *doc)
+{
+	const json_t *said = connection != NULL ? plugin_port_description(connection->port) : NULL;
+
+	return (said != NULL ? said : json_object_get(doc->data, ENGINE_DESCRIBED));
 }

@@ -46,6 +46,7 @@ role_write_free(void *state)
 
 	jdec_clear(role_fields, &write->body);
 	json_decref(write->own);
+	json_decref(write->description);
 	store_doc_free(write->doc);
 	store_doc_free(write->role_version);
 	free(write);
@@ -270,7 +271,6 @@ static int
 role_find_connection(struct engine_role_write *write, struct leased_err *err)
 {
 	struct engines *engines = write->request->engines;
-	struct engine_connection *connection;
 	struct store_doc *doc = NULL;
 	int r;
 
@@ -288,9 +288,9 @@ role_find_connection(struct engine_role_write *write, struct leased_err *err)
 	if (r != 0)
 		return (r);
 	write->connection = doc->id;
+	write->description = json_incref((json_t *)(uintptr_t)engine_description(
+	    engine_connection_find(engines, write->connection), doc));
 	store_doc_free(doc);
-	if ((connection = engine_connection_find(engines, write->connection)) != NULL)
-		write->description = plugin_port_description(connection->port);
 	return (0);
 }
 

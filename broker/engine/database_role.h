@@ -21,8 +21,8 @@ struct engine_role_write {
 	struct engine_role_body body;
 	json_t *own; /* settings that we do not know: name to value; owned */
 	struct store_doc *doc, *role_version;
-	int64_t connection; /* 0: it is not configured yet */
-	const json_t *description;
+	int64_t connection;  /* 0: it is not configured yet */
+	json_t *description; /* a reference; NULL: nobody could be asked */
 	struct engine_change change;
 };
 

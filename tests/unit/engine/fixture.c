@@ -27,6 +27,10 @@ on_port_open(struct plugin_host *host, const struct plugin_catalog_row *row, jso
 	f->spare = fake_port_new(0);
 	fake_port_port(port)->connection = connection;
 	fake_port_set_server(port, name != NULL ? name : "nowhere");
+	if (f->describes != NULL)
+		fake_port_describes(port, f->describes);
+	if (f->opens != NULL)
+		fake_port_opens(port, f->opens);
 	if (name != NULL && strcmp(name, "down") == 0)
 		fake_port_set_down(port, true);
 	if (name != NULL && strncmp(name, "refuse", 6) == 0)

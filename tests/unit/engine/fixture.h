@@ -34,7 +34,8 @@ struct fix {
 	struct fake_port *ports[PORTS_MAX]; /* in the order in which they were opened */
 	json_t *configs[PORTS_MAX];         /* what each got; NULL: it is to describe its plugin */
 	unsigned port_count;
-	struct fake_port *spare; /* the next */
+	struct fake_port *spare;       /* the next */
+	const char *describes, *opens; /* members of what each port says that is opened now */
 };
 
 /* What a request was answered. */
