@@ -1,7 +1,8 @@
 """The main job on a real MariaDB: made on the spot, used with its own client, renewed, and gone with its lease."""
 
 import contextlib
-import os
+import pathlib
+import re
 import subprocess
 import time
 
@@ -12,9 +13,10 @@ import pytest
 from daemon import poll
 from job import Job, gone
 from lease_cli import LEASE
-from mariadb_server import ADMIN_GRANTS, MariaDB, is_cut, quote_name
+from mariadb_server import MariaDB, admin_grants, is_cut, quote_name
 from proxy import Proxy
 
+PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "how-to" / "mysql.md"
 GONE_S = 2
 ACCOUNT, OLD = "reporting", "the-password-of-before-1"
 
@@ -238,7 +240,7 @@ def test_a_static_roles_password_is_taken_over_and_rotated(job, mariadb, account
 def another_admin(server, account, password):
     """An admin as documented, besides the one that all tests use."""
     server.quietly(f"CREATE USER {account} IDENTIFIED BY '{password}'",
-                   *(grant.format(admin=account, role=server.group_role, database=server.database) for grant in ADMIN_GRANTS))
+                   *admin_grants(account, server.group_role))
     try:
         yield {"username": account.split("@")[0], "password": password}
     finally:
@@ -287,27 +289,80 @@ def test_an_account_with_our_tag_that_no_lease_has_is_told_and_removed_on_comman
 # ---- grants that are missing, settings that are hostile ----
 
 
-def test_the_documented_grants_are_enough_and_no_more_than_needed():
-    """ADMIN_GRANTS is what docs/how-to/mysql.md says; each one that is taken away is named by the preflight."""
+def test_what_the_page_of_the_documentation_grants_is_enough():
+    """Word for word; ADMIN_GRANTS, which all other tests live on, is on it too."""
+    statements = [statement.strip() for block in re.findall("```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
+                  for statement in block.split(";\n") if statement.strip()]
+    assert set(admin_grants("leased@'%'", "app")) <= set(statements)
+    (password,) = (word for statement in statements for word in re.findall("CREATE USER leased@'%' IDENTIFIED BY '(.*)'", statement))
+    with MariaDB(admin=False, admin_password=password) as server, Job(server) as job:
+        server.quietly(*statements)
+        job.set_up()
+        assert job.role("writer", grant_roles=[], schemas="app", access="read-write").status in (200, 204)
+        reader, writer = job.mint(), job.mint("writer")
+        assert client(server, reader, "SELECT COUNT(*) FROM items").stdout == "2\n"
+        assert client(server, writer, "INSERT INTO items VALUES (3)").returncode == 0
+        assert "denied" in client(server, writer, "DROP TABLE items").stderr
+        for credential in (reader, writer):
+            assert job.revoke(credential).status == 204
+        assert job.accounts() == []
+
+
+def test_each_grant_that_is_missing_is_named_by_the_preflight():
     named = {}
     with MariaDB() as server, Job(server) as job:
         job.set_up()
         server.sql(f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {server.admin}")
         for missing, revoke in (
-                ("CREATE USER", "REVOKE CREATE USER ON *.* FROM {admin}"),
-                ("CONNECTION ADMIN", "REVOKE CONNECTION ADMIN ON *.* FROM {admin}"),
-                ("PROCESS", "REVOKE PROCESS ON *.* FROM {admin}"),
-                ("GRANT SELECT ON mysql.global_priv", "REVOKE SELECT ON mysql.global_priv FROM {admin}"),
-                ("ADMIN OPTION", "REVOKE {role} FROM {admin}")):
-            words = {"admin": server.admin, "role": server.group_role, "database": server.database}
-            for grant in ADMIN_GRANTS:
-                server.sql(grant.format(**words))
-            server.sql(revoke.format(**words))
+                ("CREATE USER", "REVOKE CREATE USER ON *.* FROM"),
+                ("CONNECTION ADMIN", "REVOKE CONNECTION ADMIN ON *.* FROM"),
+                ("PROCESS", "REVOKE PROCESS ON *.* FROM"),
+                ("GRANT SELECT ON mysql.global_priv", "REVOKE SELECT ON mysql.global_priv FROM"),
+                ("ADMIN OPTION", f"REVOKE {server.group_role} FROM")):
+            for grant in admin_grants(server.admin, server.group_role):
+                server.sql(grant)
+            server.sql(f"{revoke} {server.admin}")
             job.leased.post("database/reset/main")  # what a session may do is settled when it begins
             response = job.role(f"without-{len(named)}")
             named[missing] = (response.status, response.error)
     for missing, (status, error) in named.items():
         assert status == 400 and missing in error, (missing, status, error)
+
+
+HOSTILE = ["x'; DROP TABLE app.kept; -- x", 'x"; DROP TABLE app.kept; -- x', "x`; DROP TABLE app.kept", "x\\", "x\\'; DROP TABLE app.kept -- x",
+           "%n%s", "'@'%", "\u00e9'"]
+
+
+@pytest.mark.parametrize("mode", ["", "NO_BACKSLASH_ESCAPES,ANSI_QUOTES"])
+def test_hostile_names_of_accounts_and_roles_are_only_names(mariadb, mode):
+    """Of accounts that stay, and of the server's roles: these people choose."""
+    before = mariadb.value("SELECT @@GLOBAL.sql_mode")
+    with as_root(mariadb, [f"SET GLOBAL sql_mode = '{mode}'", "CREATE TABLE app.kept (id int)"],
+                 [f"SET GLOBAL sql_mode = '{before}'", "DROP TABLE app.kept"]), Job(mariadb) as job:
+        job.set_up()
+        for number, name in enumerate(HOSTILE):
+            account = f"{quote_name(name)}@'%'"
+            mariadb.quietly(f"CREATE USER {account} IDENTIFIED BY '{OLD}'")
+            try:
+                body = {"db_name": "main", "username": name, "rotation_period": "1h"}
+                assert job.leased.post(f"database/static-roles/s{number}", body).status in (200, 204), name
+                data = job.leased.get(f"database/static-creds/s{number}").data
+                assert data["username"] == name and mariadb.can_login(name, data["password"])
+                assert job.leased.delete(f"database/static-roles/s{number}").status == 204
+            finally:
+                mariadb.sql(f"DROP USER {account}")
+            mariadb.sql(f"CREATE ROLE {quote_name(name + 'r')} WITH ADMIN {mariadb.admin}")
+            try:
+                job.leased.post("database/reset/main")
+                response = job.role(f"r{number}", grant_roles=[name + "r"])
+                assert response.status in (200, 204), (name, response)
+                credential = job.mint(f"r{number}")
+                assert mariadb.sql("SELECT CURRENT_ROLE()", user=credential.user, password=credential.password) == [(name + "r",)]
+                assert job.revoke(credential).status == 204
+            finally:
+                mariadb.sql(f"DROP ROLE {quote_name(name + 'r')}")
+        assert mariadb.value("SELECT COUNT(*) FROM app.kept") == 0, "the canary"
+        assert job.accounts() == []
 
 
 @pytest.mark.parametrize("mode", ["ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,PAD_CHAR_TO_FULL_LENGTH", "ORACLE", ""])

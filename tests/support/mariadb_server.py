@@ -25,6 +25,10 @@ ADMIN_GRANTS = (
 )
 
 
+def admin_grants(admin, role):
+    return [grant.format(admin=admin, role=role) for grant in ADMIN_GRANTS]
+
+
 def quote_name(name):
     return "`" + name.replace("`", "``") + "`"
 
@@ -36,7 +40,10 @@ def quote_literal(text):
 
 
 class MariaDB(ServerProcess):
-    """settings: options of mariadbd ("sql_mode", "event_scheduler"); None as a value: the option alone."""
+    """
+    settings: options of mariadbd ("sql_mode", "event_scheduler"); None as a value: the option alone. admin=False: neither the
+    admin nor the role is made.
+    """
 
     label = "mariadb"
     log_names = ("log", "statements")
@@ -53,7 +60,7 @@ class MariaDB(ServerProcess):
     runs_sql = ("SELECT SUBSTRING_INDEX(ATTR_VALUE, ' ', -1), MIN(PROCESSLIST_ID) FROM performance_schema.session_connect_attrs "
                 "WHERE ATTR_NAME = 'program_name' AND ATTR_VALUE LIKE %s GROUP BY 1 ORDER BY 2")
 
-    def __init__(self, settings=None, tls=False, fsync=False, group_role="app", admin_password=None, grants=ADMIN_GRANTS):
+    def __init__(self, settings=None, tls=False, fsync=False, group_role="app", admin_password=None, admin=True):
         super().__init__()
         self.port = free_port()
         self.settings = dict(settings or {})
@@ -63,7 +70,7 @@ class MariaDB(ServerProcess):
         self.database = "app"
         self.admin_user, self.admin_host = "leased", "%"
         self.admin_password = admin_password or secrets.token_urlsafe(18)
-        self.grants = grants
+        self.has_admin = admin
         self.super_password = ""
         self.server_pair = None
 
@@ -113,16 +120,20 @@ class MariaDB(ServerProcess):
         password = secrets.token_urlsafe(18)
         self.quietly(f"SET PASSWORD FOR root@localhost = PASSWORD({quote_literal(password)})")
         self.super_password = password
-        self.make_admin()
+        # MariaDB makes more of them, by address, and none has a password.
+        for host in self.sql("SELECT Host FROM mysql.global_priv WHERE User = 'root' AND Host <> 'localhost'"):
+            self.sql(f"DROP USER root@{quote_literal(host[0])}")
+        database = quote_name(self.database)
+        self.quietly(f"CREATE DATABASE {database}", f"CREATE TABLE {database}.items (id int)",
+                     f"INSERT INTO {database}.items VALUES (1), (2)")
+        if self.has_admin:
+            self.make_admin()
 
     def make_admin(self):
-        admin, role, database = self.admin, quote_name(self.group_role), quote_name(self.database)
-        self.quietly(
-            f"CREATE DATABASE {database}", f"CREATE TABLE {database}.items (id int)",
-            f"INSERT INTO {database}.items VALUES (1), (2)",
-            f"CREATE ROLE {role}", f"GRANT SELECT ON {database}.* TO {role}",
-            f"CREATE USER {admin} IDENTIFIED BY {quote_literal(self.admin_password)}",
-            *(grant.format(admin=admin, role=role, database=database) for grant in self.grants))
+        role = quote_name(self.group_role)
+        self.quietly(f"CREATE ROLE {role}", f"GRANT SELECT ON {quote_name(self.database)}.* TO {role}",
+                     f"CREATE USER {self.admin} IDENTIFIED BY {quote_literal(self.admin_password)}",
+                     *admin_grants(self.admin, role))
 
     @property
     def admin(self):
