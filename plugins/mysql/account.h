@@ -80,7 +80,12 @@ int maria_disarm_all(struct maria *plugin, struct leased_call *call,
 int maria_kill(struct maria *plugin, const struct leased_call *call, unsigned long id,
     struct leased_err *err) LEASED_MUST_CHECK;
 
-/* password.c: the hash that the server would store, or nothing where passwords are sent. */
+/* check.c: why a login of an account was refused, where that can be found out. Returns err->code.
+ */
+int maria_explain_login(
+    struct maria *plugin, struct leased_call *call, const char *name, struct leased_err *err);
+
+/* mint.c: the hash that the server would store, or nothing where passwords are sent. */
 int maria_password_slots(const struct maria *plugin, const char *password, char *hash,
     struct maria_slots *slots, struct leased_err *err) LEASED_MUST_CHECK;
 

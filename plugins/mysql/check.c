@@ -13,12 +13,19 @@
 #define ANSWER_MARGIN_MS 500
 #define PATIENCE_MS 5000
 
+static bool
+is_refused_login(const struct leased_err *err)
+{
+	return (
+	    strstr(err->text, "(error 1045)") != NULL || strstr(err->text, "(error 1698)") != NULL);
+}
+
 /*
  * An account without a name stands in front of `name`@`%` for whoever comes from its host, and the
  * server says nothing but that access is denied.
  */
-static int
-explain_anonymous(
+int
+maria_explain_login(
     struct maria *plugin, struct leased_call *call, const char *name, struct leased_err *err)
 {
 	struct leased_err unused = LEASED_ERR_INIT;
@@ -26,6 +33,8 @@ explain_anonymous(
 	MYSQL_RES *rows = NULL;
 	MYSQL_ROW row;
 
+	if (!is_refused_login(err))
+		return (err->code);
 	maria_sql_format(&sql, "SELECT Host FROM mysql.%s WHERE User = '' AND Host <> '' LIMIT 1",
 	    plugin->is_mysql ? "user" : "global_priv");
 	if (maria_query(&plugin->main, call, MARIA_READS, &sql, &rows, &unused) == 0 &&
@@ -39,22 +48,13 @@ explain_anonymous(
 	return (err->code);
 }
 
-static bool
-is_anonymous(const struct leased_err *err)
-{
-	return (
-	    strstr(err->text, "(error 1045)") != NULL || strstr(err->text, "(error 1698)") != NULL);
-}
-
 static int
 log_in(struct maria *plugin, struct leased_call *call, const struct maria_account *account,
     const char *password, MYSQL **ret_connection, struct leased_err *err)
 {
 	int r = maria_session_login(plugin, call, account->name, password, ret_connection, err);
 
-	if (r != 0 && is_anonymous(err))
-		r = explain_anonymous(plugin, call, account->name, err);
-	return (r);
+	return (r != 0 ? maria_explain_login(plugin, call, account->name, err) : 0);
 }
 
 /* One value of a statement in the account's own session; "" when it has none. */
@@ -179,7 +179,7 @@ check_is_asked(struct maria *plugin, struct leased_call *call, const struct mari
 		mysql_close(connection);
 		return (no_proof(account, err));
 	}
-	if (r != LEASED_EDENIED || !is_anonymous(err) ||
+	if (r != LEASED_EDENIED || !is_refused_login(err) ||
 	    strncmp(err->text, "there is an account", 19) == 0)
 		return (leased_err_prefix(err, "\"%s\" cannot log in from here", account->name));
 	*err = (struct leased_err)LEASED_ERR_INIT;

@@ -243,6 +243,23 @@ fail_unfinished(struct maria_accounts *accounts, const struct look *look)
 	}
 }
 
+/* A list that shows no session of others would be taken for one without any. */
+static void
+fail_unseen(const struct maria *plugin, struct maria_accounts *accounts)
+{
+	struct maria_account *account;
+
+	for (account = accounts->items; account < accounts->items + accounts->count; account++) {
+		if (!is_watched(account))
+			continue;
+		account->has_failed = true;
+		(void)leased_err_set(&account->err, LEASED_EDENIED,
+		    "cannot see the sessions of accounts, and so not end them: run GRANT PROCESS "
+		    "ON *.* TO \"%s\" (itself, not a role of it)",
+		    plugin->config->username);
+	}
+}
+
 /* Looks, ends, looks again, until two looks in a row show nothing. */
 static int
 end_all_sessions(struct maria *plugin, struct leased_call *call, struct maria_accounts *accounts,
@@ -283,7 +300,9 @@ maria_disarm_all(struct maria *plugin, struct leased_call *call, struct maria_ac
 		return (r);
 	for (i = 0; i < accounts->count; i++)
 		any |= is_watched(&accounts->items[i]);
-	if (!any)
+	if (any && !plugin->sees_sessions)
+		fail_unseen(plugin, accounts);
+	if (!any || !plugin->sees_sessions)
 		return (0);
 	r = end_all_sessions(plugin, call, accounts, &look, err);
 	look_clear(&look);

@@ -34,6 +34,7 @@ struct maria {
 	bool is_mysql;           /* not MariaDB */
 	unsigned long version;   /* 101119: 10.11.19 */
 	bool has_scheduler;      /* the event scheduler runs */
+	bool sees_sessions;      /* of others: without PROCESS the list of sessions is ours only */
 	bool lacks_default_role; /* we may not set that of another account */
 	int64_t offset_us;       /* the server's clock minus ours, when the session began */
 };

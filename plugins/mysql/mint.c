@@ -188,7 +188,8 @@ explain_create(const struct creation *creation, struct leased_err *err)
 		    "\"%s\" may not make accounts: run GRANT CREATE USER ON *.* TO it",
 		    plugin->config->username));
 	/* A plugin that judges passwords wants to see them. */
-	if (failure == 1819 || failure == 1827 || failure == 1372)
+	if (failure == 1819 || failure == 1827 || failure == 1372 ||
+	    (failure == 1290 && strstr(err->text, "strict-password-validation") != NULL))
 		return (leased_err_set(err, LEASED_EREFUSED,
 		    "%.300s: a plugin of the server judges passwords and takes no hash; set "
 		    "password_authentication = password, or strict_password_validation = OFF there",
@@ -266,9 +267,10 @@ set_default_role_as_account(
 	}
 	if (err->code == 0)
 		return (0);
+	(void)maria_explain_login(plugin, creation->call, creation->account->name, &why);
 	return (leased_err_set(err, LEASED_EDENIED,
 	    "\"%s\" may not set the default role of an account: run GRANT UPDATE ON mysql.* TO it, "
-	    "or let accounts log in from here (%.200s)",
+	    "or let accounts log in from here (%.300s)",
 	    plugin->config->username, why.text));
 }
 

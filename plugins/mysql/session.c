@@ -221,7 +221,11 @@ read_identity(struct maria *plugin, const struct leased_call *call, struct maria
 	maria_sql_format(&sql,
 	    "SELECT CONNECTION_ID(), %s, UNIX_TIMESTAMP() - (SELECT VARIABLE_VALUE FROM "
 	    "%s.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME'), @@global.read_only, "
-	    "@@global.event_scheduler = 'ON', UNIX_TIMESTAMP(NOW(6))",
+	    "@@global.event_scheduler = 'ON', UNIX_TIMESTAMP(NOW(6)), (SELECT COUNT(*) FROM "
+	    "information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'PROCESS' AND GRANTEE = "
+	    "CONCAT('''', LEFT(CURRENT_USER(), CHAR_LENGTH(CURRENT_USER()) - 1 - "
+	    "CHAR_LENGTH(SUBSTRING_INDEX(CURRENT_USER(), '@', -1))), '''@''', "
+	    "SUBSTRING_INDEX(CURRENT_USER(), '@', -1), ''''))",
 	    identity, plugin->is_mysql ? "performance_schema" : "information_schema");
 	if (plugin->is_mysql) {
 		for (char *c = strstr(sql.text != NULL ? sql.text : "", ".GLOBAL_STATUS");
@@ -267,6 +271,7 @@ take_identity(struct maria *plugin, struct maria_session *session, MYSQL_ROW row
 	(void)snprintf(plugin->server, sizeof(plugin->server), "%s", server);
 	plugin->started_s = strtoll(maria_text(row, 2), NULL, 10);
 	plugin->has_scheduler = maria_text(row, 4)[0] == '1';
+	plugin->sees_sessions = strcmp(maria_text(row, 6), "0") != 0;
 	plugin->offset_us = (int64_t)(strtod(maria_text(row, 5), NULL) * 1e6) - middle_us;
 	(void)snprintf(session->id, sizeof(session->id), "%s:%lld", maria_text(row, 0),
 	    (long long)plugin->started_s);
