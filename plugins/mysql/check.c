@@ -101,12 +101,16 @@ check_schemas(MYSQL *connection, const struct maria_account *account, struct lea
 static int
 check_who(MYSQL *connection, const struct maria_account *account, struct leased_err *err)
 {
-	char who[MARIA_STATIC_NAME_MAX + MARIA_HOST_MAX + 2];
+	char who[MARIA_STATIC_NAME_MAX + MARIA_HOST_MAX + 2], wanted[sizeof(who)];
+	size_t i;
 
 	ask_account(connection, "SELECT CURRENT_USER()", who, sizeof(who));
-	if (strncmp(who, account->name, strlen(account->name)) == 0 &&
-	    who[strlen(account->name)] == '@')
-		return (check_schemas(connection, account, err));
+	for (i = 0; i < account->host_count; i++) {
+		(void)snprintf(
+		    wanted, sizeof(wanted), "%s@%s", account->name, account->hosts[i].name);
+		if (strcmp(who, wanted) == 0)
+			return (check_schemas(connection, account, err));
+	}
 	return (leased_err_set(err, LEASED_EREFUSED,
 	    "the login as \"%s\" became one of \"%.100s\", which stands in front of it: drop that "
 	    "account, or change user_host",

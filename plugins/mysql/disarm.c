@@ -102,7 +102,7 @@ lock_all(struct maria *plugin, struct leased_call *call, struct maria_accounts *
 	if (any)
 		r = maria_query(&plugin->main, call, MARIA_READS, &sql, NULL, err);
 	maria_sql_clear(&sql);
-	if (r == 0 || plugin->main.connection == NULL)
+	if (r == 0 || r == LEASED_ETIMEDOUT || plugin->main.connection == NULL)
 		return (r);
 	for (i = 0; i < accounts->count; i++)
 		if (needs_lock(&accounts->items[i]))

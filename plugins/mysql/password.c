@@ -126,17 +126,14 @@ explain_denied(
 
 static int
 alter_user(struct maria *plugin, struct leased_call *call, const struct maria_account *account,
-    const struct maria_slots *slots, bool is_own, struct leased_err *err)
+    const struct maria_slots *slots, struct leased_err *err)
 {
 	struct maria_sql sql = {.secret = slots->password};
 	int r;
 
+	/* By name, ours too: MariaDB takes CURRENT_USER() there and changes nothing. */
 	maria_sql_add(&sql, "ALTER USER ");
-	/* MariaDB takes CURRENT_USER() here, says that all is well, and changes nothing. */
-	if (is_own && plugin->is_mysql)
-		maria_sql_add(&sql, "USER()");
-	else
-		maria_sql_account(&sql, account->name, account->hosts[0].name);
+	maria_sql_account(&sql, account->name, account->hosts[0].name);
 	maria_sql_add(&sql, " ");
 	(void)add_identified(plugin, account, slots, &sql);
 	r = maria_query(&plugin->main, call, MARIA_CHANGES, &sql, NULL, err);
@@ -186,7 +183,7 @@ maria_set_password(void *ctx, struct leased_call *call, struct leased_err *err)
 	call->sent = true;
 	r = elements != NULL
 		? maria_run_statements(plugin, call, "rotation_statements", elements, &slots, err)
-		: alter_user(plugin, call, account, &slots, is_own, err);
+		: alter_user(plugin, call, account, &slots, err);
 	if (r == 0 && is_own)
 		r = take_own_password(plugin, password, err);
 	if (r == 0)

@@ -16,11 +16,12 @@
 
 struct target {
 	unsigned long id;
+	char lock[MARIA_LOCK_SIZE]; /* "": none */
 	bool is_gone, has_failed;
 	struct leased_err err;
 };
 
-/* Takes "connection:start" apart. */
+/* Takes "connection:start[:nonce]" apart. */
 static void
 read_target(const struct maria *plugin, const char *id, struct target *target)
 {
@@ -30,7 +31,11 @@ read_target(const struct maria *plugin, const char *id, struct target *target)
 	memset(target, 0, sizeof(*target));
 	if (number > 0 && end != NULL && *end == ':' && end[1] != '\0') {
 		start = strtoll(end + 1, &rest, 10);
-		if (*rest == '\0') {
+		if (rest != end + 1 &&
+		    (*rest == '\0' || (*rest == ':' && strlen(rest) == 17 &&
+					  strspn(rest + 1, "0123456789abcdef") == 16))) {
+			if (*rest != '\0')
+				(void)maria_session_lock_name(id, target->lock);
 			target->id = (unsigned long)number;
 			target->is_gone = start != plugin->started_s;
 			return;
@@ -39,6 +44,32 @@ read_target(const struct maria *plugin, const char *id, struct target *target)
 	target->has_failed = true;
 	(void)leased_err_set(
 	    &target->err, LEASED_EINVAL, "\"%.60s\" is no id of a session of ours", id);
+}
+
+/* Whoever has the number now and not the lock is another session. */
+static int
+look_at_locks(struct maria *plugin, struct leased_call *call, struct target *targets, size_t count,
+    struct leased_err *err)
+{
+	char text[MARIA_LOCK_SIZE + 32];
+	MYSQL_RES *rows;
+	MYSQL_ROW row;
+	size_t i;
+	int r;
+
+	for (i = 0; i < count; i++) {
+		if (targets[i].has_failed || targets[i].is_gone || targets[i].lock[0] == '\0')
+			continue;
+		(void)snprintf(text, sizeof(text), "SELECT IS_USED_LOCK('%s')", targets[i].lock);
+		rows = NULL;
+		if ((r = maria_query_text(&plugin->main, call, MARIA_READS, text, &rows, err)) != 0)
+			return (r);
+		row = rows != NULL ? mysql_fetch_row(rows) : NULL;
+		targets[i].is_gone =
+		    row == NULL || strtoul(maria_text(row, 0), NULL, 10) != targets[i].id;
+		mysql_free_result(rows);
+	}
+	return (0);
 }
 
 /* One look: which of the targets live? */
@@ -119,7 +150,8 @@ maria_reap(void *ctx, struct leased_call *call, struct leased_err *err)
 
 		read_target(plugin, id != NULL ? id : "", &targets[i]);
 	}
-	if ((r = reap_all(plugin, call, targets, count, err)) != 0)
+	if ((r = look_at_locks(plugin, call, targets, count, err)) != 0 ||
+	    (r = reap_all(plugin, call, targets, count, err)) != 0)
 		goto out;
 	for (i = 0; i < count; i++) {
 		if (!targets[i].has_failed && targets[i].is_gone) {

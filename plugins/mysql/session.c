@@ -5,6 +5,7 @@
  * operation.
  */
 #include <errmsg.h>
+#include <openssl/rand.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,7 +119,8 @@ forget_password(MYSQL *connection)
 
 static int
 connect_now(const struct maria_config *config, const struct leased_call *call, const char *name,
-    const char *password, const char *program, MYSQL **ret_connection, struct leased_err *err)
+    const char *password, const char *database, const char *program, MYSQL **ret_connection,
+    struct leased_err *err)
 {
 	int margin_ms = leased_call_remaining_ms(call) - (int)config->connect_timeout_s * 1000;
 	MYSQL *connection = mysql_init(NULL);
@@ -132,8 +134,8 @@ connect_now(const struct maria_config *config, const struct leased_call *call, c
 	maria_wait_until(call, margin_ms > ANSWER_MARGIN_MS ? margin_ms : ANSWER_MARGIN_MS);
 	if (password[0] != '\0')
 		leased_secret_watch_copies(password);
-	if (mysql_real_connect(connection, config->host, name, password, config->database,
-		config->port, config->socket, 0) == NULL)
+	if (mysql_real_connect(connection, config->host, name, password, database, config->port,
+		config->socket, 0) == NULL)
 		r = connect_error(config, connection, err);
 	else if (config->is_tls && mysql_get_ssl_cipher(connection) == NULL)
 		r = leased_err_set(err, LEASED_EUNAVAIL, "the connection has no TLS");
@@ -186,6 +188,48 @@ check_pinned(const struct maria *plugin, const struct leased_call *call,
 			   "time_zone): connect to MariaDB or MySQL itself, not through a proxy"));
 }
 
+bool
+maria_session_lock_name(const char *id, char ret_name[MARIA_LOCK_SIZE])
+{
+	const char *nonce = strchr(id, ':');
+
+	nonce = nonce != NULL ? strchr(nonce + 1, ':') : NULL;
+	if (nonce == NULL || nonce[1] == '\0')
+		return (false);
+	(void)snprintf(ret_name, MARIA_LOCK_SIZE, "leased %.40s", nonce + 1);
+	return (true);
+}
+
+/*
+ * A session's number begins anew with each life of the server, whose start is known to the second
+ * only: a lock by a name that nobody else has is what tells this session from any other. A cluster
+ * has no such locks: there number and start must do.
+ */
+static int
+take_lock(
+    const struct leased_call *call, struct maria_session *session, char *id, struct leased_err *err)
+{
+	char name[MARIA_LOCK_SIZE], text[MARIA_LOCK_SIZE + 32];
+	MYSQL_RES *rows = NULL;
+	MYSQL_ROW row;
+	bool has_lock;
+	int r;
+
+	if (!maria_session_lock_name(id, name))
+		return (0);
+	(void)snprintf(text, sizeof(text), "SELECT GET_LOCK('%s', 0)", name);
+	r = maria_query_text(session, call, MARIA_READS, text, &rows, err);
+	if (r != 0 && session->connection == NULL)
+		return (r);
+	row = rows != NULL ? mysql_fetch_row(rows) : NULL;
+	has_lock = row != NULL && strcmp(maria_text(row, 0), "1") == 0;
+	mysql_free_result(rows);
+	*err = (struct leased_err)LEASED_ERR_INIT;
+	if (!has_lock)
+		*strrchr(id, ':') = '\0';
+	return (0);
+}
+
 int
 maria_session_pin(struct maria *plugin, const struct leased_call *call,
     struct maria_session *session, struct leased_err *err)
@@ -198,6 +242,7 @@ maria_session_pin(struct maria *plugin, const struct leased_call *call,
 			       : "SET SESSION sql_mode = '" MODES_MARIADB
 				 "', time_zone = '+00:00', autocommit = 1, lock_wait_timeout = 2, "
 				 "innodb_lock_wait_timeout = 2, wait_timeout = 28800";
+	char name[MARIA_LOCK_SIZE], id[sizeof(session->id)];
 	int r;
 
 	session->limit_ms = plugin->is_mysql ? -1 : 0;
@@ -207,7 +252,15 @@ maria_session_pin(struct maria *plugin, const struct leased_call *call,
 		    err, LEASED_EUNAVAIL, "the server does not take the character set utf8mb4"));
 	if ((r = maria_query_text(session, call, MARIA_READS, text, NULL, err)) != 0)
 		return (r);
-	return (check_pinned(plugin, call, session, err));
+	if ((r = check_pinned(plugin, call, session, err)) != 0)
+		return (r);
+	if (session->id[0] == '\0' || !maria_session_lock_name(session->id, name))
+		return (0);
+	/* It was reset, which gave the lock back. */
+	(void)snprintf(id, sizeof(id), "%s", session->id);
+	if ((r = take_lock(call, session, id, err)) == 0 && strcmp(id, session->id) != 0)
+		r = leased_err_set(err, LEASED_EUNAVAIL, "the session has lost its lock");
+	return (r);
 }
 
 static int
@@ -252,6 +305,7 @@ take_identity(struct maria *plugin, struct maria_session *session, MYSQL_ROW row
     struct leased_err *err)
 {
 	const char *server = maria_text(row, 1);
+	unsigned char nonce[8];
 
 	if (strtoul(maria_text(row, 0), NULL, 10) != mysql_thread_id(session->connection))
 		return (leased_err_set(err, LEASED_EINVAL,
@@ -273,8 +327,11 @@ take_identity(struct maria *plugin, struct maria_session *session, MYSQL_ROW row
 	plugin->has_scheduler = maria_text(row, 4)[0] == '1';
 	plugin->sees_sessions = strcmp(maria_text(row, 6), "0") != 0;
 	plugin->offset_us = (int64_t)(strtod(maria_text(row, 5), NULL) * 1e6) - middle_us;
-	(void)snprintf(session->id, sizeof(session->id), "%s:%lld", maria_text(row, 0),
-	    (long long)plugin->started_s);
+	if (RAND_bytes(nonce, sizeof(nonce)) != 1)
+		return (leased_err_set(err, LEASED_EBUG, "no random numbers"));
+	(void)snprintf(session->id, sizeof(session->id), "%s:%lld:%02x%02x%02x%02x%02x%02x%02x%02x",
+	    maria_text(row, 0), (long long)plugin->started_s, nonce[0], nonce[1], nonce[2],
+	    nonce[3], nonce[4], nonce[5], nonce[6], nonce[7]);
 	return (0);
 }
 
@@ -321,8 +378,8 @@ connect_once(
 	(void)snprintf(
 	    program, sizeof(program), "leased %.16s %.36s", plugin->store_tag, plugin->instance);
 	return (connect_now(config, call, config->username,
-	    config->password != NULL ? leased_secret_reveal(config->password) : "", program,
-	    ret_connection, err));
+	    config->password != NULL ? leased_secret_reveal(config->password) : "",
+	    config->database, program, ret_connection, err));
 }
 
 /* A password that was being changed when somebody died is the old or the new one. */
@@ -365,6 +422,7 @@ session_open(struct maria *plugin, struct leased_call *call, struct maria_sessio
 		memcpy(id, session->id, sizeof(id));
 		session->id[0] = '\0';
 		if ((r = maria_session_pin(plugin, call, session, err)) == 0 &&
+		    (r = take_lock(call, session, id, err)) == 0 &&
 		    (r = leased_session_begin(call, id, err)) == 0)
 			memcpy(session->id, id, sizeof(id));
 	} else {
@@ -414,6 +472,6 @@ int
 maria_session_login(struct maria *plugin, struct leased_call *call, const char *name,
     const char *password, MYSQL **ret_connection, struct leased_err *err)
 {
-	return (
-	    connect_now(plugin->config, call, name, password, "leased check", ret_connection, err));
+	return (connect_now(
+	    plugin->config, call, name, password, NULL, "leased check", ret_connection, err));
 }

@@ -208,10 +208,11 @@ def test_64_accounts_with_sessions_end_in_one_call(server, plugin):
 def test_reap_ends_the_session_of_a_dead_worker_and_no_other(server, plugin):
     with Plugin(server) as dead:
         ((_, session),) = dead.worker.sessions
-        other_life = session.split(":")[0] + ":1000000000"
-        results = plugin.call("reap", {"sessions": [other_life, "x", session + "x"]})["results"]
-        assert [result["ok"] for result in results] == [True, False, False], results
-        assert dead.call("ping"), "the number alone is not the session"
+        number, start, nonce = session.split(":")
+        others = [f"{number}:1000000000", f"{number}:1000000000:{nonce}", f"{number}:{start}:{'0' * 16}"]
+        results = plugin.call("reap", {"sessions": [*others, "x", session + "x"]})["results"]
+        assert [result["ok"] for result in results] == [True, True, True, False, False], results
+        assert dead.call("ping") and len(dead.worker.sessions) == 1, "the number alone is not the session"
         assert plugin.call("reap", {"sessions": [session, session]})["results"] == [{"ok": True}] * 2
         number = int(session.split(":")[0])
         assert server.value("SELECT count(*) FROM information_schema.PROCESSLIST WHERE ID = %s", number) == 0
