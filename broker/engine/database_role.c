@@ -13,6 +13,7 @@
 #include "base/utf8.h"
 #include "engine/database_role.h"
 #include "engine/document.h"
+#include "engine/type.h"
 
 static const struct jdec_field role_fields[] = {
     JDEC_FIELD(struct engine_role_body, db_name, JDEC_STRING),
@@ -354,6 +355,7 @@ engine_role_load(struct engines *engines, int64_t mount, const char *name,
     struct engine_role **ret_role, struct leased_err *err)
 {
 	struct store_doc *doc = NULL;
+	const struct engine_mount *found;
 	struct engine_role *role;
 	const char *owner, *dialect;
 	int r;
@@ -377,6 +379,12 @@ engine_role_load(struct engines *engines, int64_t mount, const char *name,
 	if (role->name == NULL || role->db_name == NULL)
 		goto nomem;
 	store_doc_free(doc);
+	found = engine_mount_find(engines, mount);
+	if (found != NULL && found->type != NULL && found->type->role_ttls != NULL &&
+	    (r = found->type->role_ttls(engines, mount, role, err)) != 0) {
+		engine_role_free(role);
+		return (r);
+	}
 	*ret_role = role;
 	return (0);
 nomem:

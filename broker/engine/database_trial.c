@@ -305,6 +305,17 @@ engine_config_candidate(struct engine_config_write *write)
 	return (engine_connection_find(write->request->engines, write->candidate->id));
 }
 
+/* As clients of the database engine look for it. */
+static const char *
+object_words(const struct engine_request_copy *request)
+{
+	const struct engine_mount *mount = engine_mount_find(request->engines, request->mount_id);
+
+	return (mount == NULL || strcmp(engine_mount_type(mount), "database") == 0
+		    ? "error creating database object: "
+		    : "");
+}
+
 static void
 on_trial_ended(void *arg, int code, const struct leased_err *err)
 {
@@ -321,8 +332,8 @@ on_trial_ended(void *arg, int code, const struct leased_err *err)
 	}
 	if (code != 0) {
 		request->reply.status = engine_trial_status(code);
-		engine_fail(request, code,
-		    "error creating database object: error verifying connection: %s", err->text);
+		engine_fail(request, code, "%serror verifying connection: %s",
+		    object_words(request), err->text);
 		return;
 	}
 	known = json_string_value(json_object_get(write->doc->data, "server"));
@@ -448,9 +459,8 @@ engine_config_described(struct engine_config_write *write, int code, const struc
 
 	if (code != 0) {
 		write->request->reply.status = engine_trial_status(code);
-		engine_fail(write->request, code,
-		    "error creating database object: its plugin cannot be asked what it takes: %s",
-		    err->text);
+		engine_fail(write->request, code, "%sits plugin cannot be asked what it takes: %s",
+		    object_words(write->request), err->text);
 	} else if (write->body.verify_connection)
 		config_try(write);
 	else {

@@ -10,6 +10,7 @@
 
 static const struct engine_type *const types[] = {
     &engine_type_database,
+    &engine_type_rabbitmq,
     &engine_type_token,
 };
 #define TYPES (sizeof(types) / sizeof(types[0]))

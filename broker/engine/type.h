@@ -8,6 +8,8 @@
 #include "engine/private.h"
 #include "lease/plain.h"
 
+struct engine_role; /* database.h */
+
 typedef void (*engine_handler)(struct engine_request_copy *request);
 
 struct engine_path {
@@ -31,6 +33,9 @@ struct engine_type {
 	/* See engine_renew_inputs(); NULL: its leases are not renewed. */
 	bool (*renew_inputs)(struct engines *engines, const struct engine_mount *mount,
 	    const struct store_lease *row, struct lease_ttl_input *ret_ttl);
+	/* Where the TTLs of the database engine's roles are not their own: sets them. Or NULL. */
+	int (*role_ttls)(struct engines *engines, int64_t mount, struct engine_role *role,
+	    struct leased_err *err);
 	/* As leases_config.plain_ended; for leases whose engine's object has this type. Or NULL. */
 	int (*lease_ended)(
 	    struct store_txn *txn, const struct lease_plain_ended *ended, struct leased_err *err);
@@ -49,6 +54,7 @@ const struct engine_path *engine_path_find(
 
 /* ---- the types ---- */
 extern const struct engine_type engine_type_database;
+extern const struct engine_type engine_type_rabbitmq;
 extern const struct engine_type engine_type_token;
 
 #endif
