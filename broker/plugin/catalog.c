@@ -19,6 +19,9 @@ static const struct plugin_catalog_row rows[] = {
 	.pool = 2},
     {.program = "http", .api_names = {"http"}, .pool = 2},
     {.program = "postgresql", .api_names = {"postgresql-database-plugin", "postgresql"}, .pool = 4},
+    {.program = "redis",
+	.api_names = {"redis-database-plugin", "valkey-database-plugin", "redis"},
+	.pool = 2},
 };
 
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
