@@ -119,6 +119,7 @@ def test_with_an_aclfile_accounts_outlive_a_restart_and_a_server_that_was_down_a
     redis.stop()
     time.sleep(5)
     redis.start()
+    redis.call("SET", "canary", "untouched", user="default")  # this server keeps no keys
     assert redis.can_login(keeps.user, keeps.password)
     job.wait_gone(ends, 60)
     poll(lambda: job.renew(keeps).status == 200, 30, what="a renewal after the restart")
