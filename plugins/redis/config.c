@@ -57,7 +57,7 @@ take_host(struct redis_address *address, const char *host, size_t len, struct le
 		    err, LEASED_EINVAL, "a host has 1 to %zu bytes", sizeof(address->host) - 1));
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)host[i] <= ' ' || host[i] == 0x7f ||
-		    (host[0] != '/' && strchr("/@?#[]", host[i]) != NULL))
+		    (address->port != 0 && strchr("/@?#[]", host[i]) != NULL))
 			return (leased_err_set(err, LEASED_EINVAL,
 			    "\"%.100s\" is no host: give a name, an address, or the path of a "
 			    "socket",

@@ -186,7 +186,7 @@ next_head(struct reader *reader, struct head *ret_head, struct leased_err *err)
 	head.type = line[0];
 	head.text = line + 1;
 	head.len = len - 1;
-	if (strchr("+-:$*", head.type) == NULL)
+	if (memchr("+-:$*", head.type, 5) == NULL)
 		return (broken(err, "a value of an unknown kind"));
 	if (strchr(":$*", head.type) != NULL &&
 	    (r = read_number(head.text, head.len, &head.number, err)) != 0)

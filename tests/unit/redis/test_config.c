@@ -59,7 +59,7 @@ addresses_are_read_as_people_write_them(void **state)
 	    {"/run/redis/redis.sock", "/run/redis/redis.sock", "/run/redis/redis.sock", 0, false,
 		true}};
 	static const char *const wrong[] = {"", ":6379", "a:0", "a:65536", "a:b", "a:", "[::1",
-	    "[::1]x", "[]:1", "redis://a", "a b", "u@a", "a\n", "a?b", "a#b"};
+	    "[::1]x", "[]:1", "redis://a", "a b", "u@a", "a\n", "a?b", "a#b", "[/]", "a/b"};
 	struct leased_err err = LEASED_ERR_INIT;
 	struct redis_address address;
 

@@ -86,6 +86,7 @@ what_no_server_says_is_refused(void **state)
 	size_t found = 0;
 
 	(void)state;
+	assert_int_equal(redis_reply_measure("\0004\r\n", 4, &found, NULL), LEASED_EPROTO);
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		struct leased_err err = LEASED_ERR_INIT;
 
