@@ -186,10 +186,14 @@ def drawn(cases):
 
 
 class Matrix:
-    """All operations, then all cases, in parallel: each thread has a daemon of its own that lives through many of them."""
+    """
+    All operations, then all cases that draw() leaves, in parallel: each thread has a daemon of its own that lives through many
+    of them.
+    """
 
-    def __init__(self, server):
+    def __init__(self, server, all_operations=None, draw=drawn, label="PostgreSQL"):
         self.server = server
+        self.operations, self.draw, self.label = all_operations or OPERATIONS, draw, label
         self.lock = threading.Lock()
         self.sites = {}
         self.cases, self.reached, self.failures, self.cost_s = [], set(), {}, {}
@@ -253,11 +257,11 @@ class Matrix:
     def run(self):
         with contextlib.ExitStack() as ends, concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
             ends.callback(self.close)
-            for cases in pool.map(self.find, OPERATIONS):
+            for cases in pool.map(self.find, self.operations):
                 self.cases += cases
             self.pairs = len({(case.point, case.operation) for case in self.cases})
-            self.cases, whole = drawn(self.cases), len(self.cases)
-            SEEN.append(f"! LEASED_TEST_SEED={SEED}: {len(self.cases)} of {whole} cases, of {self.pairs} pairs of a failpoint "
+            self.cases, whole = self.draw(self.cases), len(self.cases)
+            SEEN.append(f"! {self.label}: LEASED_TEST_SEED={SEED}: {len(self.cases)} of {whole} cases, of {self.pairs} pairs of a failpoint "
                         "and an operation")
             # The long ones first, or a few of them would be waited for at the end.
             self.cases.sort(key=lambda case: -self.cost_s[case.operation])

@@ -107,7 +107,7 @@ class Site(Job):
                 self.session = self.session or self.server.connect()
                 with self.session.cursor() as cursor:
                     cursor.execute(statement, arguments)
-                    return cursor.fetchall()
+                    return list(cursor.fetchall())
             except self.server.errors:
                 self.session = None  # the server was started again
         return self.server.sql(statement, *arguments)
