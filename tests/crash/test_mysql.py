@@ -7,20 +7,12 @@ part is drawn by the seed, the points of workers first. LEASED_TEST_ALL: all of 
 import pytest
 
 import operations
-from mariadb_server import MariaDB
 from test_failpoints import ALL, ONLY, SEED, Case, Matrix
 
 # An account of MariaDB owns nothing, so that no removal is refused.
 OPERATIONS = [operations.Mint, operations.MintFails, operations.MintUnanswered, operations.Renew, operations.Revoke,
               operations.Expire, operations.Bulk, operations.Recover]
 CASES = 40
-
-
-@pytest.fixture(scope="module")
-def mariadb():
-    # performance_schema has the names of sessions, by which those of dead daemons are known.
-    with MariaDB(settings={"performance_schema": "ON", "general_log": "OFF", "max_connections": 400}) as server:
-        yield server
 
 
 def drawn(cases):

@@ -6,13 +6,10 @@ from proxy import Proxy
 DELAY_S = 5
 
 
-def on_the_server(server, text):
-    return server.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE %s AND usename = 'leased'", f"%{text}%")
-
-
-def test_a_create_that_arrives_after_recovery_leaves_nothing(server):
+def test_a_create_that_arrives_after_recovery_leaves_nothing(database):
+    server = database
     with Proxy((server.host, server.port)) as proxy, Site(server, host="127.0.0.1", port=str(proxy.port)) as site:
-        proxy.delay(b"CREATE ROLE", DELAY_S)
+        proxy.delay(server.create_word, DELAY_S)
         try:
             site.leased.get("database/creds/app", timeout=1)
         except OSError:
@@ -30,7 +27,7 @@ def test_a_create_that_arrives_after_recovery_leaves_nothing(server):
 
 def test_a_create_that_arrives_after_its_worker_died_leaves_nothing(server):
     with Proxy((server.host, server.port)) as proxy, Site(server, host="127.0.0.1", port=str(proxy.port)) as site:
-        proxy.delay(b"CREATE ROLE", 12)  # longer than the worker's 10 s
+        proxy.delay(server.create_word, 12)  # longer than the worker's 10 s
         response = site.leased.get("database/creds/app", timeout=15)
         assert response.status == 503, response
         assert site.mint("app").user in site.accounts(), "others go on"
@@ -39,16 +36,16 @@ def test_a_create_that_arrives_after_its_worker_died_leaves_nothing(server):
         assert len(site.accounts()) == 1
 
 
-def test_a_create_that_runs_on_in_the_server_is_ended_before_its_account_is_dropped(server):
-    with Site(server) as site:
+def test_a_create_that_runs_on_in_the_server_is_ended_before_its_account_is_dropped(database):
+    with Site(database) as site:
         assert site.slow_role(20).status in (200, 204)
         try:
             site.leased.get("database/creds/slow", timeout=0.7)
         except OSError:
             pass
-        assert on_the_server(server, "pg_sleep(20)") == 1
+        assert database.at_work("SLEEP(20)") == 1
         site.leased.kill()
         site.leased.start()
         site.check()
         assert site.accounts() == []
-        assert on_the_server(server, "pg_sleep(20)") == 0
+        assert database.at_work("SLEEP(20)") == 0

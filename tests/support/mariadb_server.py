@@ -54,6 +54,7 @@ class MariaDB(ServerProcess):
     plugin_name = "mysql-database-plugin"
     errors = (pymysql.err.OperationalError, pymysql.err.InterfaceError, OSError)  # of a connection
     create_statement = "CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'"
+    create_word = b"CREATE USER"  # what a mint sends
     failing_statement = "INSERT INTO nowhere.nothing VALUES (1)"
     names_sql = "SELECT DISTINCT User FROM mysql.global_priv WHERE LOCATE(%s, User) = 1 ORDER BY BINARY User"
     # The runs of a daemon that have sessions here, by its mark; the latest is the last. Needs performance_schema.
@@ -186,6 +187,11 @@ class MariaDB(ServerProcess):
 
     def sleep_statement(self, seconds):
         return f"DO SLEEP({seconds})"
+
+    def at_work(self, text):
+        """How many sessions of the admin are at a statement that has this text."""
+        return self.value("SELECT count(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE %s AND USER = %s", f"%{text}%",
+                          self.admin_user)
 
     def role_names(self, prefix="l-"):
         """The accounts there are: what must equal the live leases."""

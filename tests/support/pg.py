@@ -51,6 +51,7 @@ class Postgres:
     plugin_name = "postgresql-database-plugin"
     errors = (psycopg2.OperationalError, psycopg2.InterfaceError)  # of a connection
     create_statement = "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'"
+    create_word = b"CREATE ROLE"  # what a mint sends
     failing_statement = "SELECT 1 / 0"
     names_sql = "SELECT rolname FROM pg_catalog.pg_roles WHERE starts_with(rolname, %s) ORDER BY 1"
     # The runs of a daemon that have sessions here, by its mark; the latest is the last.
@@ -318,6 +319,10 @@ class Postgres:
 
     def sleep_statement(self, seconds):
         return f"SELECT pg_sleep({seconds})"
+
+    def at_work(self, text):
+        """How many sessions of the admin are at a statement that has this text."""
+        return self.value("SELECT count(*) FROM pg_stat_activity WHERE query ILIKE %s AND usename = %s", f"%{text}%", self.admin_role)
 
     def role_names(self, prefix="l-"):
         """The accounts there are: what must equal the live leases."""
