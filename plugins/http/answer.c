@@ -146,8 +146,10 @@ rule_fits(const json_t *rule, long status, const json_t *body)
 	return (text != NULL && strstr(text, json_string_value(contains)) != NULL);
 }
 
+/* "Not found" in something other than JSON is what a proxy, or a server that knows no such path,
+ * says: no word on the account, whose access may be untouched. */
 static enum http_meaning
-status_means(long status, bool has_login)
+status_means(long status, bool has_login, bool is_other)
 {
 	if (status / 100 == 2)
 		return (HTTP_OK);
@@ -158,7 +160,7 @@ status_means(long status, bool has_login)
 		return (HTTP_DENIED);
 	case 404:
 	case 410:
-		return (HTTP_GONE);
+		return (is_other ? HTTP_FAIL : HTTP_GONE);
 	case 409:
 		return (HTTP_EXISTS);
 	case 408:
@@ -175,8 +177,8 @@ status_means(long status, bool has_login)
 }
 
 enum http_meaning
-http_answer_meaning(
-    const struct http_config *config, const json_t *request, long status, const json_t *body)
+http_answer_meaning(const struct http_config *config, const json_t *request, long status,
+    const json_t *body, bool is_other)
 {
 	const json_t *lists[2] = {
 	    json_object_get(request, "answers"), json_object_get(config->document, "answers")};
@@ -192,7 +194,7 @@ http_answer_meaning(
 				json_string_value(json_object_get(rule, "means")), &meaning))
 				return (meaning);
 		}
-	return (status_means(status, http_config_requests(config, HTTP_LOGIN) != NULL));
+	return (status_means(status, http_config_requests(config, HTTP_LOGIN) != NULL, is_other));
 }
 
 /* ---- what people see ---- */

@@ -85,9 +85,9 @@ enum http_meaning {
 
 int http_answers_check(
     const json_t *answers, const char *where, struct leased_err *err) LEASED_MUST_CHECK;
-/* body: NULL when the answer is no JSON. */
-enum http_meaning http_answer_meaning(
-    const struct http_config *config, const json_t *request, long status, const json_t *body);
+/* body: NULL when the answer is no JSON; is_other: it is something else, and not nothing. */
+enum http_meaning http_answer_meaning(const struct http_config *config, const json_t *request,
+    long status, const json_t *body, bool is_other);
 /* What the configured field says of an error, without control characters, and with every secret of
  * values hidden. "" when it says nothing. */
 void http_answer_text(const struct http_config *config, const json_t *request, const json_t *body,

@@ -179,6 +179,10 @@ explain(const struct http *http, const json_t *request, const json_t *values, co
 	char text[300];
 
 	http_answer_text(http->config, request, body, values, text, sizeof(text));
+	if (body == NULL && meaning == HTTP_FAIL && (status == 404 || status == 410))
+		(void)snprintf(text, sizeof(text), "%s",
+		    "in something other than JSON, so that it may be a proxy's word, or of a wrong "
+		    "path; if it is the API's, say so by a rule of answers");
 	return (leased_err_set(err, meaning_code(meaning), "%s: %s %.80s answered %ld%s%s", where,
 	    rendered->request.method, json_string_value(json_object_get(request, "path")), status,
 	    text[0] != '\0' ? ": " : "", text));
@@ -215,7 +219,8 @@ send_once(struct http *http, struct leased_call *call, enum http_kind kind, cons
 	}
 	if (sdk_web_json(&answer, &body, &unused) != 0)
 		body = NULL; /* its status may say enough */
-	*ret_meaning = http_answer_meaning(http->config, request, answer.status, body);
+	*ret_meaning = http_answer_meaning(
+	    http->config, request, answer.status, body, body == NULL && answer.len > 0);
 	if (*ret_meaning != HTTP_OK) {
 		r = explain(http, request, values, where, &rendered, answer.status, body,
 		    *ret_meaning, err);

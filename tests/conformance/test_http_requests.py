@@ -139,6 +139,17 @@ def test_several_requests_of_revoke_all_go_though_something_is_gone_already(star
         assert api.paths() == ["DELETE /keys", "DELETE /user"]
 
 
+@pytest.mark.parametrize("content, ended", [({}, True), (b"", True), (b"404 page not found\n", False), (b"<html>404 Not Found</html>", False)], ids=str)
+def test_not_found_is_the_apis_word_only_if_it_speaks_as_the_api(start, content, ended):
+    """A proxy, or a server that knows no such path, says 404 too, while the account has its access."""
+    with FakeApi(lambda request: (404, content)) as api:
+        (result,) = each(start(api), "disarm", account(server=api.url))
+        assert result["ok"] is ended, result
+        assert ended or (result["error"]["code"] == "refused" and "a rule of answers" in result["error"]["text"])
+        worker = start(api, answers=[{"status": 404, "means": "gone"}])
+        assert each(worker, "disarm", account(server=api.url))[0]["ok"]
+
+
 def test_a_login_that_has_ended_is_made_anew_and_the_request_sent_again(start):
     tokens = []
 

@@ -41,7 +41,7 @@ try_requests(const struct http_config *config, const json_t *values, const json_
 				http_rendered_clear(&rendered);
 			} else if (err.text[0] == '\0')
 				abort();
-			(void)http_answer_meaning(config, request, 400, answer);
+			(void)http_answer_meaning(config, request, 400, answer, false);
 			http_answer_text(config, request, answer, values, text, sizeof(text));
 			for (const char *c = text; *c != '\0'; c++)
 				if ((unsigned char)*c < ' ')
