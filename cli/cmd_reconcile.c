@@ -34,6 +34,31 @@ show_findings(const json_t *one)
 		(void)fprintf(stderr, "lease: not all of %s are shown\n", text_of(one, "name"));
 }
 
+/* What became of those that no lease had: --fix did it, or could. */
+static void
+show_fixed(const json_t *one)
+{
+	json_int_t given = json_integer_value(json_object_get(one, "removing"));
+	json_int_t left = json_integer_value(json_object_get(one, "not_removed_yet"));
+	json_int_t disarmed = json_integer_value(json_object_get(one, "disarmed"));
+	const char *name = text_of(one, "name");
+
+	if (disarmed > 0)
+		(void)printf(
+		    "%s  disarmed %lld whose lease had ended\n", name, (long long)disarmed);
+	if (given > 0)
+		(void)printf(
+		    "%s  removed %lld that no lease had\n", name, (long long)(given - left));
+	if (given > 0 && left > 0)
+		(void)fprintf(stderr,
+		    "lease: %s: %lld are not removed yet; `lease list --state stuck` says why\n",
+		    name, (long long)left);
+	if (!json_is_true(json_object_get(one, "fix")) &&
+	    json_integer_value(json_object_get(one, "unknown_count")) > 0)
+		(void)fprintf(
+		    stderr, "lease: `lease reconcile --fix %s` removes what is unknown\n", name);
+}
+
 /* CLI_OK, or what its failures come to. */
 static int
 show(const struct cli_options *options, const json_t *data)
@@ -50,7 +75,11 @@ show(const struct cli_options *options, const json_t *data)
 	} else {
 		code = cli_show_rows(options, list, columns);
 		if (options->field == NULL)
-			json_array_foreach(list, i, one) show_findings(one);
+			json_array_foreach(list, i, one)
+			{
+				show_findings(one);
+				show_fixed(one);
+			}
 	}
 	if (code != CLI_OK || failed == 0)
 		return (code);

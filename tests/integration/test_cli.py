@@ -93,6 +93,27 @@ def test_nobody_there_is_5_and_says_where_it_looked(leased):
     assert b"unix:///nowhere/s" in done.stderr and b"No such file" in done.stderr
 
 
+def reconciled(**more):
+    one = {"name": "database/main", "state": "done", "accounts": 9, "unknown_count": 0, "ended_count": 0, "missing_count": 0,
+           "rearmed_count": 0, "error": "", "fix": False, "disarmed": 0, "removing": 0, "not_removed_yet": 0, "findings": []}
+    return (200, envelope({"job": 1, "finished": True, "connections": [one | more]}))
+
+
+@pytest.mark.parametrize("more, out, err", [
+    ({"fix": True, "removing": 3}, "database/main  removed 3 that no lease had\n", ""),
+    ({"fix": True, "removing": 3, "not_removed_yet": 1}, "database/main  removed 2 that no lease had\n",
+     "lease: database/main: 1 are not removed yet; `lease list --state stuck` says why\n"),
+    ({"disarmed": 2}, "database/main  disarmed 2 whose lease had ended\n", ""),
+    ({"unknown_count": 4}, "", "lease: `lease reconcile --fix database/main` removes what is unknown\n"),
+    ({"fix": True}, "", ""),
+])
+def test_reconcile_says_what_was_done_and_what_could_be(leased, more, out, err):
+    leased.answers["POST /v1/sys/leases/reconcile"] = reconciled(**more)
+    done = run(leased, "reconcile", *(["--fix"] if more.get("fix") else []))
+    rows = done.stdout.decode().splitlines(keepends=True)[2:]
+    assert done.returncode == 0 and "".join(rows) == out and done.stderr.decode() == err, done
+
+
 def test_status_does_not_wait_for_a_leased_that_was_stopped():
     with Leased() as leased:
         where = {"PATH": "/usr/bin:/bin", "LEASE_ADDR": f"unix://{leased.socket_path}"}
