@@ -46,6 +46,20 @@ delivery_text(const struct store_lease *row, const struct lease_data *data)
 /* The backend itself has refused it so often that time alone will not mend it. */
 #define PERSON_AFTER 3
 
+/* Whatever has happened at the backend, its end cannot be written down. */
+static void
+store_why(struct leases *leases, struct leased_err *why)
+{
+	struct store_health health = {0};
+
+	store_health_get(leases->config.store, &health);
+	if (health.code != 0)
+		(void)leased_err_set(why, health.code,
+		    "its end cannot be written down, since the store's disk is full or read-only; "
+		    "access is ended all the same, and all of it is done again and recorded once "
+		    "the store can write");
+}
+
 /*
  * Why it is not at its end yet. A connection in back-off is skipped whole, without a write per
  * lease, so that its reason stands in no row: the port is asked.
@@ -77,6 +91,8 @@ put_error(json_t *object, struct leases *leases, const struct lease_data *data,
 				? "access has ended; the backend is still removing the account"
 				: "the backend is still ending access");
 	}
+	if (ends && why.code == 0)
+		store_why(leases, &why);
 	if (why.code == 0)
 		return (json_object_set_new(object, "revoke_error", json_null()));
 	return (json_object_update_new(

@@ -64,6 +64,9 @@ def test_a_restart_without_space_or_reserve_ends_what_is_due(server, disk):
         page = scrape(leased)
         assert (page.value("leased_ready"), page.value("leased_store_full"), page.value("leased_store_writable")) == (0, 1, 0)
         assert page.value("leased_not_ready_reason", reason="store_full") == 1
+        row = poll(lambda: [row for row in leased.get("sys/leases?type=irrevocable&limit=none").data["leases"]
+                            if row["account"] == short.user], what="the overdue lease among the stuck ones")[0]
+        assert row["error"] and "cannot be written down" in row["error"], row
         refused = job.revoke(kept)
         assert refused.status == 507 and not server.can_login(kept.user, kept.password), refused
         (disk / "fill").unlink()
