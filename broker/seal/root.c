@@ -34,6 +34,11 @@ root_check(int fd, const char *path, struct leased_err *err)
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "root key %s is not a regular file: give the path of the key's own file",
 		    path));
+	if (st.st_uid != geteuid() && geteuid() == 0)
+		return (leased_err_set(err, LEASED_EDENIED,
+		    "root key %s belongs to uid %u, whom leased runs as: run this as that user, "
+		    "with runuser -u $(id -nu %u) -- leased ..",
+		    path, (unsigned)st.st_uid, (unsigned)st.st_uid));
 	if (st.st_uid != geteuid())
 		return (leased_err_set(err, LEASED_EDENIED,
 		    "root key %s belongs to uid %u, leased runs as uid %u: chown %u %s", path,

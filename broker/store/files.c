@@ -67,6 +67,11 @@ directory_check(const char *dir, struct leased_err *err)
 	if (!S_ISDIR(st.st_mode))
 		return (leased_err_set(
 		    err, LEASED_EINVAL, "data directory %s is not a directory", dir));
+	if (st.st_uid != geteuid() && geteuid() == 0)
+		return (leased_err_set(err, LEASED_EDENIED,
+		    "data directory %s belongs to uid %u, and root must not leave files of its "
+		    "own in it: run this as that user, with runuser -u $(id -nu %u) -- leased ..",
+		    dir, (unsigned)st.st_uid, (unsigned)st.st_uid));
 	if (st.st_uid != geteuid())
 		return (leased_err_set(err, LEASED_EDENIED,
 		    "data directory %s belongs to uid %u, leased runs as uid %u: chown -R %u %s",

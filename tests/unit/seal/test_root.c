@@ -135,6 +135,7 @@ a_file_of_another_user_is_refused(void **state)
 	write_file(f, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
 	assert_int_equal(chown(f->path, 12345, (gid_t)-1), 0);
 	refused(f, LEASED_EDENIED, "belongs to uid 12345");
+	refused(f, LEASED_EDENIED, "runuser"); /* not to give it to root */
 }
 
 static void
