@@ -48,11 +48,6 @@ class ComposePostgres(Postgres):
         self.sql("CREATE DATABASE app")
 
 
-class ComposeMariaDB(MariaDB):
-    def make_admin(self):
-        self.quietly("CREATE DATABASE app")
-
-
 @pytest.fixture(scope="module")
 def postgresql(secrets):
     certificate, key = given_to(secrets / "postgresql", "postgres")
@@ -65,7 +60,7 @@ def postgresql(secrets):
 @pytest.fixture(scope="module")
 def mariadb(secrets):
     certificate, key = given_to(secrets / "mariadb", "mysql")
-    with ComposeMariaDB(settings={"ssl_cert": certificate, "ssl_key": key, "ssl_ca": secrets / "mariadb" / "ca.crt"}) as server:
+    with MariaDB(admin=False, settings={"ssl_cert": certificate, "ssl_key": key, "ssl_ca": secrets / "mariadb" / "ca.crt"}) as server:
         function = 'docker_process_sql() { mariadb --no-defaults --socket="$SOCKET" --user=root "$@"; }'
         run(["bash", "-ec", f"{function}; . {PACKAGING / 'mariadb.sh'}"], SOCKET=server.socket_path, MYSQL_PWD=server.super_password,
             SECRETS=secrets / "mariadb")
