@@ -17,6 +17,7 @@ static const struct plugin_catalog_row rows[] = {
 	.api_names = {"mysql-database-plugin", "mysql-legacy-database-plugin",
 	    "mysql-rds-database-plugin", "mysql-aurora-database-plugin", "mariadb", "mysql"},
 	.pool = 2},
+    {.program = "exec", .api_names = {"exec"}, .pool = 2, .starts_programs = true},
     {.program = "http", .api_names = {"http"}, .pool = 2},
     {.program = "postgresql", .api_names = {"postgresql-database-plugin", "postgresql"}, .pool = 4},
     {.program = "redis",
