@@ -1,9 +1,11 @@
 /*
  * Fills the store of a leased that is not running with live leases, as many mints would have, for
  * benchmarks and start-up tests. fill DATA_DIR ROOT_KEY_FILE ROLE COUNT [--overdue | --ends FROM
- * TO] [--accounts FILE]: leases of database/creds/ROLE, whose role and connection were configured
- * before. They end in 30 days, or are overdue, or end evenly between two moments (milliseconds of
- * the wall clock). FILE holds "ACCOUNT HANDLE" lines; without it the accounts exist nowhere.
+ * TO] [--accounts FILE] [--plain]: leases of database/creds/ROLE, whose role and connection were
+ * configured before. They end in 30 days, or are overdue, or end evenly between two moments
+ * (milliseconds of the wall clock). FILE holds "ACCOUNT HANDLE" lines; without it the accounts
+ * exist nowhere.
+ * --plain: opaque tokens of token/creds/ROLE, which nobody has.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,17 +16,18 @@
 #include "store/store.h"
 
 #define ROWS_AN_OP 500
+#define NO_MAC "0000000000000000000000000000000000000000000000000000000000000000"
 #define MONTH_MS (30LL * 24 * 3600 * 1000)
 
 struct fill {
 	struct store_op op; /* first */
 	struct store *store;
-	int64_t mount, connection, role_version;
+	int64_t mount, connection, ceiling, role_version; /* ceiling: whose leases are counted */
 	const char *role;
 	int64_t issued_ms, ends_ms, spread_ms;
 	long done, count;
 	FILE *accounts;
-	bool failed;
+	bool failed, plain;
 };
 
 static int
@@ -52,18 +55,22 @@ row_make(struct fill *fill, struct store_lease **ret_row)
 					  sscanf(line, "%127s %64s", account, data.handle) != 2))
 		return (-1);
 	data.caps_count = 1;
-	(void)snprintf(
-	    data.caps[0], sizeof(data.caps[0]), "conn:%lld", (long long)fill->connection);
+	(void)snprintf(data.caps[0], sizeof(data.caps[0]), "conn:%lld", (long long)fill->ceiling);
 	row->state = STORE_LEASE_LIVE;
-	row->kind = STORE_LEASE_CREDENTIAL;
+	row->kind = fill->plain ? STORE_LEASE_PLAIN : STORE_LEASE_CREDENTIAL;
 	row->connection = fill->connection;
 	row->mount = fill->mount;
 	row->next_at_ms = ends_ms;
 	id_base62(id_source_system(), STORE_LEASE_RANDOM_LEN, row->random);
 	row->place = strdup(place);
-	row->account = strdup(account);
+	row->account = strdup(fill->plain ? "" : account);
 	row->owner = strdup("entity:");
 	row->data = lease_data_encode(&data);
+	if (fill->plain)
+		(void)json_object_set_new(row->data, "engine",
+		    json_pack("{s:s, s:s, s:s, s:s, s:s, s:[], s:s}", "type", "token", "kind",
+			"opaque", "mac", NO_MAC, "prefix", "lsd", "scope", "read write", "aud",
+			"iss", ""));
 	*ret_row = row;
 	return (0);
 }
@@ -85,7 +92,7 @@ fill_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 		if (r != 0)
 			return (r);
 	}
-	(void)snprintf(counter, sizeof(counter), "conn:%lld", (long long)fill->connection);
+	(void)snprintf(counter, sizeof(counter), "conn:%lld", (long long)fill->ceiling);
 	if ((r = store_counter_get(store_txn_db(txn), counter, &before, err)) != 0 &&
 	    r != LEASED_ENOENT)
 		return (r);
@@ -135,17 +142,22 @@ fill_prepare(struct fill *fill, int argc, char **argv)
 		else if (strcmp(argv[i], "--ends") == 0 && i + 2 < argc) {
 			fill->ends_ms = strtoll(argv[++i], NULL, 10);
 			fill->spread_ms = strtoll(argv[++i], NULL, 10) - fill->ends_ms;
+		} else if (strcmp(argv[i], "--plain") == 0) {
+			fill->plain = true;
 		} else if (strcmp(argv[i], "--accounts") != 0 || i + 1 == argc ||
 			   (fill->accounts = fopen(argv[++i], "re")) == NULL)
 			return (-1);
 	}
-	fill->mount = doc_find(fill->store, "mount", "database/", NULL);
+	fill->op.run = fill_run;
+	fill->op.done = fill_done;
+	fill->mount = doc_find(fill->store, "mount", fill->plain ? "token/" : "database/", NULL);
+	fill->ceiling = fill->mount;
+	if (fill->plain)
+		return (0);
 	(void)snprintf(name, sizeof(name), "%lld/%s", (long long)fill->mount, fill->role);
 	fill->role_version = doc_find(fill->store, "role", name, "role_version");
 	(void)snprintf(name, sizeof(name), "%lld/main", (long long)fill->mount);
-	fill->connection = doc_find(fill->store, "connection", name, NULL);
-	fill->op.run = fill_run;
-	fill->op.done = fill_done;
+	fill->connection = fill->ceiling = doc_find(fill->store, "connection", name, NULL);
 	return (0);
 }
 
