@@ -5,6 +5,7 @@ import base64
 import http.client
 import re
 import socket
+import sqlite3
 import struct
 import time
 import urllib.parse
@@ -15,6 +16,7 @@ import pytest
 from apache import Apache
 from audited import Audited
 from daemon import Leased, poll
+from offline import Configured
 from served import Served
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -269,3 +271,33 @@ def test_apache_lets_a_good_token_in_and_no_other():
             assert apache.get("/read/page", brief)[0] == 200
             time.sleep(1.1)
             assert apache.get("/read/page", brief)[0] == 401
+
+
+def test_fsck_backup_and_restore_know_tokens(tmp_path):
+    """A restored store's hold is of accounts: tokens live, are asked for and end in it."""
+    with Configured() as leased:
+        prepare(leased)
+        kept, ended = issue(leased), issue(leased)
+        assert leased.put("sys/leases/revoke", {"lease_id": ended.json["lease_id"]}).status == 204
+        done = leased.command("backup", tmp_path / "copy", "--with-key-check")
+        assert done.returncode == 0, done.stderr
+        leased.stop()
+        done = leased.fsck()
+        assert done.returncode == 0, done.stdout + done.stderr
+        with sqlite3.connect(leased.database) as database:  # a counter of caps that is wrong
+            database.execute("UPDATE counter SET value = value + 5 WHERE name LIKE 'role:%'")
+        done = leased.fsck("--repair")
+        assert done.returncode == 1 and leased.fsck().returncode == 0, done.stdout
+        with Configured(key=leased.key, start=False) as new:
+            done = new.command("restore", tmp_path / "copy")
+            assert done.returncode == 0, done.stderr
+            new.start()
+            assert new.get("sys/health").json["held"] is True
+            assert introspect(new, kept.data["token"])["active"] is True
+            assert introspect(new, ended.data["token"]) == INACTIVE
+            assert new.put("sys/leases/renew", {"lease_id": kept.json["lease_id"]}).status == 200
+            assert new.post("token/revoke", {"token": kept.data["token"]}).status == 200
+            assert introspect(new, kept.data["token"]) == INACTIVE
+            fresh = issue(new, "brief").data["token"]
+            poll(lambda: introspect(new, fresh) == INACTIVE, 5, what="the end of a token")
+            poll(lambda: new.list("sys/leases/lookup/token/creds/brief").status == 404, 10, what="the end of its lease")
