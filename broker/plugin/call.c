@@ -24,10 +24,17 @@ call_from(void *arg)
 	return (call);
 }
 
+/* A client waits for it, and it is what the connection is for. */
+static bool
+is_mint(const struct call *call)
+{
+	return (call->op == PLUGIN_OP_MINT || call->op == PLUGIN_OP_SIGN);
+}
+
 static bool
 takes_the_mint_slot(const struct call *call)
 {
-	return (call->op == PLUGIN_OP_MINT || call->own);
+	return (is_mint(call) || call->own);
 }
 
 /* The list that its state says. */
@@ -36,7 +43,7 @@ list_of(struct call *call)
 {
 	if (call->state != CALL_QUEUED)
 		return (&call->pool->busy);
-	if (call->op == PLUGIN_OP_MINT)
+	if (is_mint(call))
 		return (&call->pool->mints);
 	return (call->op == PLUGIN_OP_REMOVE ? &call->pool->removes : &call->pool->others);
 }

@@ -19,6 +19,7 @@ static const struct plugin_catalog_row rows[] = {
 	.pool = 2},
     {.program = "exec", .api_names = {"exec"}, .pool = 2, .starts_programs = true},
     {.program = "http", .api_names = {"http"}, .pool = 2},
+    {.program = "token", .api_names = {"token"}, .pool = 2},
     {.program = "postgresql", .api_names = {"postgresql-database-plugin", "postgresql"}, .pool = 4},
     {.program = "redis",
 	.api_names = {"redis-database-plugin", "valkey-database-plugin", "redis"},

@@ -32,6 +32,8 @@ enum plugin_op {
 	PLUGIN_OP_INVENTORY,
 	PLUGIN_OP_PING,
 	PLUGIN_OP_REAP,
+	PLUGIN_OP_GENERATE,
+	PLUGIN_OP_SIGN,
 };
 const char *plugin_op_name(enum plugin_op op);
 

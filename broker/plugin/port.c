@@ -21,6 +21,8 @@ static const struct {
     [PLUGIN_OP_INVENTORY] = {"inventory", 30000},
     [PLUGIN_OP_PING] = {"ping", 5000},
     [PLUGIN_OP_REAP] = {"reap", 10000},
+    [PLUGIN_OP_GENERATE] = {"generate", 30000},
+    [PLUGIN_OP_SIGN] = {"sign", 5000},
 };
 
 const char *

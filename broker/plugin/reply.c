@@ -284,6 +284,54 @@ check_mint(const json_t *result, struct leased_err *err)
 	return (only_known(result, known, err));
 }
 
+/* The public part is published as it is: a flat object of texts, and never with a private member.
+ */
+static int
+check_pair(const json_t *result, struct leased_err *err)
+{
+	static const char *const known[] = {"private", "public", NULL};
+	static const char *const members[] = {
+	    "kty", "crv", "n", "e", "x", "y", "use", "alg", "kid", NULL};
+	const json_t *jwk = json_object_get(result, "public");
+	size_t found = 0;
+
+	for (unsigned i = 0; members[i] != NULL; i++)
+		found += is_text(json_object_get(jwk, members[i]), REPLY_PRIVATE_MAX);
+	if (!is_text(json_object_get(result, "private"), REPLY_PRIVATE_MAX) ||
+	    !json_is_object(jwk) || found != json_object_size(jwk) ||
+	    json_object_get(jwk, "kty") == NULL || json_object_get(jwk, "alg") == NULL ||
+	    !is_text(json_object_get(jwk, "kid"), REPLY_HANDLE_MAX))
+		return (broken(err, "a pair of keys is malformed"));
+	return (only_known(result, known, err));
+}
+
+/* It goes into header lines of others: three parts of base64url. */
+static int
+check_token(const json_t *result, struct leased_err *err)
+{
+	static const char alphabet[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	static const char *const known[] = {"token", NULL};
+	const json_t *token = json_object_get(result, "token");
+	const char *at = json_string_value(token);
+	unsigned parts = 0;
+	size_t len;
+
+	if (!is_text(token, REPLY_TOKEN_MAX))
+		return (broken(err, "sign must return a token"));
+	for (;; at++) {
+		if ((len = strspn(at, alphabet)) == 0)
+			break;
+		at += len;
+		parts++;
+		if (*at != '.')
+			break;
+	}
+	if (parts != 3 || *at != '\0')
+		return (broken(err, "what sign returned is no JWT"));
+	return (only_known(result, known, err));
+}
+
 static int
 check_result(const json_t *result, const struct reply_expected *expected, struct leased_err *err)
 {
@@ -312,6 +360,10 @@ check_result(const json_t *result, const struct reply_expected *expected, struct
 		if (!is_absent_or_text(json_object_get(result, "incarnation"), REPLY_SERVER_MAX))
 			return (broken(err, "the incarnation of a ping is malformed"));
 		return (only_known(result, known_ping, err));
+	case PLUGIN_OP_GENERATE:
+		return (check_pair(result, err));
+	case PLUGIN_OP_SIGN:
+		return (check_token(result, err));
 	case PLUGIN_OP_CHECK:
 	case PLUGIN_OP_RENEW:
 		return (only_known(result, known_none, err));

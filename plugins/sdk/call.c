@@ -145,10 +145,10 @@ sdk_check_params(const json_t *params, const char *const fields[4], struct lease
 			r = check_account(value, err);
 		else if (strcmp(fields[i], "accounts") == 0 || strcmp(fields[i], "sessions") == 0)
 			r = check_list(fields[i], value, err);
-		else if (strcmp(fields[i], "config") != 0)
+		else if (strcmp(fields[i], "config") != 0 && strcmp(fields[i], "claims") != 0)
 			r = leased_get_string(params, fields[i], &text, err);
 		else if (!json_is_object(value))
-			r = leased_err_set(err, LEASED_EINVAL, "config must be an object");
+			r = leased_err_set(err, LEASED_EINVAL, "%s must be an object", fields[i]);
 	}
 	return (r);
 }

@@ -16,7 +16,7 @@
 #include "base/harden.h"
 #include "sdk.h"
 
-#define OP_COUNT 11
+#define OP_COUNT 13
 #define WATCH_MS 5000
 
 struct frame_reader sdk_reader;
@@ -114,6 +114,8 @@ ops_setup(const struct leased_plugin *p)
 	    {"inventory", p->inventory, false, {"tag"}},
 	    {"ping", either(p->ping, true, ping_by_itself), true, {NULL}},
 	    {"reap", p->reap, false, {"sessions"}},
+	    {"generate", p->generate, false, {"algorithm"}},
+	    {"sign", p->sign, false, {"key", "claims"}},
 	};
 
 	the_plugin = p;

@@ -239,6 +239,56 @@ do_inventory(struct fake_backend *backend, const json_t *params, json_t *result)
 	json_object_set_new(result, "more", json_boolean(more));
 }
 
+/* ---- keys ---- */
+
+static int
+do_generate(
+    struct fake_backend *backend, const json_t *params, json_t *result, struct leased_err *err)
+{
+	const char *algorithm = json_string_value(json_object_get(params, "algorithm"));
+	static unsigned made; /* no two of them have one id, whatever daemon asked */
+	char id[32];
+
+	(void)backend;
+	if (algorithm == NULL || strcmp(algorithm, "none") == 0)
+		return (leased_err_set(err, LEASED_EINVAL, "there is no such algorithm"));
+	(void)snprintf(id, sizeof(id), "key-%u", ++made);
+	json_object_set_new(result, "private", json_string(id));
+	json_object_set_new(result, "public",
+	    json_pack(
+		"{s:s,s:s,s:s,s:s}", "kty", "OKP", "use", "sig", "alg", algorithm, "kid", id));
+	return (0);
+}
+
+/* The claims go as they are, in base64url, behind the key's id. */
+static int
+do_sign(const json_t *params, json_t *result, struct leased_err *err)
+{
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	const char *key = json_string_value(json_object_get(params, "key"));
+	char claims[4096] = "", text[8192];
+	size_t len =
+	    json_dumpb(json_object_get(params, "claims"), claims, sizeof(claims) - 1, JSON_COMPACT);
+	size_t used;
+	unsigned held = 0, bits = 0;
+
+	if (key == NULL || len == 0 || len >= sizeof(claims))
+		return (leased_err_set(err, LEASED_EINVAL, "sign needs a key and claims"));
+	claims[len] = 0;
+	used = (size_t)snprintf(text, sizeof(text), "%s.", key);
+	for (const char *at = claims; *at != '\0'; at++) {
+		held = held << 8 | (unsigned char)*at;
+		for (bits += 8; bits >= 6; bits -= 6)
+			text[used++] = digits[held >> (bits - 6) & 63];
+	}
+	if (bits > 0)
+		text[used++] = digits[held << (6 - bits) & 63];
+	(void)snprintf(text + used, sizeof(text) - used, ".c2ln");
+	json_object_set_new(result, "token", json_string(text));
+	return (0);
+}
+
 static const char description[] =
     "{\"name\":\"fake\",\"protocol\":1,\"name_max\":63,\"name_alphabet\":\"A-Za-z0-9_.-\","
     "\"native_expiry\":true,\"dialect\":\"postgresql\",\"default_statements\":true,"
@@ -285,6 +335,10 @@ fake_backend_run(struct fake_backend *backend, enum plugin_op op, const json_t *
 			json_object_set_new(
 			    result, "incarnation", json_string(backend->incarnation));
 		return (0);
+	case PLUGIN_OP_GENERATE:
+		return (do_generate(backend, params, result, err));
+	case PLUGIN_OP_SIGN:
+		return (do_sign(params, result, err));
 	case PLUGIN_OP_REAP: /* sessions are the port's */
 		break;
 	}

@@ -96,7 +96,7 @@ void fake_port_set_opened(
     struct fake_port *fake, const char *host, int64_t server_wall_us, int64_t boot_us);
 
 struct fake_port_counts {
-	unsigned calls[PLUGIN_OP_REAP + 1];
+	unsigned calls[PLUGIN_OP_SIGN + 1];
 	unsigned canceled;
 	unsigned overlaps; /* calls started for an account that another call under way had: must
 			      stay 0 */

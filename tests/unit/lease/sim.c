@@ -60,7 +60,7 @@ sim_add(struct sim *s)
 void
 sim_hung_calls_end(struct sim *s)
 {
-	for (int op = 0; op <= (int)PLUGIN_OP_REAP; op++)
+	for (int op = 0; op <= (int)PLUGIN_OP_SIGN; op++)
 		while (fake_port_answer(s->f->fake, (enum plugin_op)op, LEASED_ETIMEDOUT, NULL))
 			sim_trouble(s);
 }
