@@ -69,6 +69,11 @@ void api_auth_token_revoke_accessor(struct api_request *request);
 void api_auth_unix_role(struct api_request *request);
 void api_auth_unix_roles(struct api_request *request);
 
+void api_identity_discovery(struct api_request *request);
+void api_identity_keys(struct api_request *request);
+void api_identity_denied(struct api_request *request);
+void api_identity_introspect(struct api_request *request);
+
 void api_mounted(struct api_request *request);
 
 #endif

@@ -73,7 +73,7 @@ parse_operation(struct api_request *request, struct leased_err *err)
 	return (leased_err_set(err, LEASED_EINVAL, "unsupported operation"));
 }
 
-/* The one path outside of /v1/, where the listener has it. */
+/* A path outside of /v1/, where the listener has it. */
 static bool
 is_metrics(const struct api_request *request)
 {
@@ -81,12 +81,31 @@ is_metrics(const struct api_request *request)
 		strcmp(request->http->path, API_METRICS_PATH) == 0);
 }
 
+/* Relying parties look for the issuer's metadata below its own path (OpenID Connect Discovery), or
+ * put the well-known part in front of that path (RFC 8414, 3). */
+static const char *
+path_elsewhere(const struct api_request *request)
+{
+	static const char discovery[] = "identity/oidc/.well-known/openid-configuration";
+	static const char *const fronts[] = {"/.well-known/openid-configuration" PREFIX
+					     "identity/oidc",
+	    "/.well-known/oauth-authorization-server" PREFIX "identity/oidc"};
+
+	if (is_metrics(request))
+		return (METRICS);
+	for (size_t i = 0; i < sizeof(fronts) / sizeof(fronts[0]); i++)
+		if (strcmp(request->http->path, fronts[i]) == 0)
+			return (discovery);
+	return (NULL);
+}
+
 /* A '/' at the end says nothing but "list": a list's path has it for the policies, and no other
  * path has it anywhere, or one spelling would pass where the other is denied. */
 static int
 parse_path(struct api_request *request, struct leased_err *err)
 {
-	const char *path = is_metrics(request) ? METRICS : request->http->path + PREFIX_LEN;
+	const char *elsewhere = path_elsewhere(request);
+	const char *path = elsewhere != NULL ? elsewhere : request->http->path + PREFIX_LEN;
 	size_t len = strlen(path);
 	bool slash = len > 0 && path[len - 1] == '/';
 	bool list = request->operation == API_LIST;
@@ -216,8 +235,9 @@ api_parse_head(struct api_request *request, int *ret_status, struct leased_err *
 	int r;
 
 	*ret_status = 0;
-	if (!is_metrics(request) && (strncmp(request->http->path, PREFIX, PREFIX_LEN) != 0 ||
-					request->http->path[PREFIX_LEN] == '\0')) {
+	if (path_elsewhere(request) == NULL &&
+	    (strncmp(request->http->path, PREFIX, PREFIX_LEN) != 0 ||
+		request->http->path[PREFIX_LEN] == '\0')) {
 		*ret_status = 404;
 		err->text[0] = '\0';
 		return (LEASED_ENOENT);

@@ -4,6 +4,7 @@
  * token and no secret, and that a lease whose answer is lost is revoked.
  */
 #include <ctype.h>
+#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -389,6 +390,44 @@ api_reply_raw(struct api_request *request, int status, json_t *body)
 		return;
 	}
 	reply_send(request, &reply, body);
+	json_decref(body);
+}
+
+/* Weak or strong, one of several, or any. */
+static bool
+has_it(const char *wanted, const char *etag)
+{
+	return (wanted != NULL && (strcmp(wanted, "*") == 0 || strstr(wanted, etag) != NULL));
+}
+
+void
+api_reply_cached(struct api_request *request, const char *cache_control, json_t *body)
+{
+	const char *wanted = http_request_header(request->http, "If-None-Match");
+	struct http_reply reply = {.status = 200};
+	unsigned char hash[32];
+	char etag[35] = "\"";
+	struct jenc json = {0};
+	bool good;
+
+	if (body != NULL)
+		jenc_json(&json, body);
+	good = body != NULL && jenc_check(&json, NULL) == 0 &&
+	       EVP_Digest(json.bytes, json.len, hash, NULL, EVP_sha256(), NULL) == 1;
+	jenc_clear(&json);
+	if (!good) {
+		json_decref(body);
+		api_reply_refuse(request, LEASED_ENOMEM, "out of memory while answering");
+		return;
+	}
+	for (size_t i = 0; i < 16; i++)
+		(void)snprintf(etag + 1 + 2 * i, 3, "%02x", hash[i]);
+	etag[33] = '"';
+	http_reply_header(&reply, "Cache-Control", cache_control);
+	http_reply_header(&reply, "ETag", etag);
+	if (has_it(wanted, etag))
+		reply.status = 304;
+	reply_send(request, &reply, reply.status == 304 ? NULL : body);
 	json_decref(body);
 }
 

@@ -25,6 +25,11 @@ void api_reply_keys(struct api_request *request, json_t *keys);
 void api_reply_done(struct api_request *request);
 /* The body as it is, no envelope; taken. */
 void api_reply_raw(struct api_request *request, int status, json_t *body);
+/*
+ * The same, with an ETag, for who may keep it: 304 without a body where the client has it already.
+ * cache_control: borrowed.
+ */
+void api_reply_cached(struct api_request *request, const char *cache_control, json_t *body);
 /* text is taken; type is a literal. */
 void api_reply_text(struct api_request *request, const char *type, char *text, size_t len);
 /* err's code decides the status, unless status is given. */

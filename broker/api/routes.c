@@ -89,6 +89,14 @@ const struct api_route api_routes[] = {
     ROUTE_AUTH("auth/token/revoke", API_WRITE, 0, api_auth_token_revoke, "token"),
     ROUTE_AUTH("auth/token/revoke-accessor", API_WRITE, 0, api_auth_token_revoke_accessor, "token"),
 
+    /* JWTs: what relying parties read, and the question whether one is good; no envelope */
+    ROUTE_AUTH("identity/oidc/.well-known/openid-configuration", API_READ, API_OPEN,
+	api_identity_discovery, "identity"),
+    ROUTE_AUTH("identity/oidc/.well-known/keys", API_READ, API_OPEN, api_identity_keys, "identity"),
+    ROUTE_AUTH(
+	"identity/oidc/.well-known/denylist", API_READ, API_OPEN, api_identity_denied, "identity"),
+    ROUTE_AUTH("identity/oidc/introspect", API_WRITE, 0, api_identity_introspect, "identity"),
+
     /* users of this machine */
     ROUTE_AUTH("auth/unix/role", API_LIST, 0, api_auth_unix_roles, "unix"),
     ROUTE_AUTH(

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "engine/database.h"
+#include "engine/jwt.h"
 #include "engine/rotation.h"
 #include "engine/type.h"
 
@@ -34,7 +35,7 @@ engines_new(
 	LIST_INIT(&engines->mounts);
 	LIST_INIT(&engines->connections);
 	LIST_INIT(&engines->rotating);
-	if ((r = engine_mounts_load(engines, err)) != 0)
+	if ((r = engine_mounts_load(engines, err)) != 0 || (r = engine_jwt_new(engines, err)) != 0)
 		goto out;
 	*ret_engines = engines;
 	engines = NULL;
@@ -55,6 +56,7 @@ engines_start(struct engines *engines, struct leases *leases)
 	engine_connections_sweep_start(engines);
 	engine_rolevers_sweep_start(engines);
 	engine_rotations_start(engines);
+	engine_jwt_start(engines->jwt);
 }
 
 void
@@ -76,6 +78,7 @@ engines_release(struct engines *engines)
 	if (--engines->waiting > 0 || !engines->freed)
 		return;
 	engine_mounts_free(engines);
+	engine_jwt_free(engines->jwt);
 	free(engines);
 }
 
@@ -91,6 +94,7 @@ engines_free(struct engines *engines)
 	engine_rolevers_sweep_stop(engines);
 	engine_rotations_stop(engines);
 	engine_describes_free(engines);
+	engine_jwt_stop(engines->jwt);
 	engine_connections_free(engines);
 	engines->freed = true;
 	engines_release(engines);
@@ -457,7 +461,8 @@ engine_exists(struct engines *engines, const struct engine_mount *mount, const c
 	int r;
 
 	row = engine_path_find(mount->type, path, &name);
-	if (row == NULL || row->kind == NULL || name[0] == '\0')
+	/* Behind a name no document stands: what is written there does something to one. */
+	if (row == NULL || row->kind == NULL || name[0] == '\0' || strchr(name, '/') != NULL)
 		return (-1);
 	engine_doc_name(mount->id, name, full);
 	r = store_doc_get(store_db(engines->config.store), row->kind, full, &doc, NULL);

@@ -143,6 +143,11 @@ mount_add_prepare(
 		    UTF8_SHORT(decoded.type != NULL ? decoded.type : "(no type given)", 64), names);
 		goto out;
 	}
+	if (engine_type_find(decoded.type)->only_one) {
+		r = leased_err_set(err, LEASED_EINVAL,
+		    "there is one mount of type %s, and no other can be made", decoded.type);
+		goto out;
+	}
 	if (json_object_size(decoded.options) > 0) {
 		r = leased_err_set(
 		    err, LEASED_EINVAL, "options: a mount of type %s has none", decoded.type);
@@ -364,6 +369,13 @@ engines_mount_remove(struct engines *engines, const char *path, const char *caus
 			break;
 	if (mount == NULL) {
 		done(arg, 0, &err);
+		return;
+	}
+	if (mount->type != NULL && mount->type->only_one) {
+		done(arg,
+		    leased_err_set(&err, LEASED_EINVAL, "cannot unmount \"%s\": it always is there",
+			mount->path),
+		    &err);
 		return;
 	}
 	if (mount->closing || engines->stopping) {

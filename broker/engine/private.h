@@ -41,6 +41,7 @@ struct engines {
 	LIST_HEAD(, engine_rotation) rotating;  /* passwords */
 	int64_t rotations_pause_ms;             /* lease time: none begins before */
 	LIST_HEAD(, engine_describe) describes; /* plugins that are asked what they take */
+	struct engine_jwt *jwt;                 /* the issuer of JWTs (jwt.h) */
 };
 
 /* Around everything that is given to the store: the object outlives it. */

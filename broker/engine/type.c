@@ -12,6 +12,7 @@ static const struct engine_type *const types[] = {
     &engine_type_database,
     &engine_type_rabbitmq,
     &engine_type_token,
+    &engine_type_identity,
 };
 #define TYPES (sizeof(types) / sizeof(types[0]))
 

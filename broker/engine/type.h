@@ -36,6 +36,7 @@ struct engine_type {
 	/* Where the TTLs of the database engine's roles are not their own: sets them. Or NULL. */
 	int (*role_ttls)(struct engines *engines, int64_t mount, struct engine_role *role,
 	    struct leased_err *err);
+	bool only_one; /* made at the start, and neither mounted again nor removed */
 	/* As leases_config.plain_ended; for leases whose engine's object has this type. Or NULL. */
 	int (*lease_ended)(
 	    struct store_txn *txn, const struct lease_plain_ended *ended, struct leased_err *err);
@@ -56,5 +57,6 @@ const struct engine_path *engine_path_find(
 extern const struct engine_type engine_type_database;
 extern const struct engine_type engine_type_rabbitmq;
 extern const struct engine_type engine_type_token;
+extern const struct engine_type engine_type_identity;
 
 #endif

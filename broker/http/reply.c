@@ -29,6 +29,7 @@ static const struct {
     {202, "Accepted"},
     {204, "No Content"},
     {301, "Moved Permanently"},
+    {304, "Not Modified"},
     {307, "Temporary Redirect"},
     {400, "Bad Request"},
     {403, "Forbidden"},

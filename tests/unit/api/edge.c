@@ -1,6 +1,7 @@
 /*
  * The stand-ins of edge.h. Their names are those of http/ and engine/.
  */
+#include "engine/identity.h"
 #include "engine/name.h"
 #include "unit/api/edge.h"
 
@@ -229,6 +230,42 @@ engine_handle(struct engines *engines, const struct engine_mount *mount,
 	fake_engine.caller = request->caller;
 	(void)snprintf(fake_engine.path, sizeof(fake_engine.path), "%s", request->path);
 	done(arg, &fake_engine.reply);
+}
+
+void
+engines_identity_discovery(struct engines *engines, struct identity_page *ret_page)
+{
+	(void)engines;
+	*ret_page = (struct identity_page){.code = LEASED_EINVAL};
+}
+
+void
+engines_identity_keys(struct engines *engines, struct identity_page *ret_page)
+{
+	(void)engines;
+	*ret_page =
+	    (struct identity_page){.body = json_pack("{s:[s]}", "keys", "a"), .max_age_s = 300};
+}
+
+void
+engines_identity_denied(struct engines *engines, identity_page_done done, void *arg)
+{
+	struct identity_page page = {.body = json_pack("{s:[]}", "denied")};
+
+	(void)engines;
+	done(arg, &page);
+}
+
+int
+engines_identity_introspect(struct engines *engines, const char *token, const char *client_id,
+    bool *ret_active, const char **ret_why, struct leased_err *err)
+{
+	(void)engines;
+	(void)client_id;
+	(void)err;
+	*ret_active = strcmp(token, "good") == 0;
+	*ret_why = *ret_active ? "" : "it is not";
+	return (0);
 }
 
 /* ---- asking ---- */
