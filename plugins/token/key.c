@@ -4,6 +4,7 @@
  */
 #include <openssl/err.h>
 #include <openssl/x509.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,7 +79,7 @@ token_key_read(
 	    json_string_value(text), json_string_length(text), &der, &len, err);
 	if (r != 0)
 		return (leased_err_prefix(err, "keys: private"));
-	strcpy(key.id, id);
+	(void)snprintf(key.id, sizeof(key.id), "%s", id);
 	key.key = key_from_der(der, len);
 	leased_wipe(der, len);
 	free(der);

@@ -7,6 +7,9 @@ import pytest
 from conftest import EXPIRES, TAG, fails
 from plugin_driver import CallFailed, PluginGone
 
+# A plugin that has no accounts (it signs) has no such tests.
+pytestmark = pytest.mark.needs("mint")
+
 
 def test_an_account_lives_from_mint_to_remove(plugin, worker, backend):
     account, password = plugin.mint(worker, plugin.account())
