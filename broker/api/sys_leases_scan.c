@@ -164,17 +164,17 @@ list_finish(struct api_scan *scan)
 static void
 list_mounts(struct api_request *request)
 {
-	json_t *mounts = engines_mounts(request->api->config.engines), *info, *keys = json_array();
+	json_t *mounts = engines_mounts(request->api->config.engines), *info;
+	json_t *keys = json_array(), *sorted = NULL;
 	const char *key;
 	int r = mounts == NULL;
 
 	json_object_foreach(mounts, key, info) r |= json_array_append_new(keys, json_string(key));
 	json_decref(mounts);
-	if (r != 0) {
-		json_decref(keys);
-		keys = NULL;
-	}
-	api_reply_keys(request, keys);
+	if (r == 0)
+		sorted = auth_names_sort(keys);
+	json_decref(keys);
+	api_reply_keys(request, sorted);
 }
 
 void

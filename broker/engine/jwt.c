@@ -186,10 +186,12 @@ engine_jwt_open(struct engine_jwt *jwt, bool changed, struct leased_err *err)
 	json_t *config = NULL;
 	int r;
 
-	if (jwt->port != NULL && !changed)
+	jwt->stale |= changed;
+	if (jwt->port != NULL && !jwt->stale)
 		return (0);
 	if ((r = config_build(jwt, &config, err)) != 0)
 		return (r);
+	jwt->stale = false;
 	if (jwt->port != NULL) {
 		plugin_port_configure(jwt->port, config, true);
 		return (0);

@@ -17,9 +17,6 @@
 #define JWT_TAG 0x6a777421u /* "jwt!" */
 #define JWT_PLACE_MAX 300
 
-struct jwt_change;
-struct jwt_denied;
-
 struct jwt_key {
 	LIST_ENTRY(jwt_key) link;
 	int64_t id, version;
@@ -33,9 +30,9 @@ struct engine_jwt {
 	unsigned tag;
 	struct engines *engines;
 	LIST_HEAD(, jwt_key) keys;
-	struct plugin_port *port; /* of all keys; NULL: not needed yet, or closed says why */
-	struct leased_err closed;
+	struct plugin_port *port; /* of all keys; NULL: not needed yet */
 	struct event *timer;
+	bool stale;                      /* the workers have not been given the keys of now */
 	int64_t pause_ms;                /* lease time: no rotation begins before */
 	LIST_HEAD(, jwt_change) changes; /* under way */
 	struct jwt_denied *denied;       /* the list as it was last read */

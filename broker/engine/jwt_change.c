@@ -271,8 +271,9 @@ follow(struct jwt_change *change)
 			  "start: out of memory",
 		    LOG_S("key", change->name));
 	if (change->aim != JWT_SET && engine_jwt_open(jwt, true, &err) != 0)
-		log_error(
-		    "the workers that sign JWTs have not been given the new keys", LOG_ERR(&err));
+		log_error("the workers that sign JWTs have not been given the new keys; the next "
+			  "token tries again",
+		    LOG_ERR(&err));
 	if (change->aim == JWT_ROTATE || change->aim == JWT_MAKE)
 		log_info(change->aim == JWT_MAKE ? "a key of JWTs was made"
 						 : "a key of JWTs was rotated",

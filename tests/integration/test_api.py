@@ -365,7 +365,7 @@ def test_revoking_what_is_not_there(leased):
 def test_lists_of_leases(leased):
     assert leased.list("sys/leases/lookup/database/creds").status == 404
     assert leased.list("sys/leases/lookup/nowhere").status == 404
-    assert leased.list("sys/leases/lookup").data["keys"] == ["database/"]
+    assert leased.list("sys/leases/lookup").data["keys"] == ["database/", "identity/"]
     assert leased.get("sys/leases/mine").data == {"lease_count": 0, "leases": []}
     assert leased.get("sys/leases/count").data == {"lease_count": 0, "counts": {}}
     assert leased.get("sys/leases").status == 400

@@ -349,6 +349,19 @@ def test_a_kill_at_any_step_of_a_rotation_leaves_one_key_that_signs(step):
         assert jwt.get_unverified_header(issuer.token("cut"))["kid"] == after["kid"]
 
 
+def test_a_kill_while_a_role_is_written_leaves_the_one_before():
+    with Leased() as leased:
+        issuer = Issuer(leased)
+        make(issuer, "held", role={"ttl": "100s"})
+        leased.stop()
+        leased.start(failpoint="engine_jwt_role=kill")
+        with pytest.raises(Exception):
+            leased.post("identity/oidc/role/held", {"key": "held", "ttl": "200s"})
+        assert leased.wait_exit(20) == -9
+        leased.start()
+        assert leased.get("identity/oidc/role/held").data["ttl"] == 100
+
+
 def test_a_kill_between_the_signature_and_the_lease_hands_out_nothing():
     with Leased() as leased:
         issuer = Issuer(leased)

@@ -5,7 +5,9 @@
 
 /* The golden list. Whoever adds a line here has decided that anybody on the network may ask. */
 static const char *const open_paths[] = {"sys/health", "sys/seal-status", "sys/leader", "sys/init",
-    "sys/internal/ui/mounts", "sys/internal/ui/mounts/*"};
+    "sys/internal/ui/mounts", "sys/internal/ui/mounts/*",
+    "identity/oidc/.well-known/openid-configuration", "identity/oidc/.well-known/keys",
+    "identity/oidc/.well-known/denylist"};
 
 static void
 just_these_need_no_token(void **state)

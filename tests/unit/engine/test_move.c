@@ -114,8 +114,9 @@ known_servers(struct fix *f)
 	size_t count = 0;
 	struct leased_err err = LEASED_ERR_INIT;
 	char name[ENGINE_DOC_NAME_SIZE];
+	const char *rest;
 
-	engine_doc_name(LIST_FIRST(&f->engines->mounts)->id, "main", name);
+	engine_doc_name(engines_route(f->engines, "database/x", &rest)->id, "main", name);
 	assert_int_equal(store_doc_get(store_db(f->store), "connection", name, &doc, &err), 0);
 	assert_int_equal(store_server_list(store_db(f->store), doc->id, &servers, &count, &err), 0);
 	store_server_list_free(servers, count);
