@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "engine/jwt.h"
 
 static const struct engine_path paths[] = {
     {.verb = "roles",
@@ -18,6 +19,8 @@ static const struct engine_path paths[] = {
 	.write = engine_token_role_write,
 	.remove = engine_token_role_delete},
     {.verb = "creds", .read = engine_token_creds, .write = engine_token_creds},
+    /* A JWT, by a role of identity/oidc. */
+    {.verb = "jwt", .read = engine_jwt_token_alias, .write = engine_jwt_token_alias},
     {.verb = "introspect", .is_whole = true, .takes_basic = true, .write = engine_token_introspect},
     {.verb = "revoke", .is_whole = true, .takes_basic = true, .write = engine_token_revoke},
 };
@@ -27,7 +30,8 @@ const struct engine_type engine_type_token = {
     .name = "token",
     .paths = paths,
     .path_count = sizeof(paths) / sizeof(paths[0]),
-    .help = "a mount of type token has roles and creds, each with a name of letters, digits and _, "
+    .help = "a mount of type token has roles, creds and jwt, each with a name of letters, digits "
+	    "and _, "
 	    "with - and . inside, and introspect and revoke, which are written to",
     .kinds = kinds,
     .renew_inputs = engine_token_renew_inputs,

@@ -239,6 +239,21 @@ def test_a_role_s_cap_holds(leased, issuer):
     issuer.token("capped")
 
 
+def test_a_mount_of_tokens_hands_them_out_too(leased, issuer):
+    make(issuer, "alias")
+    assert leased.post("sys/mounts/api", {"type": "token"}).status == 204
+    for method in ("GET", "POST"):
+        made = leased.request(method, "api/jwt/alias")
+        assert made.status == 200 and made.json["lease_id"].startswith("api/jwt/alias/"), made
+        issuer.verify(made.data["token"])
+        assert leased.post("sys/leases/renew", {"lease_id": made.json["lease_id"]}).status == 400
+        assert leased.post("sys/leases/revoke", {"lease_id": made.json["lease_id"]}).status == 204
+        assert not issuer.active(made.data["token"])
+        poll(lambda: claims_of(made.data["token"])["jti"] in issuer.denied(), 3, what="the token on the list")
+    assert leased.delete("sys/mounts/api").status == 204
+    assert claims_of(made.data["token"])["jti"] in issuer.denied()
+
+
 # ---- what is published ----
 
 

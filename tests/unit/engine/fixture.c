@@ -3,8 +3,6 @@
  */
 #include "unit/engine/fixture.h"
 
-#include "engine/leases.h"
-
 #define START_US (INT64_C(1790000000) * 1000000)
 
 struct engine_caller caller;
@@ -64,7 +62,6 @@ fix_open(struct fix *f)
 	    .mount_path = engines_mount_path,
 	    .server_of = engines_server_of,
 	    .absent_why = engines_absent_why,
-	    .plain_ended = engine_lease_ended,
 	};
 
 	if (engines_new(&config, &f->engines, &err) != 0)

@@ -184,10 +184,10 @@ struct world {
 };
 
 static unsigned
-draw(struct world *w, unsigned below)
+draw(struct world *w, unsigned most)
 {
 	w->random = w->random * UINT64_C(6364136223846793005) + 1442695040888963407u;
-	return ((unsigned)(w->random >> 33) % below);
+	return ((unsigned)(w->random >> 33) % most);
 }
 
 /* Somebody fetches the list, and keeps it as long as it was told. */
