@@ -101,9 +101,13 @@ static const char migration_7[] = "ALTER TABLE meta ADD COLUMN sum BLOB;";
 static const char migration_8[] =
     "CREATE INDEX tombstone_account ON tombstone (account) WHERE account <> '';";
 
+/* Records of leases may hold what an engine or a plugin keeps in them. Earlier versions would take
+ * such a record for damaged; those before it read as they did, so that the number is all. */
+static const char migration_9[] = "SELECT 1;";
+
 /* The n-th takes a store of version n - 1 to n. What has been released is never edited. */
 static const char *const migrations[] = {migration_1, migration_2, migration_3, migration_4,
-    migration_5, migration_6, migration_7, migration_8};
+    migration_5, migration_6, migration_7, migration_8, migration_9};
 #define VERSION_NEWEST ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))
 
 int
