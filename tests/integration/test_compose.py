@@ -11,6 +11,7 @@ from daemon import BUILD, REPO, Leased
 from mariadb_server import MariaDB
 from pg import Postgres
 from privilege import as_root
+from redis_server import Redis
 
 PACKAGING = REPO / "packaging" / "docker"
 
@@ -67,6 +68,34 @@ def mariadb(secrets):
         yield server
 
 
+class ComposeRedis(Redis):
+    """By the very files of the volumes, with this machine's places in them."""
+
+    ca_file = None
+
+    def __init__(self, secrets):
+        super().__init__(tls=True)
+        self.secrets, self.ca_file = secrets, str(secrets / "trust" / "ca.crt")
+        self.admin_password = run(["cat", secrets / "redis" / "leased-password"])
+
+    def prepare(self):
+        run(["chown", "-R", "nobody", self.secrets / "redis-data", self.secrets / "redis" / "server.key"])
+        text = run(["cat", self.secrets / "redis" / "redis.conf"])
+        for old, new in (("/secrets/", f"{self.secrets}/redis/"), ("/data", f"{self.secrets}/redis-data"), ("tls-port 6379", f"tls-port {self.port}")):
+            assert old in text
+            text = text.replace(old, new)
+        (self.directory / "redis.conf").write_text(text + f"bind {self.host}\n")
+
+    def answers(self):
+        return self.call("PING") == "PONG"
+
+
+@pytest.fixture(scope="module")
+def redis(secrets):
+    with ComposeRedis(secrets) as server:
+        yield server
+
+
 def test_setup_gives_each_server_its_own_and_nobody_elses(secrets):
     seen = set()
     for name in ("postgresql", "mariadb", "redis", "rabbitmq", "leased"):
@@ -95,11 +124,11 @@ def test_a_second_setup_changes_nothing(secrets):
     assert all_of_it() == before
 
 
-def test_connect_leads_to_a_user_on_every_server_and_leaves_what_is_there(secrets, postgresql, mariadb):
+def test_connect_leads_to_a_user_on_every_server_and_leaves_what_is_there(secrets, postgresql, mariadb, redis):
     with Leased() as leased:
         env = {"PATH": f"{BUILD / 'bin'}:/usr/bin:/bin", "LEASE_ADDR": f"unix://{leased.socket_path}", "LEASE_TOKEN": leased.root_token,
                "CA": secrets / "trust" / "ca.crt"}
-        for name, server in (("postgresql", postgresql), ("mariadb", mariadb)):
+        for name, server in (("postgresql", postgresql), ("mariadb", mariadb), ("redis", redis)):
             env |= {f"host_{name}": "localhost", f"port_{name}": server.port}
         said = run([PACKAGING / "connect", secrets], **env)
         assert "all is configured" in said and "connect: database/roles/app" in said, said
@@ -112,9 +141,12 @@ def test_connect_leads_to_a_user_on_every_server_and_leaves_what_is_there(secret
         credential = leased.get("database/creds/shop").data
         rows = mariadb.sql("SELECT count(*) FROM orders", user=credential["username"], password=credential["password"], database="app")
         assert rows == [(2,)] or rows == [[2]], rows
+        credential = leased.get("database/creds/cache").data
+        assert redis.call("SET", "app:x", "1", user=credential["username"], password=credential["password"]) == "OK"
         assert leased.post("database/rotate-root/postgresql").status in (200, 204)
         assert run([PACKAGING / "connect", secrets], **env).startswith("connect: all is configured"), "the rotated password stays"
         assert leased.get("database/creds/app").status == 200
-        for role in ("app", "shop"):
+        for role in ("app", "shop", "cache"):
             assert leased.put(f"sys/leases/revoke-prefix/database/creds/{role}").status == 204
         assert postgresql.role_names("l-") == [] and mariadb.role_names("l-") == []
+        assert not redis.can_login(credential["username"], credential["password"])
