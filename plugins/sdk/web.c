@@ -212,7 +212,7 @@ on_body(char *bytes, size_t one, size_t len, void *arg)
 	char *grown;
 
 	(void)one;
-	if (len > SDK_WEB_ANSWER_MAX - answer->len)
+	if (len > answer->max - answer->len)
 		return (0); /* libcurl gives up */
 	if (answer->len + len + 1 > answer->size) {
 		size = (answer->len + len + 1) * 2;
@@ -318,10 +318,10 @@ explain(const struct sdk_web *web, CURLcode code, const struct sdk_web_answer *a
 		return (leased_err_set(
 		    err, LEASED_ETIMEDOUT, "%s:%s did not answer in time", web->host, web->port));
 	case CURLE_WRITE_ERROR:
-		if (answer->len + CURL_MAX_WRITE_SIZE >= SDK_WEB_ANSWER_MAX)
+		if (answer->len + CURL_MAX_WRITE_SIZE >= answer->max)
 			return (leased_err_set(err, LEASED_EREFUSED,
 			    "%s:%s answered with more than %zu KiB", web->host, web->port,
-			    SDK_WEB_ANSWER_MAX / 1024));
+			    answer->max / 1024));
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CONNECT_ERROR:
@@ -405,6 +405,7 @@ sdk_web_send(struct sdk_web *web, const struct leased_call *call,
 
 	if (web == NULL || web->tag != WEB_TAG)
 		abort();
+	answer.max = request->answer_max > 0 ? request->answer_max : SDK_WEB_ANSWER_MAX;
 	timeout_ms = leased_call_remaining_ms(call);
 	timeout_ms -= timeout_ms / 16; /* to say so before the daemon ends us */
 	if (timeout_ms <= 0)

@@ -38,14 +38,15 @@ struct sdk_web_request {
 	const char *username, *password; /* basic authentication; NULL: none */
 	const char *body;                /* NULL: none */
 	size_t body_len;
-	bool changes; /* goes out on a new connection: libcurl repeats what it sent on a kept
-			 connection that was closed meanwhile, and a change must go once */
+	size_t answer_max; /* bytes of the answer's body; 0: SDK_WEB_ANSWER_MAX */
+	bool changes;      /* goes out on a new connection: libcurl repeats what it sent on a kept
+			      connection that was closed meanwhile, and a change must go once */
 };
 
 struct sdk_web_answer {
 	long status;
 	char *body; /* NUL behind it; never NULL after a success */
-	size_t len, size;
+	size_t len, size, max;
 };
 /* clang-format off */
 #define SDK_WEB_ANSWER_INIT {0}
