@@ -21,6 +21,7 @@ static const struct plugin_catalog_row rows[] = {
     {.program = "http", .api_names = {"http"}, .pool = 2},
     {.program = "token", .api_names = {"token"}, .pool = 2},
     {.program = "postgresql", .api_names = {"postgresql-database-plugin", "postgresql"}, .pool = 4},
+    {.program = "rabbitmq", .api_names = {"rabbitmq"}, .pool = 2},
     {.program = "redis",
 	.api_names = {"redis-database-plugin", "valkey-database-plugin", "redis"},
 	.pool = 2},
