@@ -58,7 +58,7 @@ rabbitmq_user_find(struct rabbitmq *plugin, struct leased_call *call, const char
 		*ret_user = answer;
 		return (0);
 	}
-	if (status != 404)
+	if (!rabbitmq_is_absent(status, answer))
 		r = rabbitmq_refused(plugin, "look at users", status, answer, err);
 	json_decref(answer);
 	return (r);

@@ -106,6 +106,14 @@ rabbitmq_reason(const json_t *answer)
 	return (reason != NULL ? reason : "");
 }
 
+bool
+rabbitmq_is_absent(long status, const json_t *answer)
+{
+	const char *error = json_string_value(json_object_get(answer, "error"));
+
+	return (status == 404 && error != NULL && strcmp(error, "Object Not Found") == 0);
+}
+
 int
 rabbitmq_refused(const struct rabbitmq *plugin, const char *what, long status, const json_t *answer,
     struct leased_err *err)

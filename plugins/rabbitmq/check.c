@@ -85,7 +85,8 @@ rabbitmq_check(void *ctx, struct leased_call *call, struct leased_err *err)
 	if ((r = rabbitmq_account_read(json_object_get(call->params, "account"), &account, err)) !=
 		0 ||
 	    (r = leased_get_string(call->params, "password", &password, err)) != 0 ||
-	    (r = rabbitmq_account_on_server(plugin, &account, err)) != 0)
+	    (r = rabbitmq_account_on_server(plugin, &account, err)) != 0 ||
+	    (r = rabbitmq_same_server(plugin, call, err)) != 0)
 		return (r);
 	if (scope != NULL && strcmp(scope, "static") == 0)
 		return (check_static(plugin, call, account.name, err));
@@ -129,6 +130,7 @@ rabbitmq_set_password(void *ctx, struct leased_call *call, struct leased_err *er
 		0 ||
 	    (r = leased_get_string(call->params, "password", &password, err)) != 0 ||
 	    (r = rabbitmq_account_on_server(plugin, &account, err)) != 0 ||
+	    (r = rabbitmq_same_server(plugin, call, err)) != 0 ||
 	    (r = find(plugin, call, account.name, &user, err)) != 0 ||
 	    (r = rabbitmq_hash(password, hash, err)) != 0)
 		goto out;

@@ -196,9 +196,12 @@ end_all(struct rabbitmq *plugin, struct leased_call *call, bool removes, struct 
 	const json_t *accounts = json_object_get(call->params, "accounts");
 	size_t count = json_array_size(accounts), i;
 	struct ending endings[ACCOUNTS_MAX];
+	int r;
 
 	if (count > ACCOUNTS_MAX)
 		return (leased_err_set(err, LEASED_EINVAL, "more than %d accounts", ACCOUNTS_MAX));
+	if ((r = rabbitmq_same_server(plugin, call, err)) != 0)
+		return (r);
 	for (i = 0; i < count; i++)
 		read_one(plugin, json_array_get(accounts, i), &endings[i]);
 	for (i = 0; i < count; i++) {

@@ -79,6 +79,7 @@ rabbitmq_inventory(void *ctx, struct leased_call *call, struct leased_err *err)
 	int r;
 
 	if ((r = leased_get_string(call->params, "tag", &tag, err)) != 0 ||
+	    (r = rabbitmq_same_server(plugin, call, err)) != 0 ||
 	    (r = rabbitmq_send(plugin, call, &request, &status, &users, err, "users", NULL)) != 0)
 		return (r);
 	if (status != 200 || !json_is_array(users))

@@ -83,6 +83,7 @@ rabbitmq_mint(void *ctx, struct leased_call *call, struct leased_err *err)
 	    (r = leased_get_string(call->params, "password", &password, err)) != 0 ||
 	    (r = rabbitmq_role_read(account.role, &role, err)) != 0 ||
 	    (r = rabbitmq_account_on_server(plugin, &account, err)) != 0 ||
+	    (r = rabbitmq_same_server(plugin, call, err)) != 0 ||
 	    (r = rabbitmq_hash(password, hash, err)) != 0 ||
 	    (r = expect_none(plugin, call, account.name, err)) != 0 ||
 	    (r = rabbitmq_user_put(plugin, call, account.name, "", "", err)) != 0 ||
@@ -109,6 +110,7 @@ rabbitmq_renew(void *ctx, struct leased_call *call, struct leased_err *err)
 	if ((r = rabbitmq_account_read(json_object_get(call->params, "account"), &account, err)) !=
 		0 ||
 	    (r = rabbitmq_account_on_server(plugin, &account, err)) != 0 ||
+	    (r = rabbitmq_same_server(plugin, call, err)) != 0 ||
 	    (r = rabbitmq_user_find(plugin, call, account.name, &user, err)) != 0)
 		return (r);
 	if (user == NULL)

@@ -100,14 +100,34 @@ log_in(struct rabbitmq *plugin, struct leased_call *call, struct leased_err *err
 	return (r);
 }
 
-/* The cluster's own id, made at its first start and kept with its users; its name, which people may
- * change, where there is none. */
+/* Servers before 3.8 have no id: the name, which people may change. */
 static int
-identify(struct rabbitmq *plugin, struct leased_call *call, const json_t *overview,
-    struct leased_err *err)
+read_cluster_name(struct rabbitmq *plugin, struct leased_call *call,
+    char ret_server[RABBITMQ_SERVER_SIZE], struct leased_err *err)
 {
-	const char *id, *name = json_string_value(json_object_get(overview, "cluster_name"));
+	json_t *overview = NULL;
+	const char *name;
+	long status = 0;
+	int r;
+
+	if ((r = get(plugin, call, "overview", NULL, &status, &overview, err)) != 0)
+		return (r);
+	name = json_string_value(json_object_get(overview, "cluster_name"));
+	if (status == 200 && name != NULL && name[0] != '\0')
+		(void)snprintf(ret_server, RABBITMQ_SERVER_SIZE, "cluster %.100s", name);
+	else
+		r = rabbitmq_refused(plugin, "learn the cluster's name", status, overview, err);
+	json_decref(overview);
+	return (r);
+}
+
+/* The cluster's own id, made at its first start and kept with its users. */
+static int
+read_identity(struct rabbitmq *plugin, struct leased_call *call,
+    char ret_server[RABBITMQ_SERVER_SIZE], struct leased_err *err)
+{
 	json_t *answer = NULL;
+	const char *id;
 	long status = 0;
 	int r;
 
@@ -115,14 +135,28 @@ identify(struct rabbitmq *plugin, struct leased_call *call, const json_t *overvi
 		 err)) != 0)
 		return (r);
 	id = json_string_value(json_object_get(answer, "value"));
-	if (status == 200 && id != NULL && id[0] != '\0' && strlen(id) < sizeof(plugin->server))
-		memcpy(plugin->server, id, strlen(id) + 1);
-	else if (status == 404 && name != NULL && name[0] != '\0')
-		(void)snprintf(plugin->server, sizeof(plugin->server), "cluster %.100s", name);
+	if (status == 200 && id != NULL && id[0] != '\0' && strlen(id) < RABBITMQ_SERVER_SIZE)
+		memcpy(ret_server, id, strlen(id) + 1);
+	else if (rabbitmq_is_absent(status, answer))
+		r = read_cluster_name(plugin, call, ret_server, err);
 	else
 		r = rabbitmq_refused(plugin, "learn the cluster's id", status, answer, err);
 	json_decref(answer);
 	return (r);
+}
+
+int
+rabbitmq_same_server(struct rabbitmq *plugin, struct leased_call *call, struct leased_err *err)
+{
+	char server[RABBITMQ_SERVER_SIZE];
+	int r;
+
+	if ((r = read_identity(plugin, call, server, err)) != 0 ||
+	    strcmp(server, plugin->server) == 0)
+		return (r);
+	return (leased_err_set(err, LEASED_EMOVED,
+	    "the cluster %s answers now, where %s did: nothing is touched", server,
+	    plugin->server));
 }
 
 /* Where clients connect: the host is the one that we reach it by, the port that of AMQP. */
@@ -184,7 +218,7 @@ rabbitmq_open(void *ctx, struct leased_call *call, struct leased_err *err)
 	if (status != 200)
 		r = rabbitmq_refused(plugin, "look at the cluster", status, overview, err);
 	else
-		r = identify(plugin, call, overview, err);
+		r = read_identity(plugin, call, plugin->server, err);
 	if (r == 0 &&
 	    (json_object_set_new(call->result, "server", json_string(plugin->server)) != 0 ||
 		json_object_set_new(call->result, "endpoint", endpoint(plugin, overview)) != 0))
@@ -238,7 +272,8 @@ rabbitmq_ping(void *ctx, struct leased_call *call, struct leased_err *err)
 
 	if (plugin->config == NULL)
 		return (0); /* before open: this worker lives */
-	if ((r = rabbitmq_send(plugin, call, &request, &status, &nodes, err, "nodes", NULL)) != 0)
+	if ((r = rabbitmq_same_server(plugin, call, err)) != 0 ||
+	    (r = rabbitmq_send(plugin, call, &request, &status, &nodes, err, "nodes", NULL)) != 0)
 		return (r);
 	if (status != 200 || !json_is_array(nodes))
 		r = rabbitmq_refused(plugin, "look at the nodes", status, nodes, err);

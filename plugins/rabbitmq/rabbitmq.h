@@ -14,6 +14,7 @@
 #include "sdk/web.h"
 
 #define RABBITMQ_NAME_MAX 128
+#define RABBITMQ_SERVER_SIZE 128
 #define RABBITMQ_HASH_SIZE 64 /* of a password, in base64 */
 
 struct rabbitmq_config;
@@ -23,7 +24,7 @@ struct rabbitmq {
 	unsigned tag;
 	struct rabbitmq_config *config; /* NULL before open */
 	struct sdk_web *web;
-	char server[128]; /* the cluster's id; "" before open */
+	char server[RABBITMQ_SERVER_SIZE]; /* the cluster's id; "" before open */
 };
 /* Checks the tag of a handler's ctx. */
 struct rabbitmq *rabbitmq_from(void *ctx);
@@ -50,6 +51,13 @@ int rabbitmq_refused(const struct rabbitmq *plugin, const char *what, long statu
     const json_t *answer, struct leased_err *err) LEASED_MUST_CHECK;
 /* The "reason" of an answer that refuses; "" where there is none. */
 const char *rabbitmq_reason(const json_t *answer);
+
+/* Is it the API's own word that there is no such thing, and not another server's 404? */
+bool rabbitmq_is_absent(long status, const json_t *answer);
+/* open.c: LEASED_EMOVED where another cluster answers by now. Requests have no connection that
+ * would tell: asked for before anything is said of accounts. */
+int rabbitmq_same_server(
+    struct rabbitmq *plugin, struct leased_call *call, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- account.c ---- */
 
