@@ -147,12 +147,13 @@ rule_fits(const json_t *rule, long status, const json_t *body)
 }
 
 /* "Not found" in something other than JSON is what a proxy, or a server that knows no such path,
- * says: no word on the account, whose access may be untouched. */
+ * says, and so is "OK" with a page for people: no word on the account, whose access may be
+ * untouched. */
 static enum http_meaning
 status_means(long status, bool has_login, bool is_other)
 {
 	if (status / 100 == 2)
-		return (HTTP_OK);
+		return (is_other ? HTTP_FAIL : HTTP_OK);
 	switch (status) {
 	case 401:
 		return (has_login ? HTTP_EXPIRED : HTTP_DENIED);

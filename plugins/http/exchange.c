@@ -179,7 +179,8 @@ explain(const struct http *http, const json_t *request, const json_t *values, co
 	char text[300];
 
 	http_answer_text(http->config, request, body, values, text, sizeof(text));
-	if (body == NULL && meaning == HTTP_FAIL && (status == 404 || status == 410))
+	if (body == NULL && meaning == HTTP_FAIL &&
+	    (status / 100 == 2 || status == 404 || status == 410))
 		(void)snprintf(text, sizeof(text), "%s",
 		    "in something other than JSON, so that it may be a proxy's word, or of a wrong "
 		    "path; if it is the API's, say so by a rule of answers");
