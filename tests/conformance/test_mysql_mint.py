@@ -5,8 +5,8 @@ import contextlib
 import pymysql
 import pytest
 
-from mariadb_server import ADMIN_GRANTS, MariaDB, is_cut, quote_name
-from mysql_plugin import (CREATE, SCHEMA_GRANTS, TAG, Account, CallFailed, Plugin, clean, elements, fails, plugin, refusal, server,  # noqa: F401
+from mariadb_server import is_cut, quote_name
+from mysql_plugin import (CREATE, TAG, Account, CallFailed, Plugin, clean, elements, fails, plugin, refusal, server,  # noqa: F401
                           statement)
 
 

@@ -17,14 +17,14 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from daemon import BUILD  # noqa: E402
-from mariadb_server import ADMIN_GRANTS, MariaDB  # noqa: E402
+from mariadb_server import MariaDB  # noqa: E402
 from pg import in_seconds  # noqa: E402
 from plugin_driver import CallFailed, Worker  # noqa: E402, F401
 
 PROGRAM = BUILD / "libexec" / "leased" / "plugins" / "mysql"
 TAG = "k3x9ab"
 CREATE = "CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'"
-SCHEMA_GRANTS = ("GRANT SELECT, INSERT, UPDATE, DELETE, SHOW VIEW ON {database}.* TO {admin} WITH GRANT OPTION",
+SCHEMA_GRANTS = ("GRANT SELECT, INSERT, UPDATE, DELETE, SHOW VIEW ON app.* TO {admin} WITH GRANT OPTION",
                  "GRANT SELECT, SHOW VIEW ON `my\\_app`.* TO {admin} WITH GRANT OPTION")
 
 
@@ -193,7 +193,8 @@ class HalfLogin:
 
 @pytest.fixture(scope="session")
 def server():
-    with MariaDB(grants=ADMIN_GRANTS + SCHEMA_GRANTS) as one:
+    with MariaDB() as one:
+        one.quietly(*(grant.format(admin=one.admin) for grant in SCHEMA_GRANTS))
         yield one
 
 
