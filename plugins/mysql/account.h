@@ -77,7 +77,7 @@ int maria_run_statements(struct maria *plugin, const struct leased_call *call, c
 int maria_disarm_all(struct maria *plugin, struct leased_call *call,
     struct maria_accounts *accounts, struct leased_err *err) LEASED_MUST_CHECK;
 /* KILL, by the id of a connection. One that is gone is success. */
-int maria_kill(struct maria *plugin, const struct leased_call *call, unsigned long id,
+int maria_kill(struct maria *plugin, const struct leased_call *call, unsigned long long id,
     struct leased_err *err) LEASED_MUST_CHECK;
 
 /* check.c: why a login of an account was refused, where that can be found out. Returns err->code.

@@ -167,14 +167,14 @@ look_now(struct maria *plugin, struct leased_call *call, const struct maria_acco
 }
 
 int
-maria_kill(
-    struct maria *plugin, const struct leased_call *call, unsigned long id, struct leased_err *err)
+maria_kill(struct maria *plugin, const struct leased_call *call, unsigned long long id,
+    struct leased_err *err)
 {
 	char text[64];
 	int r;
 
 	(void)snprintf(
-	    text, sizeof(text), "KILL %sCONNECTION %lu", plugin->is_mysql ? "" : "HARD ", id);
+	    text, sizeof(text), "KILL %sCONNECTION %llu", plugin->is_mysql ? "" : "HARD ", id);
 	r = maria_query_text(&plugin->main, call, MARIA_READS, text, NULL, err);
 	if (r != 0 && plugin->main.failure == 1094) {
 		*err = (struct leased_err)LEASED_ERR_INIT;
@@ -206,7 +206,7 @@ end_sessions(struct maria *plugin, struct leased_call *call, struct maria_accoun
 			;
 		if (i == accounts->count)
 			continue;
-		r = maria_kill(plugin, call, strtoul(maria_text(row, 0), NULL, 10), err);
+		r = maria_kill(plugin, call, strtoull(maria_text(row, 0), NULL, 10), err);
 		if (plugin->main.connection == NULL)
 			return (r);
 		for (; r != 0 && i < accounts->count; i++)

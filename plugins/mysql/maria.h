@@ -13,14 +13,16 @@
 
 #include <leased/plugin.h>
 
+#include "session_id.h"
+
 struct maria_config; /* config.h */
 
 /* A session of the administrator. */
 struct maria_session {
-	MYSQL *connection; /* NULL: none */
-	char id[64];       /* "connection:start of the server:nonce", as the daemon knows it */
-	unsigned failure;  /* the server's number of the last error; 0 when the connection broke */
-	int limit_ms;      /* what the server's own time limit is set to, 0: unknown */
+	MYSQL *connection;              /* NULL: none */
+	char id[MARIA_SESSION_ID_SIZE]; /* as the daemon knows it, "": not yet */
+	unsigned failure; /* the server's number of the last error; 0 when the connection broke */
+	int limit_ms;     /* what the server's own time limit is set to, 0: unknown */
 };
 
 #define MARIA_TAG 0x6d617269u
@@ -81,10 +83,6 @@ void maria_session_close(struct maria_session *session);
  * seen to be so. Also the way back after statements of a role. */
 int maria_session_pin(struct maria *plugin, const struct leased_call *call,
     struct maria_session *session, struct leased_err *err) LEASED_MUST_CHECK;
-/* The name of the lock that a session with that id holds as long as it lives; false: it has none.
- */
-#define MARIA_LOCK_SIZE 80
-bool maria_session_lock_name(const char *id, char ret_name[MARIA_LOCK_SIZE]);
 /* Logs in as somebody else, outside of any registry; the caller's to mysql_close. */
 int maria_session_login(struct maria *plugin, struct leased_call *call, const char *name,
     const char *password, MYSQL **ret_connection, struct leased_err *err) LEASED_MUST_CHECK;

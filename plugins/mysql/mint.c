@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "account.h"
+#include "expiry.h"
 #include "hash.h"
 #include "sql.h"
 
@@ -147,7 +148,7 @@ read_rights(const struct maria *plugin, const struct maria_account *account,
 struct creation {
 	struct maria *plugin;
 	struct leased_call *call;
-	const struct maria_account *account;
+	struct maria_account *account;
 	const struct maria_slots *slots;
 	const struct rights *rights;
 	const char *host;
@@ -334,6 +335,12 @@ create_by_default(const struct creation *creation, struct leased_err *err)
 
 	if ((r = create_user(creation, err)) != 0)
 		return (r);
+	creation->account->host_count = 1;
+	(void)snprintf(creation->account->hosts[0].name, sizeof(creation->account->hosts[0].name),
+	    "%s", creation->host);
+	if ((r = maria_expiry_set(creation->plugin, creation->call, creation->account,
+		 creation->slots->expiration, err)) != 0)
+		return (r);
 	for (i = 0; i < rights->schema_count; i++)
 		if ((r = grant_schema(creation, rights->schemas[i], err)) != 0)
 			return (r);
@@ -368,7 +375,8 @@ create_by_statements(const struct creation *creation, const json_t *elements,
 		    "creation_statements ran, but there is no account \"%s\": they must create "
 		    "{{name}}",
 		    account->name));
-	return (0);
+	return (
+	    maria_expiry_set(plugin, creation->call, account, creation->slots->expiration, err));
 }
 
 int
@@ -413,13 +421,8 @@ maria_mint(void *ctx, struct leased_call *call, struct leased_err *err)
 	elements = maria_account_statements(account, "creation_statements");
 	if (elements == NULL && (r = read_rights(plugin, account, &rights, err)) != 0)
 		goto out;
-	if (elements != NULL) {
-		r = create_by_statements(&creation, elements, &accounts, err);
-	} else if ((r = create_by_default(&creation, err)) == 0) {
-		account->host_count = 1;
-		(void)snprintf(
-		    account->hosts[0].name, sizeof(account->hosts[0].name), "%s", creation.host);
-	}
+	r = elements != NULL ? create_by_statements(&creation, elements, &accounts, err)
+			     : create_by_default(&creation, err);
 	if (r == 0)
 		r = maria_account_tell(plugin, account, call->result, err);
 out:
@@ -446,7 +449,9 @@ maria_renew(void *ctx, struct leased_call *call, struct leased_err *err)
 	slots.name = account->name;
 	slots.expiration = expiration;
 	elements = maria_account_statements(account, "renew_statements");
-	if (elements == NULL)
-		return (0);
-	return (maria_run_statements(plugin, call, "renew_statements", elements, &slots, err));
+	if (elements != NULL && ((r = maria_run_statements(plugin, call, "renew_statements",
+				      elements, &slots, err)) != 0 ||
+				    (r = maria_session_ready(plugin, call, err)) != 0))
+		return (r);
+	return (maria_expiry_renew(plugin, call, account, expiration, err));
 }

@@ -97,6 +97,22 @@ endpoint(const struct maria_config *config)
 	return (NULL);
 }
 
+/* An event ends accounts without us, while the server's scheduler runs. */
+static int
+tell_expiry(const struct maria *plugin, json_t *result)
+{
+	json_t *warnings;
+
+	if (!plugin->config->has_expiry_event)
+		return (0);
+	if (plugin->has_scheduler)
+		return (json_object_set_new(result, "native_expiry", json_true()));
+	warnings = json_pack("[s]", "expiry_event is set, but the server's event_scheduler is off, "
+				    "so that accounts do not end by themselves: run SET GLOBAL "
+				    "event_scheduler = ON, and put it into the server's settings");
+	return (json_object_set_new(result, "warnings", warnings));
+}
+
 int
 maria_open(void *ctx, struct leased_call *call, struct leased_err *err)
 {
@@ -126,7 +142,8 @@ maria_open(void *ctx, struct leased_call *call, struct leased_err *err)
 	format_server_time(plugin, server_time, sizeof(server_time));
 	if (json_object_set_new(call->result, "server", json_string(plugin->server)) != 0 ||
 	    json_object_set_new(call->result, "server_time", json_string(server_time)) != 0 ||
-	    json_object_set_new(call->result, "endpoint", endpoint(plugin->config)) != 0)
+	    json_object_set_new(call->result, "endpoint", endpoint(plugin->config)) != 0 ||
+	    tell_expiry(plugin, call->result) != 0)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	return (0);
 }

@@ -15,31 +15,18 @@
 #define ANSWER_MARGIN_MS 300
 
 struct target {
-	unsigned long id;
-	char lock[MARIA_LOCK_SIZE]; /* "": none */
+	struct maria_session_id id;
 	bool is_gone, has_failed;
 	struct leased_err err;
 };
 
-/* Takes "connection:start[:nonce]" apart. */
 static void
 read_target(const struct maria *plugin, const char *id, struct target *target)
 {
-	char *end = NULL, *rest = NULL;
-	long long number = strtoll(id, &end, 10), start;
-
 	memset(target, 0, sizeof(*target));
-	if (number > 0 && end != NULL && *end == ':' && end[1] != '\0') {
-		start = strtoll(end + 1, &rest, 10);
-		if (rest != end + 1 &&
-		    (*rest == '\0' || (*rest == ':' && strlen(rest) == 17 &&
-					  strspn(rest + 1, "0123456789abcdef") == 16))) {
-			if (*rest != '\0')
-				(void)maria_session_lock_name(id, target->lock);
-			target->id = (unsigned long)number;
-			target->is_gone = start != plugin->started_s;
-			return;
-		}
+	if (maria_session_id_parse(id, &target->id)) {
+		target->is_gone = target->id.start_s != plugin->started_s;
+		return;
 	}
 	target->has_failed = true;
 	(void)leased_err_set(
@@ -51,22 +38,22 @@ static int
 look_at_locks(struct maria *plugin, struct leased_call *call, struct target *targets, size_t count,
     struct leased_err *err)
 {
-	char text[MARIA_LOCK_SIZE + 32];
+	char text[80];
 	MYSQL_RES *rows;
 	MYSQL_ROW row;
 	size_t i;
 	int r;
 
 	for (i = 0; i < count; i++) {
-		if (targets[i].has_failed || targets[i].is_gone || targets[i].lock[0] == '\0')
+		if (targets[i].has_failed || targets[i].is_gone || targets[i].id.lock[0] == '\0')
 			continue;
-		(void)snprintf(text, sizeof(text), "SELECT IS_USED_LOCK('%s')", targets[i].lock);
+		(void)snprintf(text, sizeof(text), "SELECT IS_USED_LOCK('%s')", targets[i].id.lock);
 		rows = NULL;
 		if ((r = maria_query_text(&plugin->main, call, MARIA_READS, text, &rows, err)) != 0)
 			return (r);
 		row = rows != NULL ? mysql_fetch_row(rows) : NULL;
 		targets[i].is_gone =
-		    row == NULL || strtoul(maria_text(row, 0), NULL, 10) != targets[i].id;
+		    row == NULL || strtoull(maria_text(row, 0), NULL, 10) != targets[i].id.number;
 		mysql_free_result(rows);
 	}
 	return (0);
@@ -86,7 +73,7 @@ look_now(struct maria *plugin, struct leased_call *call, struct target *targets,
 	maria_sql_add(&sql, "SELECT ID FROM information_schema.PROCESSLIST WHERE ID IN (0");
 	for (i = 0; i < count; i++)
 		if (!targets[i].has_failed && !targets[i].is_gone)
-			maria_sql_format(&sql, ",%lu", targets[i].id);
+			maria_sql_format(&sql, ",%llu", targets[i].id.number);
 	maria_sql_add(&sql, ")");
 	r = maria_query(&plugin->main, call, MARIA_READS, &sql, &rows, err);
 	maria_sql_clear(&sql);
@@ -96,7 +83,7 @@ look_now(struct maria *plugin, struct leased_call *call, struct target *targets,
 		targets[i].is_gone = true;
 		mysql_data_seek(rows, 0);
 		while ((row = mysql_fetch_row(rows)) != NULL)
-			if (strtoul(maria_text(row, 0), NULL, 10) == targets[i].id)
+			if (strtoull(maria_text(row, 0), NULL, 10) == targets[i].id.number)
 				targets[i].is_gone = false;
 		alive += !targets[i].is_gone;
 	}
@@ -119,7 +106,8 @@ reap_all(struct maria *plugin, struct leased_call *call, struct target *targets,
 		for (i = 0; i < count; i++) {
 			if (targets[i].is_gone || targets[i].has_failed)
 				continue;
-			if ((r = maria_kill(plugin, call, targets[i].id, &targets[i].err)) != 0 &&
+			if ((r = maria_kill(plugin, call, targets[i].id.number, &targets[i].err)) !=
+				0 &&
 			    plugin->main.connection == NULL)
 				return (leased_err_set(err, r, "%s", targets[i].err.text));
 		}
@@ -160,7 +148,7 @@ maria_reap(void *ctx, struct leased_call *call, struct leased_err *err)
 		}
 		if (targets[i].err.code == 0)
 			(void)leased_err_set(&targets[i].err, LEASED_EREFUSED,
-			    "session %lu does not end; it is tried again", targets[i].id);
+			    "session %llu does not end; it is tried again", targets[i].id.number);
 		leased_result_failed(call, &targets[i].err);
 	}
 out:

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "account.h"
+#include "expiry.h"
 #include "sql.h"
 
 #define ANSWER_MARGIN_MS 500 /* later accounts wait for the next call */
@@ -137,6 +138,23 @@ drop_together(struct maria *plugin, struct leased_call *call, struct maria_accou
 	maria_sql_clear(&sql);
 }
 
+/* Also of accounts that are gone. */
+static void
+drop_events(struct maria *plugin, struct leased_call *call, struct maria_accounts *accounts)
+{
+	struct maria_account *account;
+	size_t i;
+
+	for (i = 0; i < accounts->count; i++) {
+		account = &accounts->items[i];
+		if (account->has_failed)
+			continue;
+		account->has_failed =
+		    maria_session_ready(plugin, call, &account->err) != 0 ||
+		    maria_expiry_drop(plugin, call, account->name, &account->err) != 0;
+	}
+}
+
 int
 maria_remove(void *ctx, struct leased_call *call, struct leased_err *err)
 {
@@ -157,6 +175,7 @@ maria_remove(void *ctx, struct leased_call *call, struct leased_err *err)
 	for (i = 0; i < accounts->count; i++)
 		if (needs_drop(&accounts->items[i]))
 			remove_one(plugin, call, &accounts->items[i]);
+	drop_events(plugin, call, accounts);
 	for (i = 0; i < accounts->count; i++) {
 		if (accounts->items[i].has_failed)
 			leased_result_failed(call, &accounts->items[i].err);

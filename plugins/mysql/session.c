@@ -188,18 +188,6 @@ check_pinned(const struct maria *plugin, const struct leased_call *call,
 			   "time_zone): connect to MariaDB or MySQL itself, not through a proxy"));
 }
 
-bool
-maria_session_lock_name(const char *id, char ret_name[MARIA_LOCK_SIZE])
-{
-	const char *nonce = strchr(id, ':');
-
-	nonce = nonce != NULL ? strchr(nonce + 1, ':') : NULL;
-	if (nonce == NULL || nonce[1] == '\0')
-		return (false);
-	(void)snprintf(ret_name, MARIA_LOCK_SIZE, "leased %.40s", nonce + 1);
-	return (true);
-}
-
 /*
  * A session's number begins anew with each life of the server, whose start is known to the second
  * only: a lock by a name that nobody else has is what tells this session from any other. A cluster
@@ -209,15 +197,16 @@ static int
 take_lock(
     const struct leased_call *call, struct maria_session *session, char *id, struct leased_err *err)
 {
-	char name[MARIA_LOCK_SIZE], text[MARIA_LOCK_SIZE + 32];
+	struct maria_session_id parts;
+	char text[80];
 	MYSQL_RES *rows = NULL;
 	MYSQL_ROW row;
 	bool has_lock;
 	int r;
 
-	if (!maria_session_lock_name(id, name))
+	if (!maria_session_id_parse(id, &parts) || parts.lock[0] == '\0')
 		return (0);
-	(void)snprintf(text, sizeof(text), "SELECT GET_LOCK('%s', 0)", name);
+	(void)snprintf(text, sizeof(text), "SELECT GET_LOCK('%s', 0)", parts.lock);
 	r = maria_query_text(session, call, MARIA_READS, text, &rows, err);
 	if (r != 0 && session->connection == NULL)
 		return (r);
@@ -242,7 +231,7 @@ maria_session_pin(struct maria *plugin, const struct leased_call *call,
 			       : "SET SESSION sql_mode = '" MODES_MARIADB
 				 "', time_zone = '+00:00', autocommit = 1, lock_wait_timeout = 2, "
 				 "innodb_lock_wait_timeout = 2, wait_timeout = 28800";
-	char name[MARIA_LOCK_SIZE], id[sizeof(session->id)];
+	char id[sizeof(session->id)];
 	int r;
 
 	session->limit_ms = plugin->is_mysql ? -1 : 0;
@@ -254,7 +243,7 @@ maria_session_pin(struct maria *plugin, const struct leased_call *call,
 		return (r);
 	if ((r = check_pinned(plugin, call, session, err)) != 0)
 		return (r);
-	if (session->id[0] == '\0' || !maria_session_lock_name(session->id, name))
+	if (session->id[0] == '\0')
 		return (0);
 	/* It was reset, which gave the lock back. */
 	(void)snprintf(id, sizeof(id), "%s", session->id);
@@ -305,7 +294,7 @@ take_identity(struct maria *plugin, struct maria_session *session, MYSQL_ROW row
     struct leased_err *err)
 {
 	const char *server = maria_text(row, 1);
-	unsigned char nonce[8];
+	unsigned char nonce[MARIA_NONCE_LEN];
 
 	if (strtoul(maria_text(row, 0), NULL, 10) != mysql_thread_id(session->connection))
 		return (leased_err_set(err, LEASED_EINVAL,
@@ -329,9 +318,8 @@ take_identity(struct maria *plugin, struct maria_session *session, MYSQL_ROW row
 	plugin->offset_us = (int64_t)(strtod(maria_text(row, 5), NULL) * 1e6) - middle_us;
 	if (RAND_bytes(nonce, sizeof(nonce)) != 1)
 		return (leased_err_set(err, LEASED_EBUG, "no random numbers"));
-	(void)snprintf(session->id, sizeof(session->id), "%s:%lld:%02x%02x%02x%02x%02x%02x%02x%02x",
-	    maria_text(row, 0), (long long)plugin->started_s, nonce[0], nonce[1], nonce[2],
-	    nonce[3], nonce[4], nonce[5], nonce[6], nonce[7]);
+	maria_session_id_format(
+	    mysql_thread_id(session->connection), plugin->started_s, nonce, session->id);
 	return (0);
 }
 

@@ -2,6 +2,7 @@
 target_sources(${target} PRIVATE
 	${CMAKE_SOURCE_DIR}/plugins/mysql/config.c
 	${CMAKE_SOURCE_DIR}/plugins/mysql/hash.c
+	${CMAKE_SOURCE_DIR}/plugins/mysql/session_id.c
 	${CMAKE_SOURCE_DIR}/plugins/mysql/sql.c
 	${CMAKE_SOURCE_DIR}/plugins/mysql/url.c)
 target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/plugins)
