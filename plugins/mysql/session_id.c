@@ -16,7 +16,7 @@ read_number(const char *text, unsigned long long *ret_number, const char **ret_e
 {
 	size_t len = strspn(text, "0123456789");
 
-	if (len == 0 || len > 19 || text[0] == '0')
+	if (len == 0 || len > 18 || text[0] == '0')
 		return (false);
 	*ret_number = strtoull(text, NULL, 10);
 	*ret_end = text + len;
