@@ -13,6 +13,7 @@ import zlib
 
 import pytest
 
+import memscan
 from apache import Apache
 from audited import Audited
 from daemon import Leased, poll
@@ -301,3 +302,21 @@ def test_fsck_backup_and_restore_know_tokens(tmp_path):
             fresh = issue(new, "brief").data["token"]
             poll(lambda: introspect(new, fresh) == INACTIVE, 5, what="the end of a token")
             poll(lambda: new.list("sys/leases/lookup/token/creds/brief").status == 404, 10, what="the end of its lease")
+
+
+def test_no_token_stays_in_memory():
+    with Leased(env={"LEASED_TEST_DUMPABLE": "1"}) as leased:
+        prepare(leased)
+        asker = service(leased, "token/introspect")
+        known = {"a token that lives": issue(leased).data["token"], "one that is revoked": issue(leased).data["token"],
+                 "the asker's own": asker}
+        words = base64.b64encode(f"a:{asker}".encode()).decode()
+        for name in ("a token that lives", "one that is revoked"):
+            assert introspect(leased, known[name])["active"] is True
+            form = b"token=" + known[name].encode()
+            assert leased.tcp_request("POST", "token/introspect", raw=form, headers={
+                "Authorization": f"Basic {words}", "Content-Type": "application/x-www-form-urlencoded"}).json["active"] is True
+        assert leased.post("token/revoke", {"token": known["one that is revoked"]}).status == 200
+        time.sleep(5)
+        hits = memscan.scan(leased.pid, known | {"its random part": known["a token that lives"][13:37], "Basic": words})
+        assert not hits, "\n".join(hits)
