@@ -64,7 +64,7 @@ def test_nothing_of_ours_is_in_its_arguments_environment_or_descriptors(service,
     seen = service.directory / "seen"
     seen.mkdir(mode=0o777)
     worker = start(f"tr '\\0' '\\n' < /proc/$$/cmdline > {seen}/cmdline; env > {seen}/env; ls /proc/$$/fd > {seen}/fds; "
-                   f"pwd > {seen}/pwd; umask > {seen}/umask; grep ^Sig /proc/$$/status > {seen}/signals; echo '{{}}'", arguments=["one", "two three"])
+                   f"pwd > {seen}/pwd; umask > {seen}/umask; grep ^Sig /proc/self/status > {seen}/signals; echo '{{}}'", arguments=["one", "two three"])
     mint(worker)
     read = {path.name: path.read_text() for path in seen.iterdir()}
     assert read["cmdline"].split("\n")[-3:] == ["one", "two three", ""]
