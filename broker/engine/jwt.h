@@ -16,6 +16,7 @@
 #define JWT_MAX_AGE_S 300   /* how long relying parties may keep the list of keys */
 #define JWT_TAG 0x6a777421u /* "jwt!" */
 #define JWT_PLACE_MAX 300
+#define JWT_JTI_LEN 34 /* "j-" and 32 random characters */
 
 struct jwt_key {
 	LIST_ENTRY(jwt_key) link;

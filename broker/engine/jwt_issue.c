@@ -14,13 +14,11 @@
 #include "engine/jwt_read.h"
 #include "lease/plain.h"
 
-#define JTI_RANDOM 32
-
 struct jwt_issue {
 	struct engine_request_copy *request;
 	struct store_doc *role;
 	char *key_name;
-	char kid[65], jti[JTI_RANDOM + 3], owner[64], place[JWT_PLACE_MAX];
+	char kid[65], jti[JWT_JTI_LEN + 1], owner[64], place[JWT_PLACE_MAX];
 	struct lease_ttl_input ttl;
 	int64_t ttl_s, exp_s, owner_token;
 	json_t *claims, *engine;
@@ -256,7 +254,7 @@ claims_fill(struct jwt_issue *issue, struct leased_err *err)
 	}
 	issue->exp_s = now_s + issue->ttl_s;
 	memcpy(issue->jti, "j-", 2);
-	id_base62(request->engines->config.ids, JTI_RANDOM, issue->jti + 2);
+	id_base62(request->engines->config.ids, JWT_JTI_LEN - 2, issue->jti + 2);
 	r = json_object_set_new(issue->claims, "iss", json_string(issuer)) |
 	    json_object_set_new(issue->claims, "sub", json_string(request->entity)) |
 	    json_object_set_new(issue->claims, "aud", audience(issue)) |

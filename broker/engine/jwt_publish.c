@@ -120,20 +120,32 @@ is_its_token(const struct lease_plain *plain, const char *hash)
 		strlen(kept) == strlen(hash) && CRYPTO_memcmp(kept, hash, strlen(hash)) == 0);
 }
 
+/* The row is found by the index alone, and opened once, by who may remember it. */
 static int
 lease_of(
     struct engines *engines, const char *jti, struct lease_plain *ret_plain, struct leased_err *err)
 {
-	struct store_lease *row = NULL;
-	int64_t id;
+	struct store_account *found = calloc(STORE_ACCOUNTS_PAGE, sizeof(*found));
+	char before[sizeof(found->account)];
+	size_t count = 0, len = strlcpy(before, jti, sizeof(before));
+	int64_t id = 0;
 	int r;
 
-	r = store_lease_get_account(store_db(engines->config.store), jti, &row, err);
+	if (found == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	if (len == 0 || len >= sizeof(before)) {
+		free(found);
+		return (LEASED_ENOENT);
+	}
+	before[len - 1] = '\0';
+	r = store_account_page(store_db(engines->config.store), before, jti, found, &count, err);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		if (strcmp(found[i].account, jti) == 0)
+			id = found[i].id;
+	free(found);
 	if (r != 0)
-		return (r == LEASED_ECORRUPT ? LEASED_ENOENT : r);
-	id = row->id;
-	store_lease_free(row);
-	return (lease_plain_get(engines->leases, id, ret_plain, err));
+		return (r);
+	return (id != 0 ? lease_plain_get(engines->leases, id, ret_plain, err) : LEASED_ENOENT);
 }
 
 int
@@ -157,7 +169,7 @@ engines_identity_introspect(struct engines *engines, const char *token, const ch
 		goto out;
 	jti = json_string_value(json_object_get(claims, "jti"));
 	why = "the token is unknown, has ended or was revoked";
-	if (jti == NULL || strncmp(jti, "j-", 2) != 0)
+	if (jti == NULL || strncmp(jti, "j-", 2) != 0 || strlen(jti) != JWT_JTI_LEN)
 		goto out;
 	if ((r = lease_of(engines, jti, &plain, err)) != 0) {
 		r = r == LEASED_ENOENT ? 0 : r;
