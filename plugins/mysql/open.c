@@ -32,12 +32,11 @@ maria_describe(void *ctx, struct leased_call *call, struct leased_err *err)
 	json_t *fields = maria_config_fields(), *more;
 
 	(void)ctx;
-	more = json_pack("{s:i, s:s, s:b, s:s, s:b, s:[s,s,s,s,s,s,s,s,s], s:[s,s,s]}", "name_max",
+	more = json_pack("{s:i, s:s, s:b, s:s, s:b, s:[s,s,s,s,s,s,s,s], s:[s,s,s]}", "name_max",
 	    MARIA_NAME_MAX, "name_alphabet", "A-Za-z0-9_.-", "native_expiry", 0, "dialect", "mysql",
 	    "default_statements", 1, "role_fields", "creation_statements", "revocation_statements",
 	    "rollback_statements", "renew_statements", "rotation_statements", "grant_roles",
-	    "owned_objects", "schemas", "access", "role_needs", "creation_statements",
-	    "grant_roles", "schemas");
+	    "schemas", "access", "role_needs", "creation_statements", "grant_roles", "schemas");
 	if (fields == NULL || more == NULL || json_object_update(call->result, more) != 0 ||
 	    json_object_set(call->result, "config_fields", fields) != 0)
 		(void)leased_err_set(err, LEASED_ENOMEM, "out of memory");

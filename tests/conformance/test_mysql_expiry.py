@@ -101,3 +101,25 @@ def test_a_missing_grant_is_named_and_a_scheduler_that_is_off_is_a_warning(serve
     finally:
         server.sql("SET GLOBAL event_scheduler = ON")
         server.sql("DROP DATABASE elsewhere")
+
+
+def test_what_an_account_defined_stays_and_what_acts_by_itself_ends_with_it(server, plugin):
+    """A lock alone lets its events go on: why an account that defined something is dropped all the same."""
+    account = plugin.mint()
+    server.sql("CREATE TABLE app.ticks (id int)")
+    server.sql(f"GRANT ALL ON app.* TO {quote_name(account.name)}@'%'")
+    try:
+        for statement in ("CREATE VIEW app.theirs AS SELECT 1 AS one", "CREATE EVENT app.tick ON SCHEDULE EVERY 1 SECOND DO INSERT INTO app.ticks VALUES (1)"):
+            server.sql(statement, user=account.name, password=account.password)
+        assert plugin.disarm(account)["ok"] is True
+        ticks = server.value("SELECT count(*) FROM app.ticks")
+        wait_until(lambda: server.value("SELECT count(*) FROM app.ticks") > ticks, what="the premise: the event of a locked account")
+        assert plugin.remove(account) == {"ok": True}
+        time.sleep(0.5)
+        ticks = server.value("SELECT count(*) FROM app.ticks")
+        time.sleep(2.5)
+        assert server.value("SELECT count(*) FROM app.ticks") == ticks
+        assert server.value("SELECT count(*) FROM information_schema.VIEWS WHERE TABLE_NAME = 'theirs'") == 1
+    finally:
+        for statement in ("DROP VIEW IF EXISTS app.theirs", "DROP EVENT IF EXISTS app.tick", "DROP TABLE app.ticks"):
+            server.sql(statement)
