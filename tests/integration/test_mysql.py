@@ -262,6 +262,35 @@ def test_the_own_login_is_rotated_and_works_on_after_a_restart(mariadb):
         assert job.leased.put("sys/leases/revoke-prefix/database", {"sync": True}).status in (200, 204)
 
 
+# ---- an end by itself ----
+
+
+def test_with_events_the_server_ends_accounts_though_leased_is_gone(mariadb):
+    """As docs/how-to/mysql.md has it; test_what_the_page_of_the_documentation_grants_is_enough runs its statements."""
+    with as_root(mariadb, ["CREATE DATABASE leased_events", f"GRANT EVENT ON leased_events.* TO {mariadb.admin}",
+                           "SET GLOBAL event_scheduler = ON"],
+                 ["SET GLOBAL event_scheduler = OFF", f"REVOKE EVENT ON leased_events.* FROM {mariadb.admin}",
+                  "DROP DATABASE leased_events"]), Job(mariadb) as job:
+        for response in (job.configure(expiry_event="true", event_schema="leased_events"), job.role("brief", default_ttl="3s"),
+                         job.role("kept")):
+            assert response.status in (200, 204), response
+        response = job.leased.get("database/creds/brief")
+        assert response.status == 200 and not response.warnings, response
+        kept = job.mint("kept")
+        assert job.revoke(kept).status == 204
+        assert [row[0] for row in mariadb.sql("SELECT EVENT_NAME FROM information_schema.EVENTS")] == [response.data["username"]]
+        user, password = response.data["username"], response.data["password"]
+        session = mariadb.connect(user, password)
+        job.leased.kill()
+        time.sleep(2)
+        assert mariadb.can_login(user, password), "ended before its time"
+        poll(lambda: not mariadb.can_login(user, password) and is_cut(session), 20, what="the end of access")
+        assert job.accounts() == [user], "the drop is leased's"
+        job.leased.start()
+        poll(lambda: job.accounts() == [], 20, what="the end of the account")
+        assert mariadb.sql("SELECT EVENT_NAME FROM information_schema.EVENTS") == []
+
+
 # ---- reconcile ----
 
 
