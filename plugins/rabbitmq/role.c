@@ -157,9 +157,11 @@ add_entry(json_t *list, const char *setting, json_t *entry, const json_t *patter
 		return (leased_err_set(
 		    err, LEASED_EINVAL, "%s: more than %d entries", setting, ENTRIES_MAX));
 	}
-	if (bad != 0 || json_array_append_new(list, entry) != 0)
+	if (bad != 0) {
+		json_decref(entry);
 		return (no_memory(err));
-	return (0);
+	}
+	return (json_array_append_new(list, entry) == 0 ? 0 : no_memory(err));
 }
 
 static int
