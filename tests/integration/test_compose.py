@@ -9,8 +9,9 @@ import pytest
 
 from daemon import BUILD, REPO, Leased
 from mariadb_server import MariaDB
-from pg import Postgres
+from pg import Postgres, free_port
 from privilege import as_root
+from rabbitmq_server import RabbitMQ
 from redis_server import Redis
 
 PACKAGING = REPO / "packaging" / "docker"
@@ -96,6 +97,32 @@ def redis(secrets):
         yield server
 
 
+class ComposeRabbitMQ(RabbitMQ):
+    ca_file = None
+
+    def __init__(self, secrets):
+        super().__init__()
+        self.tls, self.secrets, self.ca_file = True, secrets, str(secrets / "trust" / "ca.crt")
+        self.admin_password = run(["cat", secrets / "rabbitmq" / "leased-password"])
+
+    def prepare(self):
+        self.tls = False  # the certificates are there
+        super().prepare()
+        self.tls = True
+        run(["chown", "rabbitmq", self.secrets / "rabbitmq" / "server.key"])
+        text = run(["cat", self.secrets / "rabbitmq" / "rabbitmq.conf"])
+        for old, new in (("/secrets/", f"{self.secrets}/rabbitmq/"), ("= 5671", f"= {free_port()}"), ("= 15671", f"= {self.api_port}")):
+            assert old in text
+            text = text.replace(old, new)
+        (self.directory / "rabbitmq.conf").write_text(text + f"management.ssl.ip = {self.host}\nlog.file = log\n")
+
+
+@pytest.fixture(scope="module")
+def rabbitmq(secrets):
+    with ComposeRabbitMQ(secrets) as server:
+        yield server
+
+
 def test_setup_gives_each_server_its_own_and_nobody_elses(secrets):
     seen = set()
     for name in ("postgresql", "mariadb", "redis", "rabbitmq", "leased"):
@@ -124,12 +151,12 @@ def test_a_second_setup_changes_nothing(secrets):
     assert all_of_it() == before
 
 
-def test_connect_leads_to_a_user_on_every_server_and_leaves_what_is_there(secrets, postgresql, mariadb, redis):
+def test_connect_leads_to_a_user_on_every_server_and_leaves_what_is_there(secrets, postgresql, mariadb, redis, rabbitmq):
     with Leased() as leased:
         env = {"PATH": f"{BUILD / 'bin'}:/usr/bin:/bin", "LEASE_ADDR": f"unix://{leased.socket_path}", "LEASE_TOKEN": leased.root_token,
                "CA": secrets / "trust" / "ca.crt"}
-        for name, server in (("postgresql", postgresql), ("mariadb", mariadb), ("redis", redis)):
-            env |= {f"host_{name}": "localhost", f"port_{name}": server.port}
+        for name, server in (("postgresql", postgresql), ("mariadb", mariadb), ("redis", redis), ("rabbitmq", rabbitmq)):
+            env |= {f"host_{name}": "localhost", f"port_{name}": getattr(server, "api_port", server.port)}
         said = run([PACKAGING / "connect", secrets], **env)
         assert "all is configured" in said and "connect: database/roles/app" in said, said
         credential = leased.get("database/creds/app").data
@@ -143,10 +170,11 @@ def test_connect_leads_to_a_user_on_every_server_and_leaves_what_is_there(secret
         assert rows == [(2,)] or rows == [[2]], rows
         credential = leased.get("database/creds/cache").data
         assert redis.call("SET", "app:x", "1", user=credential["username"], password=credential["password"]) == "OK"
+        assert leased.get("database/creds/queue").data["username"] in rabbitmq.role_names()
         assert leased.post("database/rotate-root/postgresql").status in (200, 204)
         assert run([PACKAGING / "connect", secrets], **env).startswith("connect: all is configured"), "the rotated password stays"
         assert leased.get("database/creds/app").status == 200
-        for role in ("app", "shop", "cache"):
+        for role in ("app", "shop", "cache", "queue"):
             assert leased.put(f"sys/leases/revoke-prefix/database/creds/{role}").status == 204
-        assert postgresql.role_names("l-") == [] and mariadb.role_names("l-") == []
+        assert postgresql.role_names("l-") == [] and mariadb.role_names("l-") == [] and rabbitmq.role_names() == []
         assert not redis.can_login(credential["username"], credential["password"])
