@@ -88,5 +88,6 @@ api_mounted(struct api_request *request)
 	engine.caller.token_left_s = auth_identity_left_s(api->config.auth, identity);
 	engine.caller.display_name = identity->display_name;
 	engine.caller.max_leases = identity->max_leases;
+	engine.caller.has_sudo = api_request_has_sudo(request);
 	engine_handle(api->config.engines, request->mount, &engine, on_engine_reply, request);
 }

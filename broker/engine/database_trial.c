@@ -124,6 +124,14 @@ config_check(const struct engine_config_write *write, struct leased_err *err)
 				      "\"plugin\" in leased.hcl",
 		    nearest != NULL ? nearest : ""));
 	}
+	/* It runs what is written as leased's own user: more than to say where a backend is. */
+	if (plugin_catalog_find(body->plugin_name)->starts_programs && !write->request->has_sudo) {
+		write->request->reply.status = 403;
+		return (leased_err_set(err, LEASED_EDENIED,
+		    "plugin %s starts programs as the user of leased: to write its configuration "
+		    "needs the capability sudo on this path besides",
+		    body->plugin_name));
+	}
 	if (body->password_policy != NULL && body->password_policy[0] != '\0')
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "password_policy is not available in this version; passwords have 24 "

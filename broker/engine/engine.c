@@ -2,7 +2,6 @@
  * The engines: start and end, and the way from a path below a mount to its handler. It owns the
  * request copies; what the paths mean is said by the mount's type (type.h).
  */
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -221,6 +220,7 @@ request_new(struct engines *engines, const struct engine_mount *mount,
 	request->token = from->caller.token;
 	request->token_left_s = from->caller.token_left_s;
 	request->max_leases = from->caller.max_leases;
+	request->has_sudo = from->caller.has_sudo;
 	request->body = from->body != NULL ? json_deep_copy(from->body) : json_object();
 	request->name = strdup(name);
 	request->request_id = strdup(from->request_id);

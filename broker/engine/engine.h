@@ -78,11 +78,11 @@ enum engine_operation { ENGINE_READ, ENGINE_LIST, ENGINE_WRITE, ENGINE_PATCH, EN
 
 /* Who asks, as far as leases care. */
 struct engine_caller {
-	const char *entity;       /* "" for root */
-	int64_t token;            /* token id, 0: none (peer of the socket) */
-	int64_t token_left_s;     /* -1: does not end */
-	const char *display_name; /* "token", "root", "uid-1001" */
-	int64_t max_leases;       /* of the identity, 0: no cap */
+	const char *entity;          /* "" for root */
+	int64_t token, token_left_s; /* token id, 0: none (a peer); -1: it does not end */
+	const char *display_name;    /* "token", "root", "uid-1001" */
+	int64_t max_leases;          /* of the identity, 0: no cap */
+	bool has_sudo;               /* on this path */
 };
 
 struct engine_request {

@@ -62,6 +62,7 @@ struct engine_request_copy {
 	json_t *body; /* an object, never NULL */
 	char *request_id, *entity, *display_name;
 	int64_t token, token_left_s, max_leases;
+	bool has_sudo;
 	struct engine_reply reply; /* what will be said; data and warnings are owned here */
 	void *state;               /* the handler's own, freed by free_state */
 	void (*free_state)(void *state);

@@ -40,6 +40,7 @@ keys_read(struct token *token, const json_t *keys, struct leased_err *err)
 	json_t *value;
 	int r = 0;
 
+	keys_clear(token); /* an open that failed may be repeated */
 	if (keys != NULL && !json_is_object(keys))
 		return (leased_err_set(err, LEASED_EINVAL, "keys must be an object"));
 	if (json_object_size(keys) > TOKEN_KEYS_MAX)

@@ -290,6 +290,27 @@ plugin_without_check_and_renew_is_tried_and_renewed_without(void **state)
 	assert_int_equal(rows(f), 0);
 }
 
+/* Whoever may say where a database is may not therefore run what he likes as leased's user. */
+static void
+configuration_that_starts_programs_needs_sudo(void **state)
+{
+	static const char body[] =
+	    "{\"plugin_name\":\"exec\",\"host\":\"one\",\"allowed_roles\":\"*\"}";
+	struct fix *f = *state;
+
+	assert_int_equal(
+	    refused(f, ENGINE_WRITE, "config/main", body, LEASED_EDENIED, "capability sudo")
+		->status,
+	    403);
+	assert_int_equal(docs(f, "connection") + docs(f, "candidate"), 0);
+	caller.has_sudo = true;
+	must(f, ENGINE_WRITE, "config/main", body);
+	caller.has_sudo = false;
+	/* What is left out of a write keeps its value, and so does this. */
+	refused(f, ENGINE_WRITE, "config/main", "{\"host\":\"two\"}", LEASED_EDENIED,
+	    "capability sudo");
+}
+
 /* Lack of memory at any place of a write and a mint: whole or not there. */
 static void
 lack_of_memory_leaves_no_half_settings(void **state)
@@ -356,6 +377,7 @@ main(void)
 	    WITH_FIXTURE(client_gets_what_the_mint_has_for_it),
 	    WITH_FIXTURE(backend_says_what_it_cannot_do),
 	    WITH_FIXTURE(plugin_without_check_and_renew_is_tried_and_renewed_without),
+	    WITH_FIXTURE(configuration_that_starts_programs_needs_sudo),
 	    WITH_FIXTURE(lack_of_memory_leaves_no_half_settings),
 	};
 
