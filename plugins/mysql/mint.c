@@ -57,7 +57,8 @@ read_names(const struct maria_account *account, const char *field, const char **
 	if (list == NULL || json_is_null(list))
 		return (0);
 	if (json_is_string(list)) {
-		names[(*count)++] = json_string_value(list);
+		if (json_string_length(list) > 0)
+			names[(*count)++] = json_string_value(list);
 		return (0);
 	}
 	if (!json_is_array(list) || json_array_size(list) > SCHEMAS_MAX)

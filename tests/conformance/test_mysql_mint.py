@@ -70,7 +70,8 @@ def test_a_schema_with_an_underscore_gives_rights_on_itself_only(server, plugin)
     ({"schemas": ["mysql"]}, "the server's own"), ({"schemas": ["a\\_b"]}, "cannot be named"), ({"schemas": [1]}, "list of names"),
     ({"schemas": {"a": 1}}, "list of"), ({"schemas": ["app"], "access": "all"}, "read-only or read-write"),
     ({"access": "read-only"}, "neither creation_statements"), ({"grant_roles": ["a", "b"]}, "one default role"),
-    ({"grant_roles": ["app"], "access": "read-write"}, "there are none"), ({"owned_objects": "drop"}, "neither creation_statements")])
+    ({"grant_roles": ["app"], "access": "read-write"}, "there are none"), ({"owned_objects": "drop"}, "neither creation_statements"),
+    ({"schemas": "", "grant_roles": ""}, "neither creation_statements")])
 def test_a_role_that_cannot_be_right_is_invalid_before_anything_is_sent(server, plugin, role, text):
     failure = fails("invalid", plugin.mint, Account(role=role))
     assert text in failure.text and failure.sent is False
