@@ -213,7 +213,7 @@ def test_fsck_says_of_documents_what_a_person_can_do_about_them(job):
         mended = leased.fsck("--repair")
         assert mended.returncode == 2 and "account ," not in mended.stdout and "could not be put" not in mended.stderr, mended
         assert "counted as damaged: document number" in mended.stdout, mended.stdout
-    assert "entity" not in mended.stdout, "it was removed by the first"
+    assert ": entity " not in mended.stdout, "it was removed by the first"
 
 
 def test_a_truncated_file_an_empty_one_and_a_foreign_one_are_refused_by_name(leased):
