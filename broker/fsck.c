@@ -4,6 +4,7 @@
  * order, the words on stdout and the exit status. Called by main.c.
  */
 #include <pwd.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 
 #include "base/harden.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "lease/check.h"
 #include "store/offline.h"
 
@@ -48,13 +50,31 @@ main_offline_load(
 	return (0);
 }
 
+/* What is told may be of a damaged file: no byte of it may be more to a terminal than text. */
+static void say(const char *fmt, ...) LEASED_PRINTF(1, 2);
+
+static void
+say(const char *fmt, ...)
+{
+	char text[2048];
+	va_list args;
+	int wanted;
+
+	va_start(args, fmt);
+	wanted = vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	utf8_mark_cut(text, sizeof(text), wanted);
+	utf8_mend_shown(text);
+	(void)puts(text);
+}
+
 static void
 on_found(void *arg, enum store_found found, const char *text)
 {
 	static const char *const words[] = {"note", "repaired", "LEFT"};
 
 	(void)arg;
-	(void)printf("%s: %s\n", words[found], text);
+	say("%s: %s", words[found], text);
 }
 
 static int
@@ -65,7 +85,7 @@ on_lease(void *arg, const struct store_lease *lease, struct leased_err *err)
 
 	if (r != LEASED_ECORRUPT)
 		return (r);
-	(void)printf("note: lease number %lld (account %s): %s; leased ends it by its columns\n",
+	say("note: lease number %lld (account %s): %s; leased ends it by its columns",
 	    (long long)lease->id, lease->account, err->text);
 	return (0);
 }
@@ -111,7 +131,7 @@ on_wrong(void *arg, const char *counter, int64_t was, int64_t is)
 		fsck->check.repaired++;
 	else
 		fsck->check.left++;
-	(void)printf("%s: the counter %s says %lld, the leases say %lld%s\n",
+	say("%s: the counter %s says %lld, the leases say %lld%s",
 	    op.result == 0 ? "repaired" : "LEFT", counter, (long long)was, (long long)is,
 	    op.result == 0 ? ": set right" : "");
 }
@@ -155,7 +175,7 @@ static void
 on_survey_line(void *arg, const char *text)
 {
 	(void)arg;
-	(void)printf("note: %s\n", text);
+	say("note: %s", text);
 }
 
 /* The file is too bad to be looked through: what a person can still do with it. */

@@ -140,6 +140,21 @@ utf8_mend(char *text)
 	}
 }
 
+void
+utf8_mend_shown(char *text)
+{
+	size_t len = strlen(text), n;
+	uint32_t rune;
+
+	for (size_t at = 0; at < len; at += n) {
+		n = utf8_decode(text + at, len - at, &rune);
+		if (n != 0 && utf8_is_printable(rune))
+			continue;
+		n = n != 0 ? n : 1;
+		memset(text + at, '?', n);
+	}
+}
+
 /* The last place at or before at where a character begins. */
 static size_t
 character_start(const char *text, size_t at)

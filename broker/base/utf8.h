@@ -25,6 +25,8 @@ bool utf8_is_valid(const void *bytes, size_t len);
 
 /* Puts '?' for each byte that belongs to no character. */
 void utf8_mend(char *text);
+/* And for each of a character that utf8_is_printable() refuses: what a terminal may be shown. */
+void utf8_mend_shown(char *text);
 
 /* text was filled by a printf into size bytes that wanted wanted_len: if that was more, it ends
  * with " [cut]" now. Mends it, too. */

@@ -255,6 +255,16 @@ def test_of_a_file_that_cannot_be_mended_fsck_says_what_is_left_and_whose_accoun
     assert leased.fsck().returncode == 0
 
 
+def test_bytes_of_a_damaged_file_are_shown_as_text_and_nothing_else(job):
+    job.mint()
+    leased = job.leased
+    assert leased.stop() == 0
+    sql(leased, "UPDATE lease SET account = CAST(x'6c2d1b5b324ac2280a' AS TEXT)")
+    leased.database.write_bytes(leased.database.read_bytes()[:-4096])
+    found = leased.fsck()
+    assert found.returncode == 2 and "l-?[2J?(?" in found.stdout and "\x1b" not in found.stdout, found
+
+
 def test_a_schema_of_a_newer_version_is_refused_and_left_alone(leased):
     leased.stop()
     sql(leased, "PRAGMA user_version = 900")

@@ -90,6 +90,16 @@ what_is_no_character_becomes_a_question_mark(void **state)
 	assert_string_equal(text, "a?\?(?\? \xc3\xa9");
 }
 
+static void
+what_a_terminal_may_not_be_shown_becomes_question_marks(void **state)
+{
+	char text[] = "a\x1b[2J\xff \xc3\xa9\xe2\x80\xae\n";
+
+	(void)state;
+	utf8_mend_shown(text);
+	assert_string_equal(text, "a?[2J? \xc3\xa9?\?\?\?");
+}
+
 int
 main(void)
 {
@@ -98,6 +108,7 @@ main(void)
 	    cmocka_unit_test(a_long_text_is_cut_in_its_middle_between_characters),
 	    cmocka_unit_test(an_error_is_valid_text_wherever_it_was_cut),
 	    cmocka_unit_test(what_is_no_character_becomes_a_question_mark),
+	    cmocka_unit_test(what_a_terminal_may_not_be_shown_becomes_question_marks),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
