@@ -191,7 +191,9 @@ seal_open(struct seal_root *root, const uint8_t *blob, size_t len, struct seal *
 	if (len < BLOB_HEAD_SIZE + BODY_HEAD_SIZE + SEAL_TAG_SIZE ||
 	    memcmp(blob, BLOB_MAGIC, BLOB_MAGIC_SIZE) != 0)
 		return (leased_err_set(err, LEASED_ECORRUPT,
-		    "the keyring is damaged, or of a format that this version does not know"));
+		    "the keyring is damaged, or of a format that this version does not know: "
+		    "restore "
+		    "the store from a backup (`leased restore`), or start the newer version"));
 	if ((r = keyring_alloc(root, &seal, err)) != 0)
 		goto out;
 	if ((body = leased_secret_new_empty(len - BLOB_HEAD_SIZE - SEAL_TAG_SIZE)) == NULL) {
