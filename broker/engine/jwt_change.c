@@ -3,6 +3,9 @@
  * was published becomes the one that signs, the one that signed stays published, and a pair that
  * was made before (and that nobody has heard of) is published as the next. So a crash at any step
  * leaves the key as it was, or rotated; what a lost step leaves behind is a pair that nobody knows.
+ * A rotation with a verification_ttl of 0 is for a key that somebody else may have: whoever has the
+ * pair that signs has the next one and those before, which lay beside it, so both are made anew and
+ * nothing else stays published.
  *
  * Memory and workers follow the store: nothing is signed with what is not on disk.
  */
@@ -153,6 +156,27 @@ old_kept(const json_t *old, int64_t now_ms)
 	return (kept);
 }
 
+static bool
+withdraws(const struct jwt_change *change)
+{
+	return (change->aim == JWT_ROTATE && change->verification_ttl_s == 0);
+}
+
+/* Nothing of what was published stays. */
+static int
+withdraw(struct jwt_change *change, json_t *data, struct leased_err *err)
+{
+	int64_t due_ms = change->now_ms + number(data, "rotation_period") * 1000;
+	int r = json_object_set(data, "current", change->current) |
+		json_object_set(data, "next", change->next) |
+		json_object_set_new(data, "old", json_array());
+
+	r |= json_object_set_new(
+	    json_object_get(data, "next"), "ready_ms", json_integer(change->ready_ms));
+	r |= cover(data) | json_object_set_new(data, "next_rotation_ms", json_integer(due_ms));
+	return (r == 0 ? 0 : leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+}
+
 /* current > old, next > current, the new pair > next. */
 static int
 rotate(struct jwt_change *change, json_t *data, struct leased_err *err)
@@ -168,7 +192,7 @@ rotate(struct jwt_change *change, json_t *data, struct leased_err *err)
 		json_decref(old);
 		return (leased_err_set(err, LEASED_ELIMIT,
 		    "%d keys that signed before are still published: rotate again when the first "
-		    "of them is over, or with a verification_ttl of 0",
+		    "of them is over, or with a verification_ttl of 0, which withdraws them all",
 		    JWT_OLD_MAX));
 	}
 	gone = json_pack("{s:O,s:O,s:I}", "kid", json_object_get(current, "kid"), "public",
@@ -244,7 +268,8 @@ write_run(struct store_op *op, struct store_txn *txn, struct leased_err *err)
 			return (r);
 		return (store_doc_delete(txn, change->doc->id, change->doc->version, err));
 	case JWT_ROTATE:
-		r = rotate(change, change->doc->data, err);
+		r = withdraws(change) ? withdraw(change, change->doc->data, err)
+				      : rotate(change, change->doc->data, err);
 		break;
 	case JWT_MAKE:
 	case JWT_SET:
@@ -390,6 +415,7 @@ static int
 begin_check(struct engine_jwt *jwt, const struct jwt_order *order, const struct jwt_key *key,
     struct leased_err *err)
 {
+	const struct jwt_change *under_way;
 	const struct jwt_key *each;
 	unsigned count = 0;
 	int r;
@@ -398,6 +424,8 @@ begin_check(struct engine_jwt *jwt, const struct jwt_order *order, const struct 
 		return (r);
 	LIST_FOREACH (each, &jwt->keys, link)
 		count++;
+	LIST_FOREACH (under_way, &jwt->changes, link)
+		count += under_way->aim == JWT_MAKE;
 	if (order->aim == JWT_MAKE && count >= JWT_KEYS_MAX)
 		return (leased_err_set(err, LEASED_ELIMIT,
 		    "there are %d keys already, and each is published: delete one first",
@@ -440,7 +468,7 @@ engine_jwt_change(
 		key->busy = true;
 	LIST_INSERT_HEAD(&jwt->changes, change, link);
 	engines_hold(jwt->engines);
-	enter(change, order->aim == JWT_MAKE     ? JWT_GENERATE_CURRENT
-		      : order->aim == JWT_ROTATE ? JWT_GENERATE_NEXT
-						 : JWT_WRITE);
+	enter(change, order->aim == JWT_MAKE || withdraws(change) ? JWT_GENERATE_CURRENT
+		      : order->aim == JWT_ROTATE                  ? JWT_GENERATE_NEXT
+								  : JWT_WRITE);
 }

@@ -85,7 +85,7 @@ engine_jwt_key_delete(struct engine_request_copy *request)
 
 /* A pair that not everybody can know yet does not sign: it is done as soon as they can. */
 static void
-rotate_later(struct engine_request_copy *request, const struct jwt_key *key)
+rotate_later(struct engine_request_copy *request, const struct jwt_key *key, int64_t ready_ms)
 {
 	struct engine_jwt *jwt = request->engines->jwt;
 	int64_t now_ms = leases_now_ms(request->engines->leases);
@@ -95,12 +95,23 @@ rotate_later(struct engine_request_copy *request, const struct jwt_key *key)
 	    "relying parties may hold a list of keys without the next one for another %lld s: it "
 	    "is "
 	    "rotated by itself then%s",
-	    (long long)((engine_jwt_due_ms(key) - now_ms + 999) / 1000),
+	    (long long)((ready_ms - now_ms + 999) / 1000),
 	    json_object_get(request->body, "verification_ttl") != NULL
 		? "; verification_ttl is not kept for that"
 		: "");
 	order.settings = json_pack("{s:I}", "next_rotation_ms", (json_int_t)now_ms);
 	engine_jwt_change(jwt, &order, on_changed, request);
+}
+
+/* It cannot wait until lists of keys are known everywhere: whoever has the key signs by it now. */
+static void
+key_withdraw(struct engine_request_copy *request, const struct jwt_order *order)
+{
+	engine_warn(request,
+	    "what this key signed so far is refused by whoever fetches the list of keys from now "
+	    "on; who keeps one, for %lld s at most, takes the old tokens and not the new ones",
+	    (long long)engine_jwt_max_age_s(request->engines));
+	engine_jwt_change(request->engines->jwt, order, on_changed, request);
 }
 
 static void
@@ -128,8 +139,10 @@ key_rotate(struct engine_request_copy *request)
 		ready_ms = engine_jwt_number(key, "next", "ready_ms");
 		if (key->known_ms > ready_ms)
 			ready_ms = key->known_ms;
-		if (ready_ms > leases_now_ms(request->engines->leases))
-			rotate_later(request, key);
+		if (order.verification_ttl_s == 0)
+			key_withdraw(request, &order);
+		else if (ready_ms > leases_now_ms(request->engines->leases))
+			rotate_later(request, key, ready_ms);
 		else
 			engine_jwt_change(jwt, &order, on_changed, request);
 	}

@@ -1,5 +1,6 @@
 """JWTs, verified by parties that nobody here wrote: python3-jwt (python3-cryptography), jose, and haproxy as a relying party."""
 
+import concurrent.futures
 import json
 import os
 import shutil
@@ -306,9 +307,38 @@ def test_tokens_of_before_are_verified_until_they_are_over(leased, issuer):
     assert jwt.get_unverified_header(after)["kid"] == next_kid != jwt.get_unverified_header(before)["kid"]
     issuer.verify(before)
     issuer.verify(after)
-    time.sleep(3.1)
-    assert rotate(leased, issuer, "overlap", verification_ttl=0).status == 204
-    assert jwt.get_unverified_header(after)["kid"] not in issuer.kids() and jwt.get_unverified_header(before)["kid"] in issuer.kids()
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+def test_a_key_that_is_lost_is_withdrawn_at_once_with_all_that_lay_beside_it(leased, issuer, turns):
+    name = f"lost{turns}"
+    issuer.key(name)
+    issuer.role(name, name)
+    tokens = [issuer.token(name)]
+    for _ in range(turns):
+        time.sleep(3.1)
+        assert rotate(leased, issuer, name).status == 204
+        tokens.append(issuer.token(name))
+    lost = leased.get(f"identity/oidc/key/{name}").data
+    lost = {lost["kid"], lost["next_kid"]} | {jwt.get_unverified_header(token)["kid"] for token in tokens}
+    answer = rotate(leased, issuer, name, verification_ttl=0)
+    assert answer.status == 200 and "refused" in answer.warnings[0]
+    assert not lost & set(issuer.kids())
+    issuer.verify(issuer.token(name))
+
+
+def test_keys_that_are_made_at_once_are_counted_like_others(leased, issuer):
+    there = set(leased.list("identity/oidc/key").data["keys"])
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        body = {"algorithm": "EdDSA"}
+        answers = list(pool.map(lambda number: leased.post(f"identity/oidc/key/many{number}", body), range(80)))
+    try:
+        made = [answer for answer in answers if answer.status == 204]
+        assert len(made) + len(there) == 64 == len(leased.list("identity/oidc/key").data["keys"])
+        assert all("64 keys" in answer.errors[0] for answer in answers if answer.status != 204)
+    finally:
+        for number in range(80):
+            leased.delete(f"identity/oidc/key/many{number}")
 
 
 def test_a_key_that_not_everybody_knows_yet_does_not_sign(leased, issuer):

@@ -469,6 +469,7 @@ lack_of_memory_leaves_a_key_that_signs_and_is_published(void **state)
 	each(f, ENGINE_WRITE, "oidc/role/r", ROLE, check_signs);
 	wait_s(f, 70);
 	each(f, ENGINE_WRITE, "oidc/key/k/rotate", "{\"verification_ttl\":120}", check_signs);
+	each(f, ENGINE_WRITE, "oidc/key/k/rotate", "{\"verification_ttl\":0}", check_signs);
 }
 
 static void
