@@ -16,9 +16,9 @@
 static const struct {
 	const char *name;
 	bool is_secret;
-} fields[] = {{"host", false}, {"port", false}, {"nodes", false}, {"username", false},
-    {"password", true}, {"password_candidate", true}, {"tls", false}, {"insecure_tls", false},
-    {"ca_cert", false}, {"tls_certificate", false}, {"private_key", true}};
+} fields[] = {{"host", false}, {"port", false}, {"nodes", false}, {"gone_nodes", false},
+    {"username", false}, {"password", true}, {"password_candidate", true}, {"tls", false},
+    {"insecure_tls", false}, {"ca_cert", false}, {"tls_certificate", false}, {"private_key", true}};
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
 
 static int
@@ -163,14 +163,13 @@ get_bool(const json_t *object, const char *name, bool *ret_value, bool *ret_give
 }
 
 static int
-add_node(struct redis_config *config, const char *text, const char *port, struct leased_err *err)
+add_node(struct redis_addresses *list, const char *text, const char *port, struct leased_err *err)
 {
-	struct redis_address *address = &config->nodes[config->node_count];
+	struct redis_address *address = &list->items[list->count];
 	int r;
 
-	if (config->node_count == REDIS_NODES_MAX)
-		return (leased_err_set(
-		    err, LEASED_EINVAL, "nodes: more than %d of them", REDIS_NODES_MAX));
+	if (list->count == REDIS_NODES_MAX)
+		return (leased_err_set(err, LEASED_EINVAL, "more than %d nodes", REDIS_NODES_MAX));
 	if ((r = redis_address_read(text, address, err)) != 0)
 		return (r);
 	if (port != NULL && address->port != 0) {
@@ -178,30 +177,34 @@ add_node(struct redis_config *config, const char *text, const char *port, struct
 			return (r);
 		judge(address);
 	}
-	for (unsigned i = 0; i < config->node_count; i++)
-		if (strcmp(config->nodes[i].text, address->text) == 0)
+	for (unsigned i = 0; i < list->count; i++)
+		if (strcmp(list->items[i].text, address->text) == 0)
 			return (leased_err_set(
-			    err, LEASED_EINVAL, "nodes: %.100s stands there twice", address->text));
-	config->node_count++;
+			    err, LEASED_EINVAL, "%.100s stands there twice", address->text));
+	list->count++;
 	return (0);
 }
 
-/* A list, or one text with commas. */
+/* A list of texts, or one text with commas. */
 static int
-read_nodes(const json_t *nodes, struct redis_config *config, struct leased_err *err)
+read_nodes(
+    const json_t *object, const char *field, struct redis_addresses *list, struct leased_err *err)
 {
+	const json_t *nodes = json_object_get(object, field), *node;
 	char *copy, *rest, *one;
-	const json_t *node;
 	size_t i;
 	int r = 0;
 
+	if (nodes != NULL && !json_is_null(nodes) && !json_is_array(nodes) &&
+	    !json_is_string(nodes))
+		return (leased_err_set(err, LEASED_EINVAL, "%s: must be a list of texts", field));
 	json_array_foreach(nodes, i, node)
 	{
 		if (!json_is_string(node))
 			return (leased_err_set(err, LEASED_EINVAL,
-			    "nodes: must be a list of texts such as \"redis-a.example:6379\""));
-		if ((r = add_node(config, json_string_value(node), NULL, err)) != 0)
-			return (leased_err_prefix(err, "nodes"));
+			    "%s: must be a list of texts such as \"redis-a.example:6379\"", field));
+		if ((r = add_node(list, json_string_value(node), NULL, err)) != 0)
+			return (leased_err_prefix(err, "%s", field));
 	}
 	if (!json_is_string(nodes))
 		return (0);
@@ -210,8 +213,8 @@ read_nodes(const json_t *nodes, struct redis_config *config, struct leased_err *
 	while (r == 0 && (one = strsep(&rest, ",")) != NULL) {
 		one += strspn(one, " ");
 		one[strcspn(one, " ")] = '\0';
-		if (one[0] != '\0' && (r = add_node(config, one, NULL, err)) != 0)
-			(void)leased_err_prefix(err, "nodes");
+		if (one[0] != '\0' && (r = add_node(list, one, NULL, err)) != 0)
+			(void)leased_err_prefix(err, "%s", field);
 	}
 	free(copy);
 	return (r);
@@ -220,24 +223,21 @@ read_nodes(const json_t *nodes, struct redis_config *config, struct leased_err *
 static int
 read_place(const json_t *object, struct redis_config *config, struct leased_err *err)
 {
-	const json_t *nodes = json_object_get(object, "nodes");
 	char *host = NULL, *port = NULL;
 	int r;
 
-	if (nodes != NULL && !json_is_null(nodes) && !json_is_array(nodes) &&
-	    !json_is_string(nodes))
-		return (leased_err_set(err, LEASED_EINVAL, "nodes: must be a list of texts"));
 	if ((r = get_text(object, "host", &host, err)) != 0 ||
 	    (r = get_text(object, "port", &port, err)) != 0 ||
-	    (r = read_nodes(nodes, config, err)) != 0)
+	    (r = read_nodes(object, "nodes", &config->nodes, err)) != 0 ||
+	    (r = read_nodes(object, "gone_nodes", &config->gone, err)) != 0)
 		goto out;
-	if (config->node_count > 0 && (host != NULL || port != NULL))
+	if (config->nodes.count > 0 && (host != NULL || port != NULL))
 		r = leased_err_set(err, LEASED_EINVAL,
 		    "nodes and host: give one of the two; every node has its port behind its name");
-	else if (config->node_count == 0 && host == NULL)
+	else if (config->nodes.count == 0 && host == NULL)
 		r = leased_err_set(err, LEASED_EINVAL,
 		    "host is missing: give host and port, or nodes for a server of several");
-	else if (config->node_count == 0 && (r = add_node(config, host, port, err)) != 0)
+	else if (config->nodes.count == 0 && (r = add_node(&config->nodes, host, port, err)) != 0)
 		(void)leased_err_prefix(err, "host, port");
 out:
 	free(host);
@@ -258,8 +258,8 @@ read_tls(const json_t *object, struct redis_config *config, struct leased_err *e
 		return (leased_err_set(err, LEASED_EINVAL,
 		    "insecure_tls: a server whose certificate nobody checks can be anybody's, and "
 		    "would be given the login: name its authority in ca_cert instead"));
-	for (unsigned i = 0; i < config->node_count; i++)
-		all_local &= config->nodes[i].is_local;
+	for (unsigned i = 0; i < config->nodes.count; i++)
+		all_local &= config->nodes.items[i].is_local;
 	if ((r = get_bool(object, "tls", &config->is_tls, &is_given, err)) != 0 ||
 	    (r = get_text(object, "ca_cert", &config->ca_cert, err)) != 0 ||
 	    (r = get_text(object, "tls_certificate", &config->tls_certificate, err)) != 0 ||
@@ -326,13 +326,13 @@ redis_config_confine(const struct redis_config *config, struct leased_err *err)
 	struct leased_reach reach = {.ports = ports};
 	unsigned name_count = 0, port_count = 0;
 
-	for (unsigned i = 0; i < config->node_count; i++) {
-		if (config->nodes[i].port == 0)
+	for (unsigned i = 0; i < config->nodes.count; i++) {
+		if (config->nodes.items[i].port == 0)
 			reach.unix_sockets = true;
 		else
-			ports[port_count++] = config->nodes[i].port;
-		if (config->nodes[i].is_name)
-			names[name_count++] = config->nodes[i].host;
+			ports[port_count++] = config->nodes.items[i].port;
+		if (config->nodes.items[i].is_name)
+			names[name_count++] = config->nodes.items[i].host;
 	}
 	reach.names = name_count > 0 ? names : NULL;
 	return (leased_confine(&reach, err));

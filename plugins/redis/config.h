@@ -22,11 +22,16 @@ struct redis_address {
 	char text[REDIS_HOST_MAX + 16]; /* "redis-a.example:6379", for people */
 };
 
+struct redis_addresses {
+	struct redis_address items[REDIS_NODES_MAX];
+	unsigned count;
+};
+
 #define REDIS_CONFIG_TAG 0x72646366u
 struct redis_config {
 	unsigned tag;
-	struct redis_address nodes[REDIS_NODES_MAX];
-	unsigned node_count;
+	struct redis_addresses nodes;
+	struct redis_addresses gone;    /* for good, with the accounts that they had */
 	char *username;                 /* "default" where none is given */
 	struct leased_secret *password; /* NULL: none is sent */
 	/* The daemon's own: what is being, or was perhaps, set in its place. The two change places

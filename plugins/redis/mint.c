@@ -56,25 +56,31 @@ expect_none(
 }
 
 /* What makes it anew: its hash, and the lives of the servers in which it was made. A user that is
- * missing in one of those was removed by somebody. The rules are the role's, which comes along. */
+ * missing in one of those was removed by somebody. The rules are the role's, which comes along.
+ * And where it was made, so that a node that is taken out of the configuration is missed. */
 static int
 keep(const struct redis *plugin, const char *hash, json_t *result, struct leased_err *err)
 {
-	json_t *runs = json_array(), *kept;
+	json_t *runs = json_array(), *nodes = json_array(), *kept;
 	char text[KEPT_MAX + 1];
+	int bad = runs == NULL || nodes == NULL, r = 0;
 	size_t len = 0;
-	int bad = runs == NULL;
 
 	for (unsigned i = 0; i < plugin->node_count; i++)
-		bad |= json_array_append_new(runs, json_string(plugin->nodes[i].run_id));
-	kept = json_pack("{s:s, s:o?}", "hash", hash, "runs", runs);
+		bad |= json_array_append_new(runs, json_string(plugin->nodes[i].run_id)) |
+		       json_array_append_new(nodes, json_string(plugin->nodes[i].address->text));
+	kept = json_pack("{s:s, s:o?, s:o?}", "hash", hash, "runs", runs, "nodes", nodes);
 	if (kept != NULL && bad == 0)
 		len = json_dumpb(kept, text, sizeof(text), JSON_COMPACT);
-	bad |= len == 0 || len > KEPT_MAX ||
-	       json_object_set_new(result, "kept", json_stringn(text, len)) != 0;
+	if (len > KEPT_MAX)
+		r = leased_err_set(err, LEASED_ELIMIT,
+		    "the names of all nodes together are too long: use shorter ones");
+	else if (len == 0 || bad != 0 ||
+		 json_object_set_new(result, "kept", json_stringn(text, len)) != 0)
+		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 	json_decref(kept);
 	leased_wipe(text, sizeof(text));
-	return (bad != 0 ? leased_err_set(err, LEASED_ENOMEM, "out of memory") : 0);
+	return (r);
 }
 
 int

@@ -82,7 +82,7 @@ add_warnings(const struct redis *plugin, json_t *result)
 static int
 fill_result(const struct redis *plugin, json_t *result, struct leased_err *err)
 {
-	const struct redis_address *first = plugin->config->nodes;
+	const struct redis_address *first = plugin->config->nodes.items;
 	char port[8];
 	json_t *endpoint;
 	int bad = 0;
@@ -113,9 +113,9 @@ redis_open(void *ctx, struct leased_call *call, struct leased_err *err)
 		return (r);
 	forget(plugin); /* an open that failed may be repeated */
 	plugin->config = config;
-	plugin->node_count = config->node_count;
+	plugin->node_count = config->nodes.count;
 	for (unsigned i = 0; i < plugin->node_count; i++)
-		plugin->nodes[i].address = &config->nodes[i];
+		plugin->nodes[i].address = &config->nodes.items[i];
 	plugin->store_tag = strdup(tag != NULL ? tag : "");
 	plugin->instance = strdup(instance != NULL ? instance : "");
 	if (plugin->store_tag == NULL || plugin->instance == NULL)

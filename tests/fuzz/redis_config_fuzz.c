@@ -31,7 +31,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		abort();
 	}
 	if (object != NULL && redis_config_new(object, &config, &err) == 0 &&
-	    (config->node_count == 0 || config->node_count > REDIS_NODES_MAX))
+	    (config->nodes.count == 0 || config->nodes.count > REDIS_NODES_MAX))
 		abort();
 	redis_config_free(config);
 	json_decref(object);

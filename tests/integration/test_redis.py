@@ -239,6 +239,26 @@ def test_on_two_nodes_nothing_is_gone_before_it_is_gone_on_both():
             assert two.can_login(fresh.user, fresh.password)
 
 
+def test_a_node_that_is_taken_out_of_the_configuration_is_missed_by_the_leases_that_were_made_there():
+    with Redis(admin_rules=ADMIN_RULES) as one, Redis(admin_rules=ADMIN_RULES) as two:
+        two.call("ACL", "SETUSER", two.admin_user, "resetpass", ">" + one.admin_password, user="default")
+        two.call("ACL", "SAVE", user="default")
+        with job_on(one, two) as job:
+            credential, other, last = job.mint(), job.mint(), job.mint()
+            left = f"{two.host}:{two.port}"
+            assert job.configure(nodes=[f"{one.host}:{one.port}"]).status in (200, 204)
+            response = job.revoke(credential)
+            assert response.status == 503 and left in response.error and "gone_nodes" in response.error, response
+            assert job.gone(credential, one) or not one.can_login(credential.user, credential.password)
+            assert two.can_login(credential.user, credential.password) and job.state(credential) != "gone"
+            assert job.revoke(job.mint()).status == 204, "what was made on the nodes of now ends there"
+            assert job.configure(gone_nodes=left, nodes=[f"{one.host}:{one.port}"]).status in (200, 204)
+            assert job.revoke(other).status == 204 and two.can_login(other.user, other.password)
+            assert job.configure(gone_nodes=[]).status in (200, 204)
+            assert job.revoke(last).status == 204 and job.gone(last, one) and job.gone(last, two)
+            job.wait_gone(credential, 70, two)
+
+
 def test_another_server_at_the_address_is_noticed_and_nothing_is_called_gone():
     with Redis(admin_rules=ADMIN_RULES) as one, job_on(one) as job:
         credential = job.mint()

@@ -90,14 +90,18 @@ tls_is_used_unless_every_node_is_on_this_machine(void **state)
 	redis_config_free(config);
 	config = config_of(json_pack("{s:s, s:i}", "host", "redis.example", "port", 6380));
 	assert_true(config->is_tls);
-	assert_string_equal(config->nodes[0].text, "redis.example:6380");
+	assert_string_equal(config->nodes.items[0].text, "redis.example:6380");
 	redis_config_free(config);
 	config = config_of(json_pack("{s:[s,s]}", "nodes", "localhost:1", "redis.example:2"));
 	assert_true(config->is_tls);
 	redis_config_free(config);
 	config =
 	    config_of(json_pack("{s:s, s:b}", "nodes", "localhost:1, redis.example:2", "tls", 0));
-	assert_true(!config->is_tls && config->is_exposed && config->node_count == 2);
+	assert_true(!config->is_tls && config->is_exposed && config->nodes.count == 2);
+	redis_config_free(config);
+	config = config_of(
+	    json_pack("{s:s, s:[s]}", "host", "localhost", "gone_nodes", "redis.example:2"));
+	assert_true(!config->is_tls && config->nodes.count == 1 && config->gone.count == 1);
 	redis_config_free(config);
 	config = config_of(json_pack("{s:s, s:s}", "host", "127.0.0.1", "tls", "true"));
 	assert_true(config->is_tls);
