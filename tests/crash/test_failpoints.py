@@ -66,7 +66,7 @@ NOT_OF_AN_OPERATION |= {name: "tests/crash/test_rotation.py" for name in (
     "engine_rotate_after_candidate", "engine_rotate_before_set", "engine_rotate_after_set", "engine_rotate_after_login",
     "engine_rotate_before_publish", "engine_rotate_publish", "engine_rotate_after_publish", "engine_rotate_before_keep",
     "engine_rotate_keep", "engine_rotate_after_keep", "worker_set_password_begin", "worker_set_password_end")}
-NOT_OF_AN_OPERATION |= {name: "of the keys of JWTs: tests/integration/test_jwt.py" for name in (
+NOT_OF_AN_OPERATION |= {name: "of the keys of JWTs: tests/integration/test_jwt_keys.py" for name in (
     "engine_jwt_before_generate", "engine_jwt_after_generate", "engine_jwt_before_write", "engine_jwt_write",
     "engine_jwt_after_write", "engine_jwt_role", "engine_jwt_after_sign")}
 NOT_OF_AN_OPERATION |= {name: "of a command: tests/integration/test_fsck.py" for name in ("store_check_repair",)}

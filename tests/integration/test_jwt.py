@@ -1,6 +1,5 @@
 """JWTs, verified by parties that nobody here wrote: python3-jwt (python3-cryptography), jose, and haproxy as a relying party."""
 
-import concurrent.futures
 import json
 import os
 import shutil
@@ -30,12 +29,6 @@ def issuer(leased):
     return Issuer(leased)
 
 
-def make(issuer, name, algorithm="ES256", key=None, role=None):
-    issuer.key(name, algorithm, **(key or {}))
-    issuer.role(name, name, **(role or {}))
-    return name
-
-
 def user_token(leased, uid=ALICE, **more):
     """A token that belongs to a user's entity."""
     leased.post("sys/policies/acl/jwt", {"policy": DEFAULT + 'path "auth/token/create" { capabilities = ["update"] }'})
@@ -50,7 +43,7 @@ def user_token(leased, uid=ALICE, **more):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_python3_jwt_verifies_a_token_of_every_algorithm(issuer, algorithm):
-    name = make(issuer, f"py-{algorithm}", algorithm, role={"client_id": "shop"})
+    name = issuer.make(f"py-{algorithm}", algorithm, role={"client_id": "shop"})
     claims = issuer.verify(issuer.token(name), audience="shop", issuer=issuer.metadata()["issuer"])
     assert claims["aud"] == "shop" and claims["namespace"] == "root" and claims["exp"] - claims["iat"] == 600
     assert abs(claims["iat"] - time.time()) < 10
@@ -60,7 +53,7 @@ def test_python3_jwt_verifies_a_token_of_every_algorithm(issuer, algorithm):
 
 @pytest.mark.parametrize("algorithm", [one for one in ALGORITHMS if one != "EdDSA"])  # which jose does not have
 def test_jose_verifies_a_token_and_refuses_a_changed_one(issuer, tmp_path, algorithm):
-    token = issuer.token(make(issuer, f"jose-{algorithm}", algorithm))
+    token = issuer.token(issuer.make(f"jose-{algorithm}", algorithm))
     keys = tmp_path / "keys"
     keys.write_text(json.dumps(issuer.keys()))
 
@@ -87,7 +80,7 @@ def test_a_key_s_id_is_its_thumbprint(issuer, tmp_path):
 
 
 def test_no_private_member_is_published_or_told(leased, issuer):
-    make(issuer, "quiet", "RS256")
+    issuer.make("quiet", "RS256")
     for jwk in issuer.keys()["keys"]:
         assert set(jwk) <= {"kty", "crv", "n", "e", "x", "y", "use", "alg", "kid"}, jwk
     assert set(leased.get("identity/oidc/key/quiet").data) == {
@@ -97,7 +90,7 @@ def test_no_private_member_is_published_or_told(leased, issuer):
 def test_claims_come_from_the_identity_by_a_template(leased, issuer):
     leased.request_as(ALICE, os.getegid(), "GET", "auth/token/lookup-self")
     accessor = leased.get("sys/auth").data["unix/"]["accessor"]
-    make(issuer, "shaped", role={"audience": ["a", "b"], "template": """
+    issuer.make("shaped", role={"audience": ["a", "b"], "template": """
         {"who": {{identity.entity.name}}, "uid": {{identity.entity.aliases.%s.name}}, "groups": {{identity.entity.groups.names}},
          "soon": {{time.now.plus.1h}}, "deep": {"id": {{identity.entity.id}}, "none": {{identity.entity.metadata.team}}}}""" % accessor})
     leased.post("sys/policies/acl/jwt", {"policy": DEFAULT})
@@ -124,7 +117,7 @@ def test_a_template_that_cannot_be_right_is_refused_when_it_is_written(leased, i
 
 
 def test_who_has_no_entity_gets_none(leased, issuer):
-    make(issuer, "entity")
+    issuer.make("entity")
     answer = leased.get("identity/oidc/token/entity", token=leased.root_token)
     assert answer.status == 400 and "no entity associated with the request's token" in answer.error
 
@@ -162,7 +155,7 @@ def test_a_role_has_its_key_and_stays_below_what_is_verified(leased, issuer):
 
 
 def test_head_makes_nothing_and_lists_name_what_there_is(leased, issuer):
-    make(issuer, "named")
+    issuer.make("named")
     assert leased.request("HEAD", "identity/oidc/token/named").status == 405
     assert "named" in leased.list("identity/oidc/key").data["keys"] and "named" in leased.list("identity/oidc/role").data["keys"]
     assert leased.get("sys/mounts").data["identity/"]["type"] == "identity"
@@ -173,7 +166,7 @@ def test_head_makes_nothing_and_lists_name_what_there_is(leased, issuer):
 
 
 def test_a_revoked_token_is_inactive_at_once_and_on_the_list(leased, issuer):
-    made = issuer.issue(make(issuer, "ended"))
+    made = issuer.issue(issuer.make("ended"))
     token = made.data["token"]
     assert made.json["renewable"] is False and made.json["lease_duration"] == 600
     assert made.json["lease_id"].startswith("identity/oidc/token/ended/")
@@ -188,7 +181,7 @@ def test_a_revoked_token_is_inactive_at_once_and_on_the_list(leased, issuer):
 
 
 def test_a_forged_token_with_a_good_jti_is_inactive(issuer):
-    token = issuer.token(make(issuer, "forged"))
+    token = issuer.token(issuer.make("forged"))
     head, body, signature = token.split(".")
     for other in (f"{head}.{body}.{signature[:-2]}AA", f"{head}.{body}.AAAA", token + ".", "x", "a.b.c", "..", ""):
         if other:
@@ -197,7 +190,7 @@ def test_a_forged_token_with_a_good_jti_is_inactive(issuer):
 
 
 def test_the_death_of_the_token_that_asked_ends_it(leased, issuer):
-    make(issuer, "owned")
+    issuer.make("owned")
     owner = user_token(leased)
     token = issuer.token("owned", token=owner)
     assert issuer.active(token)
@@ -207,7 +200,7 @@ def test_the_death_of_the_token_that_asked_ends_it(leased, issuer):
 
 
 def test_an_identity_s_token_outlives_the_token_that_asked(leased, issuer):
-    make(issuer, "kept", role={"lease_owner": "identity"})
+    issuer.make("kept", role={"lease_owner": "identity"})
     owner = user_token(leased)
     token = issuer.token("kept", token=owner)
     assert leased.post("auth/token/revoke-self", token=owner).status == 204
@@ -216,7 +209,7 @@ def test_an_identity_s_token_outlives_the_token_that_asked(leased, issuer):
 
 
 def test_a_token_lives_no_longer_than_the_one_that_asked(leased, issuer):
-    make(issuer, "clamped")
+    issuer.make("clamped")
     made = issuer.issue("clamped", token=user_token(leased, ttl="120s"))
     claims = claims_of(made.data["token"])
     assert claims["exp"] - claims["iat"] <= 120 and made.data["ttl"] <= 120 and made.warnings
@@ -232,7 +225,7 @@ def test_one_that_ends_in_its_time_is_on_no_list(leased, issuer):
 
 
 def test_a_role_s_cap_holds(leased, issuer):
-    make(issuer, "capped", role={"max_leases": 2})
+    issuer.make("capped", role={"max_leases": 2})
     issuer.token("capped")
     made = issuer.issue("capped")
     assert leased.get("identity/oidc/token/capped").status == 429
@@ -241,7 +234,7 @@ def test_a_role_s_cap_holds(leased, issuer):
 
 
 def test_a_mount_of_tokens_hands_them_out_too(leased, issuer):
-    make(issuer, "alias")
+    issuer.make("alias")
     assert leased.post("sys/mounts/api", {"type": "token"}).status == 204
     for method in ("GET", "POST"):
         made = leased.request(method, "api/jwt/alias")
@@ -272,153 +265,6 @@ def test_metadata_is_found_in_both_places(leased, issuer):
         assert leased.tcp_request("GET", path).json == issuer.metadata()
     assert leased.tcp_request("GET", "/.well-known/openid-configuration").status == 404
     assert leased.tcp_request("POST", "identity/oidc/introspect", {"token": "x"}).status == 403
-
-
-# ---- rotation ----
-
-
-def rotate(leased, issuer, name, **body):
-    answer = leased.post(f"identity/oidc/key/{name}/rotate", body)
-    assert answer.status in (200, 204), answer
-    return answer
-
-
-def test_a_client_that_keeps_its_list_of_keys_misses_no_rotation(leased, issuer):
-    """It fetches the list as seldom as it may, and verifies each token at once with what it has."""
-    make(issuer, "turning", key={"verification_ttl": "10m", "rotation_period": "60s"})
-    keys, fetched, seen, deadline = issuer.keys(), time.monotonic(), set(), time.monotonic() + 12
-    while time.monotonic() < deadline and len(seen) < 4:
-        if time.monotonic() - fetched >= 1:
-            keys, fetched = issuer.keys(), time.monotonic()
-        token = issuer.token("turning")
-        issuer.verify(token, keys)
-        seen.add(jwt.get_unverified_header(token)["kid"])
-        assert leased.post("identity/oidc/key/turning/rotate", {}).status in (200, 204, 503)  # 503: it is being rotated
-    assert len(seen) >= 3, "it was not rotated while this looked"
-
-
-def test_tokens_of_before_are_verified_until_they_are_over(leased, issuer):
-    make(issuer, "overlap")
-    before = issuer.token("overlap")
-    next_kid = leased.get("identity/oidc/key/overlap").data["next_kid"]
-    time.sleep(3.1)
-    assert rotate(leased, issuer, "overlap").status == 204
-    after = issuer.token("overlap")
-    assert jwt.get_unverified_header(after)["kid"] == next_kid != jwt.get_unverified_header(before)["kid"]
-    issuer.verify(before)
-    issuer.verify(after)
-
-
-@pytest.mark.parametrize("turns", [0, 1])
-def test_a_key_that_is_lost_is_withdrawn_at_once_with_all_that_lay_beside_it(leased, issuer, turns):
-    name = f"lost{turns}"
-    issuer.key(name)
-    issuer.role(name, name)
-    tokens = [issuer.token(name)]
-    for _ in range(turns):
-        time.sleep(3.1)
-        assert rotate(leased, issuer, name).status == 204
-        tokens.append(issuer.token(name))
-    lost = leased.get(f"identity/oidc/key/{name}").data
-    lost = {lost["kid"], lost["next_kid"]} | {jwt.get_unverified_header(token)["kid"] for token in tokens}
-    answer = rotate(leased, issuer, name, verification_ttl=0)
-    assert answer.status == 200 and "refused" in answer.warnings[0]
-    assert not lost & set(issuer.kids())
-    issuer.verify(issuer.token(name))
-
-
-def test_keys_that_are_made_at_once_are_counted_like_others(leased, issuer):
-    there = set(leased.list("identity/oidc/key").data["keys"])
-    with concurrent.futures.ThreadPoolExecutor(24) as pool:
-        body = {"algorithm": "EdDSA"}
-        answers = list(pool.map(lambda number: leased.post(f"identity/oidc/key/many{number}", body), range(80)))
-    try:
-        made = [answer for answer in answers if answer.status == 204]
-        assert len(made) + len(there) == 64 == len(leased.list("identity/oidc/key").data["keys"])
-        assert all("64 keys" in answer.errors[0] for answer in answers if answer.status != 204)
-    finally:
-        for number in range(80):
-            leased.delete(f"identity/oidc/key/many{number}")
-
-
-def test_a_key_that_not_everybody_knows_yet_does_not_sign(leased, issuer):
-    issuer.key("hasty")
-    issuer.role("hasty", "hasty")
-    kid = leased.get("identity/oidc/key/hasty").data["kid"]
-    answer = rotate(leased, issuer, "hasty")
-    assert answer.status == 200 and answer.warnings
-    assert jwt.get_unverified_header(issuer.token("hasty"))["kid"] == kid
-    poll(lambda: leased.get("identity/oidc/key/hasty").data["kid"] != kid, 6, what="the rotation")
-
-
-def test_keys_and_what_is_due_survive_a_restart_and_a_kill(leased, issuer):
-    make(issuer, "stays")
-    token, shown = issuer.token("stays"), leased.get("identity/oidc/key/stays").data
-    for end in (leased.stop, leased.kill):
-        end()
-        leased.start()
-        now = leased.get("identity/oidc/key/stays").data
-        assert {**now, "next_rotation": ""} == {**shown, "next_rotation": ""}
-        again = Issuer(leased)
-        again.verify(token)
-        assert again.active(token)
-        again.verify(again.token("stays"))
-
-
-STEPS = ["engine_jwt_after_generate", "engine_jwt_before_write", "engine_jwt_write", "engine_jwt_after_write"]
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_kill_at_any_step_of_a_rotation_leaves_one_key_that_signs(step):
-    with Leased() as leased:
-        issuer = Issuer(leased)
-        make(issuer, "cut")
-        token, before = issuer.token("cut"), leased.get("identity/oidc/key/cut").data
-        time.sleep(3.1)
-        leased.stop()
-        leased.start(failpoint=f"{step}=kill")
-        try:
-            leased.post("identity/oidc/key/cut/rotate", {})
-        except OSError:
-            pass
-        except Exception as error:  # the connection ends without an answer
-            assert "Remote" in type(error).__name__ or "Incomplete" in type(error).__name__, error
-        assert leased.wait_exit(20) == -9, f"{step} was not reached"
-        leased.start()
-        issuer = Issuer(leased)
-        after = leased.get("identity/oidc/key/cut").data
-        assert after["kid"] in (before["kid"], before["next_kid"])
-        assert (after["kid"] == before["next_kid"]) == (step == "engine_jwt_after_write")
-        issuer.verify(token)
-        issuer.verify(issuer.token("cut"))
-        assert jwt.get_unverified_header(issuer.token("cut"))["kid"] == after["kid"]
-
-
-def test_a_kill_while_a_role_is_written_leaves_the_one_before():
-    with Leased() as leased:
-        issuer = Issuer(leased)
-        make(issuer, "held", role={"ttl": "100s"})
-        leased.stop()
-        leased.start(failpoint="engine_jwt_role=kill")
-        with pytest.raises(Exception):
-            leased.post("identity/oidc/role/held", {"key": "held", "ttl": "200s"})
-        assert leased.wait_exit(20) == -9
-        leased.start()
-        assert leased.get("identity/oidc/role/held").data["ttl"] == 100
-
-
-def test_a_kill_between_the_signature_and_the_lease_hands_out_nothing():
-    with Leased() as leased:
-        issuer = Issuer(leased)
-        make(issuer, "lost")
-        leased.stop()
-        leased.start(failpoint="engine_jwt_after_sign=kill")
-        with pytest.raises(Exception):
-            leased.get("identity/oidc/token/lost")
-        assert leased.wait_exit(20) == -9
-        leased.start()
-        assert not leased.get("sys/leases/count?type=identity").data.get("lease_count")
-        assert Issuer(leased).active(Issuer(leased).token("lost"))
 
 
 # ---- a relying party ----
@@ -486,10 +332,10 @@ def pem_of(jwk):
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
 def test_haproxy_lets_a_token_in_and_no_other(leased, issuer, tmp_path, algorithm):
     assert shutil.which("haproxy"), "the package haproxy is missing"
-    name = make(issuer, f"door-{algorithm}", algorithm, role={"client_id": "door"})
+    name = issuer.make(f"door-{algorithm}", algorithm, role={"client_id": "door"})
     issuer.role(f"brief-{algorithm}", name, client_id="door", ttl="1s")
     issuer.role(f"aside-{algorithm}", name, client_id="window")
-    make(issuer, f"stranger-{algorithm}", algorithm, role={"client_id": "door"})
+    issuer.make(f"stranger-{algorithm}", algorithm, role={"client_id": "door"})
     token, brief = issuer.token(name), issuer.token(f"brief-{algorithm}")
     (jwk,) = [key for key in issuer.keys()["keys"] if key["kid"] == jwt.get_unverified_header(token)["kid"]]
     door = Haproxy(tmp_path, jwk, "door", algorithm)

@@ -23,6 +23,12 @@ class Issuer:
         answer = self.leased.post(f"identity/oidc/role/{name}", {"key": key, "ttl": "10m", **more})
         assert answer.status == 204, answer
 
+    def make(self, name, algorithm="ES256", key=None, role=None):
+        """A key and a role of one name, which it returns."""
+        self.key(name, algorithm, **(key or {}))
+        self.role(name, name, **(role or {}))
+        return name
+
     def issue(self, role, **kwargs):
         answer = self.leased.get(f"identity/oidc/token/{role}", **kwargs)
         assert answer.status == 200, answer
