@@ -22,7 +22,11 @@ page_reply(struct api_request *request, const struct identity_page *page)
 	if (page->max_age_s > 0)
 		(void)snprintf(cache_control, sizeof(cache_control), "public, max-age=%lld",
 		    (long long)page->max_age_s);
-	api_reply_cached(request, cache_control, page->body);
+	if (page->text != NULL)
+		api_reply_cached_text(
+		    request, cache_control, page->etag, page->text, page->text_len);
+	else
+		api_reply_cached(request, cache_control, page->body);
 }
 
 void

@@ -4,7 +4,6 @@
  * token and no secret, and that a lease whose answer is lost is revoked.
  */
 #include <ctype.h>
-#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 
 #include "api/api_private.h"
 #include "api/reply.h"
+#include "base/etag.h"
 #include "base/jenc.h"
 #include "base/log.h"
 #include "base/opaque.h"
@@ -400,35 +400,57 @@ has_it(const char *wanted, const char *etag)
 	return (wanted != NULL && (strcmp(wanted, "*") == 0 || strstr(wanted, etag) != NULL));
 }
 
+/* Ends request: 304 where the client has it; else the rest of reply is the caller's to fill. */
+static bool
+cached_begin(struct api_request *request, const char *cache_control, const char *etag,
+    struct http_reply *reply)
+{
+	http_reply_header(reply, "Cache-Control", cache_control);
+	http_reply_header(reply, "ETag", etag);
+	if (!has_it(http_request_header(request->http, "If-None-Match"), etag))
+		return (false);
+	reply->status = 304;
+	reply_send(request, reply, NULL);
+	return (true);
+}
+
 void
 api_reply_cached(struct api_request *request, const char *cache_control, json_t *body)
 {
-	const char *wanted = http_request_header(request->http, "If-None-Match");
 	struct http_reply reply = {.status = 200};
-	unsigned char hash[32];
-	char etag[35] = "\"";
 	struct jenc json = {0};
+	char etag[ETAG_SIZE];
 	bool good;
 
 	if (body != NULL)
 		jenc_json(&json, body);
 	good = body != NULL && jenc_check(&json, NULL) == 0 &&
-	       EVP_Digest(json.bytes, json.len, hash, NULL, EVP_sha256(), NULL) == 1;
+	       etag_of(json.bytes, json.len, etag) == 0;
 	jenc_clear(&json);
-	if (!good) {
-		json_decref(body);
+	if (!good)
+		api_reply_refuse(request, LEASED_ENOMEM, "out of memory while answering");
+	else if (!cached_begin(request, cache_control, etag, &reply))
+		reply_send(request, &reply, body);
+	json_decref(body);
+}
+
+void
+api_reply_cached_text(struct api_request *request, const char *cache_control, const char *etag,
+    const char *text, size_t len)
+{
+	const char *wanted = http_request_header(request->http, "If-None-Match");
+	struct http_reply reply = {.status = 200, .body_len = len};
+
+	if (has_it(wanted, etag)) {
+		reply.body_len = 0;
+	} else if ((reply.body = malloc(len)) == NULL) {
 		api_reply_refuse(request, LEASED_ENOMEM, "out of memory while answering");
 		return;
+	} else {
+		memcpy(reply.body, text, len);
 	}
-	for (size_t i = 0; i < 16; i++)
-		(void)snprintf(etag + 1 + 2 * i, 3, "%02x", hash[i]);
-	etag[33] = '"';
-	http_reply_header(&reply, "Cache-Control", cache_control);
-	http_reply_header(&reply, "ETag", etag);
-	if (has_it(wanted, etag))
-		reply.status = 304;
-	reply_send(request, &reply, reply.status == 304 ? NULL : body);
-	json_decref(body);
+	if (!cached_begin(request, cache_control, etag, &reply))
+		reply_send(request, &reply, NULL);
 }
 
 void

@@ -30,6 +30,9 @@ void api_reply_raw(struct api_request *request, int status, json_t *body);
  * cache_control: borrowed.
  */
 void api_reply_cached(struct api_request *request, const char *cache_control, json_t *body);
+/* The same with JSON that is written already, and its mark; both borrowed. */
+void api_reply_cached_text(struct api_request *request, const char *cache_control, const char *etag,
+    const char *text, size_t len);
 /* text is taken; type is a literal. */
 void api_reply_text(struct api_request *request, const char *type, char *text, size_t len);
 /* err's code decides the status, unless status is given. */

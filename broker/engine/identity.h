@@ -8,11 +8,13 @@
 
 #include "engine/engine.h"
 
-/* What relying parties read. body: a new object, to be taken. */
+/* What relying parties read. */
 struct identity_page {
 	int code; /* 0, or why there is none */
 	struct leased_err err;
-	json_t *body;
+	json_t *body;            /* a new object, to be taken; NULL for what may be long: */
+	const char *text, *etag; /* JSON as it is sent, and its mark; borrowed for the callback */
+	size_t text_len;
 	int64_t max_age_s; /* it may be kept that long; 0: asked for again each time */
 };
 /* LEASED_EINVAL while no issuer is configured. */

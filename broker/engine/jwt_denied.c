@@ -1,12 +1,14 @@
 /*
  * The published list of tokens that ended before their time, for relying parties that verify by
- * themselves: read from the store by its reader, at most once a second however often it is asked
- * for, and emptied of what is over. Who writes it: engines_identity_ended(), in the transaction
- * that ends a lease.
+ * themselves: read from the store and written by its reader, at most once a second however often it
+ * is asked for and by whom, and emptied of what is over. Who writes it: engines_identity_ended(),
+ * in the transaction that ends a lease.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/etag.h"
+#include "base/jenc.h"
 #include "base/log.h"
 #include "engine/jwt.h"
 
@@ -22,8 +24,14 @@ struct denied_waiter {
 	void *arg;
 };
 
+/* As it is sent. */
+struct denied_text {
+	struct jenc json;
+	char etag[ETAG_SIZE];
+};
+
 struct jwt_denied {
-	json_t *list;              /* as it was last read, NULL before */
+	struct denied_text text;   /* as it was last read; empty before */
 	int64_t read_ms, purge_ms; /* lease time: of that reading; of the next purge */
 	bool reading;
 	struct denied_waiter *waiters;
@@ -34,7 +42,8 @@ struct denied_read {
 	struct engine_jwt *jwt;
 	char after[ENGINE_DOC_NAME_SIZE];
 	int64_t now_s;
-	json_t *list;
+	json_t *list; /* the reader's */
+	struct denied_text text;
 	struct over {
 		int64_t id, version;
 	} over[PURGE_MAX];
@@ -63,6 +72,23 @@ take(struct denied_read *denied, const struct store_doc *doc)
 	    json_pack("{s:s,s:I}", "jti", slash != NULL ? slash + 1 : doc->name, "exp", exp)));
 }
 
+/* Here and not on the loop: it may be of many thousands, and is asked for without a token. */
+static int
+write_text(struct denied_read *denied, struct leased_err *err)
+{
+	struct jenc *json = &denied->text.json;
+	json_t *page = json_pack("{s:o}", "denied", denied->list);
+	int r = page != NULL ? 0 : LEASED_ENOMEM;
+
+	denied->list = NULL;
+	jenc_json(json, page);
+	jenc_bytes(json, "\n", 1);
+	json_decref(page);
+	if (r == 0 && (r = jenc_check(json, err)) == 0)
+		r = etag_of(json->bytes, json->len, denied->text.etag);
+	return (r == 0 ? 0 : leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+}
+
 static int
 denied_run(struct store_read *read, struct store_db *db, struct leased_err *err)
 {
@@ -71,6 +97,8 @@ denied_run(struct store_read *read, struct store_db *db, struct leased_err *err)
 	size_t count;
 	int r;
 
+	if (denied->list == NULL && (denied->list = json_array()) == NULL)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	do {
 		docs = NULL;
 		count = 0;
@@ -85,7 +113,7 @@ denied_run(struct store_read *read, struct store_db *db, struct leased_err *err)
 		if (r == 0 && count == PAGE && store_read_is_long(db))
 			return (STORE_READ_AGAIN);
 	} while (r == 0 && count == PAGE);
-	return (r);
+	return (r == 0 ? write_text(denied, err) : r);
 }
 
 /* ---- what is over ---- */
@@ -125,8 +153,11 @@ tell(struct engine_jwt *jwt, int code, const struct leased_err *err, identity_pa
 
 	if (err != NULL)
 		page.err = *err;
-	if (code == 0 && (page.body = json_pack("{s:O}", "denied", jwt->denied->list)) == NULL)
-		page.code = leased_err_set(&page.err, LEASED_ENOMEM, "out of memory");
+	if (code == 0) {
+		page.text = (const char *)jwt->denied->text.json.bytes;
+		page.text_len = jwt->denied->text.json.len;
+		page.etag = jwt->denied->text.etag;
+	}
 	done(arg, &page);
 }
 
@@ -142,12 +173,13 @@ denied_done(struct store_read *read, int result, const struct leased_err *err)
 	jwt->denied->reading = false;
 	jwt->denied->waiters = NULL;
 	if (result == 0) {
-		json_decref(jwt->denied->list);
-		jwt->denied->list = denied->list;
-		denied->list = NULL;
+		jenc_clear(&jwt->denied->text.json);
+		jwt->denied->text = denied->text;
+		memset(&denied->text, 0, sizeof(denied->text));
 		if (!engines->stopping)
 			purge(jwt, denied);
 	}
+	jenc_clear(&denied->text.json);
 	json_decref(denied->list);
 	free(denied);
 	for (; waiter != NULL; waiter = next) {
@@ -163,10 +195,8 @@ read_begin(struct engine_jwt *jwt)
 {
 	struct denied_read *denied = calloc(1, sizeof(*denied));
 
-	if (denied == NULL || (denied->list = json_array()) == NULL) {
-		free(denied);
+	if (denied == NULL)
 		return (LEASED_ENOMEM);
-	}
 	denied->jwt = jwt;
 	denied->now_s = wclock_wall_ms(jwt->engines->config.clock) / 1000;
 	denied->read.run = denied_run;
@@ -194,7 +224,7 @@ engines_identity_denied(struct engines *engines, identity_page_done done, void *
 	struct denied_waiter *waiter;
 	struct leased_err err = LEASED_ERR_INIT;
 
-	if (denied != NULL && denied->list != NULL &&
+	if (denied != NULL && denied->text.json.len > 0 &&
 	    leases_now_ms(engines->leases) - denied->read_ms < FRESH_MS && !denied->reading) {
 		tell(jwt, 0, NULL, done, arg);
 		return;
@@ -232,7 +262,7 @@ void
 engine_jwt_denied_free(struct engine_jwt *jwt)
 {
 	if (jwt->denied != NULL)
-		json_decref(jwt->denied->list);
+		jenc_clear(&jwt->denied->text.json);
 	free(jwt->denied);
 	jwt->denied = NULL;
 }
