@@ -17,17 +17,19 @@
 #define READ_CHUNK 65536
 
 /* Wider than for bodies from outside (an inventory is long), still bounded far below what would
- * hurt. */
+ * hurt. A text may be as long as its frame: a list of what is revoked is one. */
 static const struct jdec_limits frame_limits = {
-    .depth = 16, .tokens = 65536, .string_len = 256 * 1024};
+    .depth = 16, .tokens = 65536, .string_len = FRAME_LONG_MAX};
 
 static int
-check_length(size_t length, struct leased_err *err)
+check_length(const struct frame_reader *reader, size_t length, struct leased_err *err)
 {
-	if (length < FRAME_MIN || length > FRAME_MAX)
+	size_t max = reader->max != 0 ? reader->max : FRAME_MAX;
+
+	if (length < FRAME_MIN || length > max)
 		return (leased_err_set(err, LEASED_EPROTO,
-		    "a frame says it is %zu bytes long; %d to %u are allowed", length, FRAME_MIN,
-		    FRAME_MAX));
+		    "a frame says it is %zu bytes long; %d to %zu are allowed", length, FRAME_MIN,
+		    max));
 	return (0);
 }
 
@@ -97,10 +99,21 @@ frame_reader_feed(
 	reader->len += len;
 	/* A bad length is told at once, not when a gigabyte has come. */
 	r = reader->len - reader->start >= HEADER_LEN
-		? check_length(header_length(reader->bytes + reader->start), err)
+		? check_length(reader, header_length(reader->bytes + reader->start), err)
 		: 0;
 	reader->broken = r != 0;
 	return (r);
+}
+
+/* What a long frame took is not kept for the next one. */
+static void
+shrink(struct frame_reader *reader)
+{
+	if (reader->len > 0 || reader->size <= 2 * FRAME_MAX)
+		return;
+	freezero(reader->bytes, reader->size);
+	reader->bytes = NULL;
+	reader->size = 0;
 }
 
 /* The next frame's object, or NULL when it is not whole yet. */
@@ -117,7 +130,7 @@ take_frame(struct frame_reader *reader, json_t **ret_object, struct leased_err *
 		return (0);
 	}
 	length = header_length(at);
-	if ((r = check_length(length, err)) != 0)
+	if ((r = check_length(reader, length, err)) != 0)
 		return (r);
 	if (unread - HEADER_LEN < length) {
 		*ret_object = NULL;
@@ -128,6 +141,7 @@ take_frame(struct frame_reader *reader, json_t **ret_object, struct leased_err *
 	reader->start += HEADER_LEN + length;
 	if (reader->start == reader->len)
 		reader->start = reader->len = 0;
+	shrink(reader);
 	if (r == LEASED_ENOMEM)
 		return (r);
 	if (r != 0) {
@@ -164,7 +178,8 @@ frame_reader_clear(struct frame_reader *reader)
 }
 
 int
-frame_encode(const json_t *object, uint8_t **ret_bytes, size_t *ret_len, struct leased_err *err)
+frame_encode_up_to(
+    const json_t *object, size_t max, uint8_t **ret_bytes, size_t *ret_len, struct leased_err *err)
 {
 	static const uint8_t head[HEADER_LEN];
 	struct jenc json = {0};
@@ -181,10 +196,10 @@ frame_encode(const json_t *object, uint8_t **ret_bytes, size_t *ret_len, struct 
 		return (r);
 	}
 	length = json.len - HEADER_LEN;
-	if (length > FRAME_MAX) {
+	if (length > max) {
 		jenc_clear(&json);
 		return (leased_err_set(err, LEASED_ETOOBIG,
-		    "the message is %zu bytes long; a frame holds at most %u", length, FRAME_MAX));
+		    "the message is %zu bytes long; a frame holds at most %zu", length, max));
 	}
 	json.bytes[0] = (uint8_t)(length >> 24);
 	json.bytes[1] = (uint8_t)(length >> 16);
@@ -193,6 +208,12 @@ frame_encode(const json_t *object, uint8_t **ret_bytes, size_t *ret_len, struct 
 	*ret_bytes = json.bytes;
 	*ret_len = json.len;
 	return (0);
+}
+
+int
+frame_encode(const json_t *object, uint8_t **ret_bytes, size_t *ret_len, struct leased_err *err)
+{
+	return (frame_encode_up_to(object, FRAME_MAX, ret_bytes, ret_len, err));
 }
 
 void
@@ -234,13 +255,13 @@ frame_read(int fd, struct frame_reader *reader, json_t **ret_object, struct leas
 }
 
 int
-frame_write(int fd, const json_t *object, struct leased_err *err)
+frame_write_up_to(int fd, const json_t *object, size_t max, struct leased_err *err)
 {
 	uint8_t *bytes = NULL;
 	size_t len = 0, written = 0;
 	int r;
 
-	if ((r = frame_encode(object, &bytes, &len, err)) != 0)
+	if ((r = frame_encode_up_to(object, max, &bytes, &len, err)) != 0)
 		return (r);
 	while (r == 0 && written < len) {
 		ssize_t n = write(fd, bytes + written, len - written);
@@ -253,4 +274,10 @@ frame_write(int fd, const json_t *object, struct leased_err *err)
 	}
 	frame_free(bytes, len);
 	return (r);
+}
+
+int
+frame_write(int fd, const json_t *object, struct leased_err *err)
+{
+	return (frame_write_up_to(fd, object, FRAME_MAX, err));
 }

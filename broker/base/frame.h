@@ -1,7 +1,7 @@
 /*
  * Frames between daemon, spawner and plugins: 4 bytes of length, big-endian, then that many bytes
- * of one JSON object (PROTOCOL.md, "Frames"). A frame is 2 bytes to 1 MiB. Buffers are wiped:
- * frames carry secrets.
+ * of one JSON object (PROTOCOL.md, "Frames"). A frame is 2 bytes to 1 MiB, but for a long one where
+ * both sides know that it may come. Buffers are wiped: frames carry secrets.
  */
 #ifndef BASE_FRAME_H
 #define BASE_FRAME_H
@@ -14,12 +14,14 @@
 #include <leased/error.h>
 
 #define FRAME_MAX (1024u * 1024u)
+#define FRAME_LONG_MAX (24u * 1024 * 1024) /* krl's alone: a list of a million and more */
 
 /* Incremental reader; feed bytes as they come. Zero-initialise. */
 struct frame_reader {
 	uint8_t *bytes; /* owned, wiped */
 	size_t len, size;
 	size_t start; /* of what has not been taken out yet */
+	size_t max;   /* of the next frame; 0: FRAME_MAX */
 	bool broken;  /* a bad frame came: nothing behind it can be trusted */
 };
 
@@ -39,6 +41,8 @@ void frame_reader_clear(struct frame_reader *reader);
  * LEASED_ETOOBIG over FRAME_MAX. */
 int frame_encode(const json_t *object, uint8_t **ret_bytes, size_t *ret_len,
     struct leased_err *err) LEASED_MUST_CHECK;
+int frame_encode_up_to(const json_t *object, size_t max, uint8_t **ret_bytes, size_t *ret_len,
+    struct leased_err *err) LEASED_MUST_CHECK;
 void frame_free(uint8_t *bytes, size_t len);
 
 /* Blocking, for plugins: reads or writes one frame on fd. frame_read gives LEASED_ECANCELED at a
@@ -46,5 +50,7 @@ void frame_free(uint8_t *bytes, size_t len);
 int frame_read(int fd, struct frame_reader *reader, json_t **ret_object,
     struct leased_err *err) LEASED_MUST_CHECK;
 int frame_write(int fd, const json_t *object, struct leased_err *err) LEASED_MUST_CHECK;
+int frame_write_up_to(
+    int fd, const json_t *object, size_t max, struct leased_err *err) LEASED_MUST_CHECK;
 
 #endif

@@ -102,6 +102,22 @@ printable_len(const char *text)
 	return (len);
 }
 
+/* Appends what stands for itself, which nearly all is; how much of text that was. */
+static size_t
+line_put_plain(struct line *line, const char *text)
+{
+	size_t most = sizeof(line->bytes) - LINE_RESERVE + 1 - line->len, len = 0;
+
+	while (len < most && text[len] >= ' ' && text[len] != 0x7f && text[len] != '"' &&
+	       text[len] != '\\') {
+		line->bytes[line->len + len] = text[len];
+		len++;
+	}
+	line->len += len;
+	line->bytes[line->len] = '\0';
+	return (len);
+}
+
 /* Appends text with everything escaped that could end the string, break the line or steer a
  * terminal; cuts at the reserve. */
 static void
@@ -110,7 +126,11 @@ line_put_escaped(struct line *line, const char *text, enum log_format format)
 	char escaped[8];
 	size_t len;
 
-	for (; *text != '\0'; text += len != 0 ? len : 1) {
+	for (;; text += len != 0 ? len : 1) {
+		if (line->len <= sizeof(line->bytes) - LINE_RESERVE)
+			text += line_put_plain(line, text);
+		if (*text == '\0')
+			return;
 		if (line->len > sizeof(line->bytes) - LINE_RESERVE) {
 			line_put(line, "[cut]");
 			line->is_cut = true;

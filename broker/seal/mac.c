@@ -13,7 +13,7 @@
 #include "seal/seal_private.h"
 
 static const char *const common_purposes[SEAL_PURPOSES] = {
-    "token", "accessor", "index", "audit", "audit-chain"};
+    "token", "accessor", "index", "audit", "audit-chain", "opaque"};
 
 int
 seal_derive(const struct leased_secret *secret, const char *info, size_t len,

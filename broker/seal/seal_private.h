@@ -36,7 +36,7 @@ struct seal_purpose {
 	EVP_MAC_CTX *idle[SEAL_IDLE];
 	unsigned idle_count; /* with the mutex */
 };
-#define SEAL_PURPOSES 5
+#define SEAL_PURPOSES 6
 
 struct seal {
 	struct leased_secret *root;     /* wraps the blob again when a key is added */

@@ -50,3 +50,27 @@ store_account_page(struct store_db *db, const char *after, const char *until,
 		*ret_count = count;
 	return (r);
 }
+
+int
+store_account_find(
+    struct store_db *db, const char *account, int64_t *ret_id, struct leased_err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool row = false;
+	int r;
+
+	if (account[0] == '\0')
+		return (LEASED_ENOENT);
+	r = store_sql_start(db,
+	    "SELECT id FROM lease INDEXED BY lease_account WHERE account = ?1 AND account <> ''"
+	    " ORDER BY id DESC LIMIT 1",
+	    SQL_ARGS(store_sql_text(account)), &stmt, err);
+	if (r == 0 && (r = store_sql_step(db, stmt, &row, err)) == 0) {
+		if (row)
+			*ret_id = sqlite3_column_int64(stmt, 0);
+		else
+			r = LEASED_ENOENT;
+	}
+	store_sql_finish(stmt);
+	return (r);
+}

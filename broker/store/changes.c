@@ -13,7 +13,7 @@ group_of(int64_t id)
 	return ((unsigned)((uint64_t)id % STORE_CHANGE_GROUPS));
 }
 
-/* Rows of leases and those of tokens have the same numbers, and share their counters. */
+/* Rows of leases, of tokens and of documents have the same numbers, and share their counters. */
 static void
 on_row_change(void *arg, int operation, const char *database, const char *table, sqlite3_int64 row)
 {
@@ -22,7 +22,9 @@ on_row_change(void *arg, int operation, const char *database, const char *table,
 
 	(void)operation;
 	(void)database;
-	if (strcmp(table, "lease") == 0 || strcmp(table, "token") == 0)
+	if (strcmp(table, "doc") == 0)
+		store->changes.doc_touched = true;
+	if (strcmp(table, "lease") == 0 || strcmp(table, "token") == 0 || strcmp(table, "doc") == 0)
 		store->changes.touched[group / 64] |= UINT64_C(1) << group % 64;
 }
 
@@ -42,6 +44,8 @@ count_touched(struct store *store)
 			atomic_fetch_add(&store->changes.counts[group], 1);
 		}
 	}
+	if (store->changes.doc_touched)
+		atomic_fetch_add(&store->changes.doc_count, 1);
 }
 
 void
@@ -58,10 +62,25 @@ store_changes_end(struct store *store)
 		count_touched(store);
 	store->changes.announced = false;
 	memset(store->changes.touched, 0, sizeof(store->changes.touched));
+	store->changes.doc_touched = false;
+}
+
+bool
+store_changes_touched(const struct store *store, int64_t id)
+{
+	unsigned group = group_of(id);
+
+	return ((store->changes.touched[group / 64] >> group % 64 & 1) != 0);
 }
 
 uint64_t
 store_row_changes(struct store *store, int64_t id)
 {
 	return (atomic_load(&store->changes.counts[group_of(id)]));
+}
+
+uint64_t
+store_doc_changes(struct store *store)
+{
+	return (atomic_load(&store->changes.doc_count));
 }

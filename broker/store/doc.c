@@ -118,41 +118,52 @@ on_doc_free(void *item)
 	store_doc_free(item);
 }
 
+static int doc_from_columns(sqlite3_stmt *stmt, struct store_doc **ret_doc, struct leased_err *err);
+
 static int
-list_add(struct store_db *db, sqlite3_stmt *stmt, struct store_list *list, struct leased_err *err)
+list_add(struct store_db *db, sqlite3_stmt *stmt, bool damaged, struct store_list *list,
+    struct leased_err *err)
 {
 	struct store_doc *doc = NULL;
 	int r;
 
-	if ((r = doc_from_row(db, stmt, &doc, err)) == LEASED_ECORRUPT)
-		return (0);
+	if ((r = doc_from_row(db, stmt, &doc, err)) == LEASED_ECORRUPT) {
+		if (!damaged)
+			return (0);
+		r = doc_from_columns(stmt, &doc, err);
+	}
 	if (r == 0 && (r = store_list_append(list, doc, err)) != 0)
 		store_doc_free(doc);
 	return (r);
 }
 
-int
-store_doc_list(struct store_db *db, const char *kind, const char *prefix, const char *after,
-    unsigned limit, struct store_doc ***ret_docs, size_t *ret_count, struct leased_err *err)
+static int
+list_read(struct store_db *db, const char *kind, const char *prefix, const char *after,
+    unsigned limit, bool damaged, struct store_doc ***ret_docs, size_t *ret_count,
+    struct leased_err *err)
 {
-	const char *start = prefix != NULL ? prefix : "";
+	const char *start = prefix != NULL ? prefix : "", *from = start;
 	size_t len = strlen(start);
 	sqlite3_stmt *stmt = NULL;
 	struct store_list list = {0};
 	bool row = false;
 	int r;
 
-	/* The first name that no longer starts with prefix ends the walk. */
+	/* One bound: of two, SQLite begins at the first, and passes over all the pages before. The
+	 * first name that no longer starts with prefix ends the walk. */
+	if (after != NULL && strcmp(after, start) >= 0)
+		from = after;
 	r = store_sql_start(db,
-	    DOC_SELECT "WHERE kind = ?1 AND name >= ?2 AND name > ?3 ORDER BY name",
-	    SQL_ARGS(store_sql_text(kind), store_sql_text(start), store_sql_text(after)), &stmt,
-	    err);
+	    DOC_SELECT "WHERE kind = ?1 AND name >= ?2 AND name <> ?3 ORDER BY name",
+	    SQL_ARGS(store_sql_text(kind), store_sql_text(from),
+		store_sql_text(after != NULL ? after : "")),
+	    &stmt, err);
 	while (r == 0 && list.count < limit && (r = store_sql_step(db, stmt, &row, err)) == 0 &&
 	       row && strncmp(store_sql_column_text(stmt, DOC_NAME), start, len) == 0) {
 		if (after != NULL && strcmp(store_sql_column_text(stmt, DOC_NAME), after) <= 0)
 			r = store_sql_disorder(db, err);
 		else
-			r = list_add(db, stmt, &list, err);
+			r = list_add(db, stmt, damaged, &list, err);
 	}
 	store_sql_finish(stmt);
 	if (r != 0) {
@@ -162,6 +173,20 @@ store_doc_list(struct store_db *db, const char *kind, const char *prefix, const 
 	*ret_docs = (struct store_doc **)list.items;
 	*ret_count = list.count;
 	return (0);
+}
+
+int
+store_doc_list(struct store_db *db, const char *kind, const char *prefix, const char *after,
+    unsigned limit, struct store_doc ***ret_docs, size_t *ret_count, struct leased_err *err)
+{
+	return (list_read(db, kind, prefix, after, limit, false, ret_docs, ret_count, err));
+}
+
+int
+store_doc_list_all(struct store_db *db, const char *kind, const char *prefix, const char *after,
+    unsigned limit, struct store_doc ***ret_docs, size_t *ret_count, struct leased_err *err)
+{
+	return (list_read(db, kind, prefix, after, limit, true, ret_docs, ret_count, err));
 }
 
 /* ---- by columns alone ---- */

@@ -15,6 +15,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "store/place.h"
 #include "store/offline_private.h"
 
 #define RESERVE_SIZE ((off_t)64 * 1024 * 1024)
@@ -52,8 +53,8 @@ advice_on_errno(int number)
 	return ("");
 }
 
-static int
-directory_check(const char *dir, struct leased_err *err)
+int
+store_place_check(const char *dir, struct leased_err *err)
 {
 	struct stat st;
 
@@ -172,7 +173,7 @@ store_files_lock(struct store *store, const char *dir, struct leased_err *err)
 {
 	int r;
 
-	if ((r = directory_check(dir, err)) != 0 || (r = lock_take(store, dir, err)) != 0)
+	if ((r = store_place_check(dir, err)) != 0 || (r = lock_take(store, dir, err)) != 0)
 		return (r);
 	if ((store->files.dir = strdup(dir)) == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "no memory to open the store"));

@@ -231,6 +231,30 @@ store_lease_get(
 }
 
 int
+store_lease_glance(
+    struct store_txn *txn, int64_t id, struct store_glance *ret_glance, struct leased_err *err)
+{
+	struct store *store = txn->db->store;
+	struct store_known *known = &store->glances.rows[(uint64_t)id % STORE_GLANCES];
+	uint64_t changes = store_row_changes(store, id);
+	bool touched = store_changes_touched(store, id);
+	struct store_lease *row = NULL;
+	int r;
+
+	if (known->id == id && id != 0 && known->changes == changes && !touched) {
+		*ret_glance = known->glance;
+		return (0);
+	}
+	if ((r = store_lease_get(txn->db, id, &row, err)) != 0)
+		return (r);
+	*ret_glance = (struct store_glance){row->kind, row->revoke, row->next_at_ms};
+	store_lease_free(row);
+	if (!touched)
+		*known = (struct store_known){.id = id, .changes = changes, .glance = *ret_glance};
+	return (0);
+}
+
+int
 store_lease_get_account(struct store_db *db, const char *account, struct store_lease **ret_lease,
     struct leased_err *err)
 {

@@ -65,11 +65,14 @@ struct store_db *store_db(struct store *store);    /* the loop's handle, borrowe
 struct store_db *store_txn_db(struct store_txn *txn);
 
 /*
- * For who keeps what it read of a lease's or token's row, by the row's number. Odd: a change is on
- * its way to disk, and only reading tells. Even, and the same as before the row was read: reading
- * it now would give the same. Before a write's done() comes, the number has moved. From any thread.
+ * For who keeps what it read of a lease's, token's or document's row, by the row's number. Odd: a
+ * change is on its way to disk, and only reading tells. Even, and the same as before the row was
+ * read: reading it now would give the same. Before a write's done() comes, the number has moved.
+ * From any thread.
  */
 uint64_t store_row_changes(struct store *store, int64_t id);
+/* The same of documents, all of them together: they change seldom. */
+uint64_t store_doc_changes(struct store *store);
 
 struct store_op {
 	int (*run)(struct store_op *op, struct store_txn *txn, struct leased_err *err);
@@ -144,6 +147,10 @@ int store_doc_get_id(struct store_db *db, int64_t id, struct store_doc **ret_doc
 int store_doc_list(struct store_db *db, const char *kind, const char *prefix, const char *after,
     unsigned limit, struct store_doc ***ret_docs, size_t *ret_count,
     struct leased_err *err) LEASED_MUST_CHECK;
+/* Those that do not open are left out there. Here they are, too: data is NULL. */
+int store_doc_list_all(struct store_db *db, const char *kind, const char *prefix, const char *after,
+    unsigned limit, struct store_doc ***ret_docs, size_t *ret_count,
+    struct leased_err *err) LEASED_MUST_CHECK;
 /* id 0: inserts (LEASED_EEXIST when the name is there) and sets id; else updates where the version
  * still is doc's (LEASED_ECONFLICT). doc->version is set. */
 int store_doc_put(
@@ -211,6 +218,15 @@ int store_lease_delete(struct store_txn *txn, const struct store_lease *lease,
     const json_t *tombstone, int64_t now_ms, int64_t look_again_ms,
     struct leased_err *err) LEASED_MUST_CHECK;
 int store_lease_get(struct store_db *db, int64_t id, struct store_lease **ret_lease,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* Some columns of it, for who asks the same few rows in each transaction: opened once, and again
+ * when it has changed since. */
+struct store_glance {
+	enum store_lease_kind kind;
+	bool revoke;
+	int64_t next_at_ms;
+};
+int store_lease_glance(struct store_txn *txn, int64_t id, struct store_glance *ret_glance,
     struct leased_err *err) LEASED_MUST_CHECK;
 int store_lease_get_account(struct store_db *db, const char *account,
     struct store_lease **ret_lease, struct leased_err *err) LEASED_MUST_CHECK;
@@ -281,6 +297,9 @@ struct store_account {
 };
 int store_account_page(struct store_db *db, const char *after, const char *until,
     struct store_account *ret_accounts, size_t *ret_count,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* The newest row of an account, from the index alone. LEASED_ENOENT, without a text. */
+int store_account_find(struct store_db *db, const char *account, int64_t *ret_id,
     struct leased_err *err) LEASED_MUST_CHECK;
 /* Does any row of the connection exist? LEASED_ENOENT when not. */
 int store_lease_any(

@@ -10,7 +10,6 @@
 #include "store/hold.h"
 #include "store/queue.h"
 #include "store/sql.h"
-#include "store/store.h"
 
 #define STORE_TAG_LEN 6
 /* Rows reported lately, so that a bad row that is read often is written down once. */
@@ -66,7 +65,8 @@ struct store {
 	_Atomic int wal_pages;
 	_Atomic int64_t reindexed_ms; /* boot time; 0: not yet */
 	struct store_changes changes;
-	_Atomic(store_watch) watch; /* outbox.c */
+	struct store_glances glances; /* writer */
+	_Atomic(store_watch) watch;   /* outbox.c */
 	void *watch_arg;
 };
 

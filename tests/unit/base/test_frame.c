@@ -135,22 +135,18 @@ content_that_is_no_strict_object_is_refused(void **state)
 static void
 the_largest_frame_passes_and_one_byte_more_does_not(void **state)
 {
-	/* Strings of 64 KiB, so that only the size of the whole is at its limit. */
-	json_t *object = json_object(), *list = json_array();
-	char *text = malloc(65536);
-	uint8_t *bytes;
-	size_t len, fill;
+	/* One text fills it: nothing but the size of the whole is a limit. */
+	const size_t fill = FRAME_MAX - strlen("{\"l\":\"\"}");
+	char *text = malloc(FRAME_MAX);
 	struct frame_reader reader = {0};
-	json_t *got;
+	json_t *object, *got;
+	uint8_t *bytes;
+	size_t len;
 
 	(void)state;
 	assert_non_null(text);
-	memset(text, 'x', 65536);
-	assert_int_equal(json_object_set(object, "l", list), 0);
-	for (int i = 0; i < 15; i++)
-		assert_int_equal(json_array_append_new(list, json_stringn(text, 65536)), 0);
-	fill = FRAME_MAX - json_dumpb(object, NULL, 0, JSON_COMPACT) - 3;
-	assert_int_equal(json_array_append_new(list, json_stringn(text, fill)), 0);
+	memset(text, 'x', FRAME_MAX);
+	object = json_pack("{s:s#}", "l", text, (int)fill);
 	assert_int_equal(frame_encode(object, &bytes, &len, NULL), 0);
 	assert_int_equal(len, 4 + FRAME_MAX);
 	assert_int_equal(frame_reader_feed(&reader, bytes, len, NULL), 0);
@@ -159,9 +155,8 @@ the_largest_frame_passes_and_one_byte_more_does_not(void **state)
 	json_decref(got);
 	frame_reader_clear(&reader);
 	frame_free(bytes, len);
-	assert_int_equal(json_array_set_new(list, 15, json_stringn(text, fill + 1)), 0);
+	assert_int_equal(json_object_set_new(object, "l", json_stringn(text, fill + 1)), 0);
 	assert_int_equal(frame_encode(object, &bytes, &len, NULL), LEASED_ETOOBIG);
-	json_decref(list);
 	json_decref(object);
 	free(text);
 }
@@ -252,6 +247,36 @@ running_out_of_memory_is_told_at_every_place(void **state)
 	json_decref(object);
 }
 
+static void
+a_long_frame_is_read_by_who_waits_for_one_and_kept_by_nobody(void **state)
+{
+	struct frame_reader reader = {0};
+	uint8_t *bytes = NULL;
+	json_t *object, *got = NULL;
+	size_t len = 0, half = 3 * FRAME_MAX;
+	char *text = malloc(half + 1);
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, 'x', half);
+	text[half] = '\0';
+	object = json_pack("{s:s}", "l", text);
+	assert_int_equal(frame_encode(object, &bytes, &len, NULL), LEASED_ETOOBIG);
+	assert_int_equal(frame_encode_up_to(object, FRAME_LONG_MAX, &bytes, &len, NULL), 0);
+	assert_int_equal(frame_reader_feed(&reader, bytes, len, NULL), LEASED_EPROTO);
+	frame_reader_clear(&reader);
+	reader.max = FRAME_LONG_MAX;
+	assert_int_equal(frame_reader_feed(&reader, bytes, len, NULL), 0);
+	assert_int_equal(frame_reader_next(&reader, &got, NULL), 0);
+	assert_true(json_equal(got, object));
+	assert_true(reader.size <= 2 * FRAME_MAX);
+	frame_reader_clear(&reader);
+	frame_free(bytes, len);
+	json_decref(got);
+	json_decref(object);
+	free(text);
+}
+
 int
 main(void)
 {
@@ -265,6 +290,7 @@ main(void)
 	    cmocka_unit_test(blocking_calls_carry_frames_and_tell_the_end),
 	    cmocka_unit_test(an_end_in_the_middle_of_a_frame_is_a_broken_protocol),
 	    cmocka_unit_test(running_out_of_memory_is_told_at_every_place),
+	    cmocka_unit_test(a_long_frame_is_read_by_who_waits_for_one_and_kept_by_nobody),
 	};
 
 	return (cmocka_run_group_tests_name("frame", tests, NULL, NULL));

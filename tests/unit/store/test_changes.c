@@ -93,6 +93,91 @@ a_change_that_fails_and_one_of_another_row_leave_the_count_even(void **state)
 	store_lease_free(lease);
 }
 
+static int
+doc_put(struct store_txn *txn, void *arg, struct leased_err *err)
+{
+	return (store_doc_put(txn, arg, err));
+}
+
+static int
+doc_delete(struct store_txn *txn, void *arg, struct leased_err *err)
+{
+	struct store_doc *doc = arg;
+
+	return (store_doc_delete(txn, doc->id, doc->version, err));
+}
+
+static void
+every_change_of_a_document_is_counted_and_none_of_a_lease(void **state)
+{
+	struct fix *f = *state;
+	char kind[] = "role", name[] = "7/app";
+	struct store_doc doc = {.kind = kind, .name = name, .data = json_object()};
+	uint64_t before = store_doc_changes(f->store);
+
+	assert_int_equal(fix_write(f, doc_put, &doc), 0);
+	assert_int_equal(store_doc_changes(f->store), before + 2);
+	assert_int_equal(fix_write(f, doc_put, &doc), 0);
+	assert_int_equal(store_doc_changes(f->store), before + 4);
+	(void)fix_add(f, 5, 1000, "account");
+	assert_int_equal(store_doc_changes(f->store), before + 4);
+	assert_int_equal(fix_write(f, doc_delete, &doc), 0);
+	assert_int_equal(store_doc_changes(f->store), before + 6);
+	json_decref(doc.data);
+}
+
+/* Before and behind a change in one transaction. */
+static int
+glance_around(struct store_txn *txn, void *arg, struct leased_err *err)
+{
+	struct store_lease *lease = arg;
+	struct store_glance glance = {0};
+	int64_t before = lease->next_at_ms;
+
+	assert_int_equal(store_lease_glance(txn, lease->id, &glance, err), 0);
+	assert_int_equal(glance.next_at_ms, before);
+	assert_false(glance.revoke);
+	lease->revoke = true;
+	assert_int_equal(update(txn, lease, err), 0);
+	assert_int_equal(store_lease_glance(txn, lease->id, &glance, err), 0);
+	assert_int_equal(glance.next_at_ms, before + 1);
+	assert_true(glance.revoke);
+	return (0);
+}
+
+static int
+glance_and_fail(struct store_txn *txn, void *arg, struct leased_err *err)
+{
+	struct store_lease changed = *(struct store_lease *)arg;
+
+	assert_int_equal(glance_around(txn, &changed, err), 0);
+	return (leased_err_set(err, LEASED_ECANCELED, "on purpose"));
+}
+
+static int
+glance_at_nothing(struct store_txn *txn, void *arg, struct leased_err *err)
+{
+	struct store_glance glance;
+
+	assert_int_equal(store_lease_glance(txn, *(int64_t *)arg, &glance, err), LEASED_ENOENT);
+	return (0);
+}
+
+static void
+a_glance_sees_what_its_own_transaction_changed_and_nothing_that_was_undone(void **state)
+{
+	struct fix *f = *state;
+	struct store_lease *lease = fix_lease(5, 1000, "account");
+
+	assert_int_equal(fix_write(f, fix_lease_insert, lease), 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(fix_write(f, glance_and_fail, lease), LEASED_ECANCELED);
+	assert_int_equal(fix_write(f, glance_around, lease), 0);
+	assert_int_equal(fix_write(f, delete, lease), 0);
+	assert_int_equal(fix_write(f, glance_at_nothing, &lease->id), 0);
+	store_lease_free(lease);
+}
+
 struct look {
 	struct store *store;
 	uint64_t seen;
@@ -190,6 +275,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(every_change_of_a_lease_or_a_token_is_counted_before_its_writer_hears_of_it),
 	    T(a_change_that_fails_and_one_of_another_row_leave_the_count_even),
+	    T(every_change_of_a_document_is_counted_and_none_of_a_lease),
+	    T(a_glance_sees_what_its_own_transaction_changed_and_nothing_that_was_undone),
 	    T(while_a_commit_is_on_its_way_nothing_may_be_remembered),
 	    cmocka_unit_test(what_the_count_calls_unchanged_is_what_reading_gives),
 	};

@@ -123,6 +123,34 @@ names_are_listed_by_prefix_in_order_and_in_pages(void **state)
 }
 
 static int
+on_instruction(void *arg)
+{
+	(*(unsigned *)arg)++;
+	return (0);
+}
+
+/* A page begins where the one before has ended, and does not pass over all the others again. */
+static void
+a_late_page_of_names_takes_no_more_than_the_first(void **state)
+{
+	struct fix *f = *state;
+	unsigned first = 0, late = 0;
+	char name[16];
+
+	for (unsigned i = 0; i < 300; i++) {
+		(void)snprintf(name, sizeof(name), "a/%03u", i);
+		add_doc(f, "role", name, 1);
+	}
+	sqlite3_progress_handler(f->db->sqlite, 1, on_instruction, &first);
+	names_are(f, "a/", "a/000", 3, "a/001 a/002 a/003");
+	sqlite3_progress_handler(f->db->sqlite, 1, on_instruction, &late);
+	names_are(f, "a/", "a/290", 3, "a/291 a/292 a/293");
+	sqlite3_progress_handler(f->db->sqlite, 0, NULL, NULL);
+	assert_true(first > 0);
+	assert_true(late <= first + 10);
+}
+
+static int
 token_insert(struct store_txn *txn, void *arg, struct leased_err *err)
 {
 	return (store_token_insert(txn, arg, err));
@@ -451,6 +479,7 @@ main(void)
 	    FIX_TEST(a_document_is_put_read_changed_and_deleted),
 	    FIX_TEST(a_name_is_taken_once_and_a_number_never_again),
 	    FIX_TEST(names_are_listed_by_prefix_in_order_and_in_pages),
+	    FIX_TEST(a_late_page_of_names_takes_no_more_than_the_first),
 	    FIX_TEST(a_token_is_found_by_hmac_accessor_and_number),
 	    FIX_TEST(a_token_has_exactly_its_uses),
 	    FIX_TEST(children_of_a_token_come_in_pages),
