@@ -77,28 +77,17 @@ item_finish(struct audit *audit, struct audit_item *item)
 	audit_item_free(item);
 }
 
-/* Whoever waits for it is told; the item stays with the thread, if that has it. */
+/* Whoever waits for it is told. The item stays with the thread, also in its queue: when the device
+ * has taken it, or says that it does not, the audit has not stalled any more. */
 static void
 item_give_up(struct audit *audit, struct audit_item *item, int code, const char *why)
 {
 	struct leased_err err = LEASED_ERR_INIT;
-	audit_written done = item->done;
-	void *arg = item->arg;
-	bool queued;
 
 	stop_waiting(audit, item);
 	metrics_add(&refused, 1);
-	pthread_mutex_lock(&audit->mutex);
-	if ((queued = item->queued)) {
-		TAILQ_REMOVE(&audit->queue, item, queue);
-		audit->queued_bytes -= item->len;
-		audit->queued_count--;
-	}
-	pthread_mutex_unlock(&audit->mutex);
-	if (queued)
-		audit_item_free(item);
 	(void)leased_err_set(&err, code, "%s", why);
-	done(arg, code, &err);
+	item->done(item->arg, code, &err);
 }
 
 static void
@@ -199,7 +188,6 @@ audit_submit(
 	pthread_mutex_lock(&audit->mutex);
 	if ((why = queue_refuses(audit, len)) == NULL && audit->has_thread) {
 		TAILQ_INSERT_TAIL(&audit->queue, item, queue);
-		item->queued = true;
 		audit->queued_bytes += len;
 		audit->queued_count++;
 		pthread_cond_signal(&audit->work);

@@ -20,7 +20,7 @@
 struct audit_item {
 	TAILQ_ENTRY(audit_item) queue;   /* the thread's; guarded by the mutex */
 	TAILQ_ENTRY(audit_item) waiting; /* the loop's */
-	bool is_waiting, queued;         /* queued: the thread has not taken it yet */
+	bool is_waiting;                 /* somebody is to be told */
 	bool sync;                       /* to disk, not only to the file */
 	char *bodies;                    /* JSON objects, a newline between them; owned, wiped */
 	size_t len;

@@ -9,6 +9,7 @@
 
 #include "audit/audit_private.h"
 #include "base/jenc.h"
+#include "base/jws.h"
 #include "base/opaque.h"
 
 #define DATA_BYTES_MAX (24u * 1024)
@@ -70,7 +71,7 @@ set_path(struct seal *seal, json_t *object, const struct audit_event *event)
 {
 	const char *path = event->path != NULL ? event->path : "";
 
-	if (strstr(path, "hvs.") != NULL || opaque_is_in(path) ||
+	if (strstr(path, "hvs.") != NULL || opaque_is_in(path) || jws_is_in(path) ||
 	    (event->token != NULL && strlen(event->token) >= 8 &&
 		strstr(path, event->token) != NULL))
 		return (set_hash(seal, object, "path", path));

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "audit/audit_private.h"
+#include "base/jws.h"
 #include "base/opaque.h"
 
 #define DEPTH_MAX 4
@@ -226,7 +227,7 @@ mask_object(struct seal *seal, const json_t *object, unsigned depth)
 static bool
 looks_like_a_token(const char *text)
 {
-	return (strstr(text, "hvs.") != NULL || opaque_is_in(text));
+	return (strstr(text, "hvs.") != NULL || opaque_is_in(text) || jws_is_in(text));
 }
 
 static json_t *

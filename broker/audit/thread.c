@@ -148,7 +148,6 @@ take(struct audit *audit, struct audit_items *batch, bool *ret_reopen)
 			break;
 	while ((item = TAILQ_FIRST(&audit->queue)) != NULL && bytes < BATCH_BYTES) {
 		TAILQ_REMOVE(&audit->queue, item, queue);
-		item->queued = false;
 		audit->queued_bytes -= item->len;
 		audit->queued_count--;
 		bytes += item->len;

@@ -13,12 +13,11 @@ import time
 import pytest
 
 from audited import Audited
-from daemon import PRESET, poll
+from daemon import poll
 from job import Job
 from openmetrics import scrape
 from privilege import as_root
 
-needs_sandbox = pytest.mark.skipif(PRESET in ("asan", "tsan"), reason="a build with sanitizers has no sandbox, which is what refuses")
 SLACK_S = 2.5  # on a busy machine; the bound itself is 2 s
 
 
@@ -291,7 +290,7 @@ def test_a_device_that_is_full_at_a_start_ends_leases_and_is_used_once_it_has_ro
         goes_on(leased, credential)
 
 
-@needs_sandbox
+@pytest.mark.needs_sandbox
 def test_a_directory_that_was_made_anew_is_named_as_what_needs_a_restart(tmp_path):
     log = tmp_path / "log"
     log.mkdir(mode=0o700)
@@ -311,7 +310,7 @@ def test_a_directory_that_was_made_anew_is_named_as_what_needs_a_restart(tmp_pat
         leased.check_chain()
 
 
-@needs_sandbox
+@pytest.mark.needs_sandbox
 def test_an_audit_that_goes_on_where_its_path_does_not_lead_is_seen(tmp_path):
     log, moved = tmp_path / "log", tmp_path / "moved"
     log.mkdir(mode=0o700)
