@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "metrics/metrics.h"
-#include "plugin/pool.h"
+#include "plugin/pool_queue.h"
 
 METRICS_HISTOGRAM(call_time, "leased_plugin_call_seconds", "",
     "How long calls to plugins took, their time in the queue included.", metrics_bounds_short);
@@ -28,7 +28,8 @@ call_from(void *arg)
 static bool
 is_mint(const struct call *call)
 {
-	return (call->op == PLUGIN_OP_MINT || call->op == PLUGIN_OP_SIGN);
+	return (call->op == PLUGIN_OP_MINT || call->op == PLUGIN_OP_SIGN ||
+		call->op == PLUGIN_OP_CERTIFY);
 }
 
 static bool
@@ -75,16 +76,34 @@ enter(struct call *call, enum call_state next)
 }
 
 static void
+remove_behind(struct worker *worker, struct call *call)
+{
+	TAILQ_REMOVE(&worker->behind, call, in_worker);
+	worker->behind_count--;
+}
+
+/* The one behind it is answered next. */
+static void
 leave_worker(struct call *call)
 {
-	if (call->worker == NULL)
+	struct worker *worker = call->worker;
+	struct call *next;
+
+	if (worker == NULL)
 		return;
 	if (!takes_the_mint_slot(call))
 		call->pool->busy_others--;
 	if (call->op == PLUGIN_OP_REMOVE)
 		call->pool->busy_removes--;
-	call->worker->call = NULL;
 	call->worker = NULL;
+	if (worker->call != call) {
+		remove_behind(worker, call);
+		return;
+	}
+	if ((worker->call = next = TAILQ_FIRST(&worker->behind)) == NULL)
+		return;
+	remove_behind(worker, next);
+	plugin_worker_expect(worker, &next->sent);
 }
 
 void
@@ -228,17 +247,54 @@ plugin_call_run(struct call *call, struct worker *worker)
 	int64_t left_ms = left_us(call) / 1000;
 	int r;
 
-	r = plugin_worker_send(
-	    worker, call->op, call->params, call->count, left_ms > 0 ? left_ms : 0, &err);
+	r = plugin_worker_send(worker, call->op, call->params, call->count,
+	    left_ms > 0 ? left_ms : 0, &call->sent, &err);
 	if (r != 0) {
 		plugin_call_fail_later(call, r, true, &err);
 		return;
 	}
 	call->worker = worker;
-	worker->call = call;
+	if (worker->call == NULL) {
+		worker->call = call;
+	} else {
+		TAILQ_INSERT_TAIL(&worker->behind, call, in_worker);
+		worker->behind_count++;
+	}
 	if (!takes_the_mint_slot(call))
 		call->pool->busy_others++;
 	if (call->op == PLUGIN_OP_REMOVE)
 		call->pool->busy_removes++;
 	enter(call, CALL_RUNNING);
+}
+
+static void
+crashed(struct call *call, const struct worker *worker)
+{
+	struct plugin_outcome outcome = {.code = LEASED_ECRASHED, .worker = worker->id};
+
+	if (call->state == CALL_ENDING) {
+		outcome = call->outcome;
+		outcome.worker = worker->id;
+	} else {
+		(void)leased_err_set(&outcome.err, LEASED_ECRASHED,
+		    "the worker of plugin %s died during %s, what was asked may still happen: %s",
+		    worker->program, plugin_op_name(call->op), worker->why);
+	}
+	plugin_call_finish(call, &outcome);
+}
+
+bool
+plugin_calls_crashed(struct worker *worker)
+{
+	bool had = false;
+
+	while (worker->call != NULL) {
+		if (worker->call->own) {
+			plugin_call_drop(worker->call);
+			continue;
+		}
+		had = true;
+		crashed(worker->call, worker);
+	}
+	return (had);
 }

@@ -34,7 +34,13 @@ enum plugin_op {
 	PLUGIN_OP_REAP,
 	PLUGIN_OP_GENERATE,
 	PLUGIN_OP_SIGN,
+	PLUGIN_OP_IMPORT,
+	PLUGIN_OP_INSPECT,
+	PLUGIN_OP_CERTIFY,
+	PLUGIN_OP_KRL,
+	PLUGIN_OP_PUSH,
 };
+#define PLUGIN_OP_COUNT (PLUGIN_OP_PUSH + 1)
 const char *plugin_op_name(enum plugin_op op);
 
 /* ---- the port ---- */
@@ -196,6 +202,7 @@ struct plugin_catalog_row {
 	const char *program;
 	const char *api_names[6];
 	unsigned pool;
+	unsigned ahead;       /* signatures that a worker may be asked for before it has answered */
 	bool starts_programs; /* its workers may start programs: of the system, and what their
 				 configuration names */
 };

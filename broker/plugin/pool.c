@@ -139,9 +139,12 @@ plugin_pool_dispatch(struct pool *pool)
 		return;
 	while (pool->state == POOL_UP && (worker = idle_worker(pool)) != NULL &&
 	       (call = plugin_pool_next_call(pool)) != NULL) {
-		pool->mint_was_last = call->op == PLUGIN_OP_MINT;
+		pool->mint_was_last = call == TAILQ_FIRST(&pool->mints);
 		plugin_call_run(call, worker);
 	}
+	while (pool->state == POOL_UP && (call = TAILQ_FIRST(&pool->mints)) != NULL &&
+	       (worker = plugin_pool_next_ahead(pool, call)) != NULL)
+		plugin_call_run(call, worker);
 	plugin_pool_give_way(pool);
 	start_more(pool);
 }
@@ -300,31 +303,6 @@ free_when_empty(struct pool *pool)
 		defer_free(pool->host->loop, pool_free, pool);
 }
 
-/* The call that a dead worker had. False: there was none of a user's. */
-static bool
-end_call_of(struct worker *worker)
-{
-	struct call *call = worker->call;
-	struct plugin_outcome outcome = {.code = LEASED_ECRASHED, .worker = worker->id};
-
-	if (call == NULL)
-		return (false);
-	if (call->own) {
-		plugin_call_drop(call);
-		return (false);
-	}
-	if (call->state == CALL_ENDING) {
-		outcome = call->outcome;
-		outcome.worker = worker->id;
-	} else {
-		(void)leased_err_set(&outcome.err, LEASED_ECRASHED,
-		    "the worker of plugin %s died during %s, what was asked may still happen: %s",
-		    worker->program, plugin_op_name(call->op), worker->why);
-	}
-	plugin_call_finish(call, &outcome);
-	return (true);
-}
-
 void
 plugin_pool_on_worker_gone(struct worker *worker)
 {
@@ -341,7 +319,7 @@ plugin_pool_on_worker_gone(struct worker *worker)
 		    LOG_S("worker", worker->id), LOG_S("reason", worker->why));
 	if (worker->ran && events->on_worker_gone != NULL)
 		events->on_worker_gone(events->arg, &pool->port, worker->id);
-	had_call = end_call_of(worker);
+	had_call = plugin_calls_crashed(worker);
 	if (pool->state == POOL_CLOSED) {
 		free_when_empty(pool);
 		return;

@@ -35,8 +35,10 @@ struct call {
 	struct event *timer;
 	plugin_done done;
 	void *arg;
-	bool own;                      /* the pool's: describe, open, ping. Never queued */
-	struct worker *worker;         /* while running, and ending by its death */
+	bool own;              /* the pool's: describe, open, ping. Never queued */
+	struct worker *worker; /* while running, and ending by its death */
+	struct reply_expected sent;
+	TAILQ_ENTRY(call) in_worker;   /* while another one is answered before it */
 	struct plugin_outcome outcome; /* while ending */
 	TAILQ_ENTRY(call) entry;       /* in one of the pool's lists by state */
 };
@@ -70,8 +72,8 @@ struct pool {
 struct call *plugin_call_new(struct pool *pool, enum plugin_op op, json_t *params,
     unsigned timeout_ms, plugin_done done, void *arg);
 
-/* Hands a call to an idle (or opening) worker. When that fails the call ends at the loop's next
- * turn. */
+/* Hands a call to an idle (or opening) worker, or sends it ahead to a busy one. When that fails the
+ * call ends at the loop's next turn. */
 void plugin_call_run(struct call *call, struct worker *worker);
 
 /* Ends it now: takes it out of its list, frees it, calls done. outcome's texts may be the call's
@@ -87,7 +89,6 @@ void plugin_call_shorten(struct call *call, int64_t us);
 
 /* Counts how it ended. */
 void plugin_call_observe(const struct call *call, int code);
-
 /* Takes it out of its list and frees it; no callback. */
 void plugin_call_drop(struct call *call);
 
@@ -95,7 +96,6 @@ void plugin_call_drop(struct call *call);
 /* A start, open or ping failed. Unless other workers serve on, the pool backs off. */
 void plugin_pool_failed(
     struct pool *pool, const struct worker *worker, const struct leased_err *why);
-
 void plugin_pool_connected(struct pool *pool);                        /* the backend has answered */
 void plugin_pool_on_retry(evutil_socket_t fd, short what, void *arg); /* at start_not_before_us */
 void plugin_pool_schedule_retry(struct pool *pool);

@@ -89,6 +89,44 @@ plugin_pool_next_call(struct pool *pool)
 	return (mint != NULL && !is_turn_of_end(pool, end) ? mint : end);
 }
 
+/* Short, and without a session. */
+static bool
+is_signature(const struct call *call)
+{
+	return (call->op == PLUGIN_OP_SIGN || call->op == PLUGIN_OP_CERTIFY);
+}
+
+static bool
+takes_more(const struct worker *worker)
+{
+	return (worker->state == WORKER_BUSY && !worker->outdated && worker->call != NULL &&
+		worker->call->state == CALL_RUNNING && is_signature(worker->call) &&
+		worker->behind_count + 1 < worker->pool->row->ahead);
+}
+
+/*
+ * A signature takes less than the way to the worker and back: who finds the next request waiting
+ * need not sleep and be woken. Not while a worker is still to come, nor while anything else waits
+ * for one that is idle.
+ */
+struct worker *
+plugin_pool_next_ahead(struct pool *pool, const struct call *call)
+{
+	struct worker *worker, *least = NULL;
+	unsigned ready = 0;
+
+	if (call == NULL || !is_signature(call) || !TAILQ_EMPTY(&pool->others) ||
+	    !TAILQ_EMPTY(&pool->removes))
+		return (NULL);
+	TAILQ_FOREACH (worker, &pool->workers, in_pool) {
+		ready += worker->state == WORKER_IDLE || worker->state == WORKER_BUSY;
+		if (takes_more(worker) &&
+		    (least == NULL || worker->behind_count < least->behind_count))
+			least = worker;
+	}
+	return (ready == pool->size ? least : NULL);
+}
+
 static unsigned
 count_up_to(const struct call_list *list, unsigned max)
 {

@@ -9,6 +9,12 @@
 /* The call that an idle worker gets; NULL: none now. */
 struct call *plugin_pool_next_call(struct pool *pool);
 
+/* The worker that the call may be sent ahead to; NULL: none. */
+struct worker *plugin_pool_next_ahead(struct pool *pool, const struct call *call);
+
+/* call.c: those that a dead worker had end. False: there was none of a user's. */
+bool plugin_calls_crashed(struct worker *worker);
+
 /* Calls that a further worker could take now. */
 unsigned plugin_pool_count_waiting(const struct pool *pool);
 

@@ -23,6 +23,11 @@ static const struct {
     [PLUGIN_OP_REAP] = {"reap", 10000},
     [PLUGIN_OP_GENERATE] = {"generate", 30000},
     [PLUGIN_OP_SIGN] = {"sign", 5000},
+    [PLUGIN_OP_IMPORT] = {"import", 10000},
+    [PLUGIN_OP_INSPECT] = {"inspect", 5000},
+    [PLUGIN_OP_CERTIFY] = {"certify", 5000},
+    [PLUGIN_OP_KRL] = {"krl", 30000},
+    [PLUGIN_OP_PUSH] = {"push", 30000},
 };
 
 const char *

@@ -26,6 +26,4 @@ struct plugin_session_ack {
 /* The deadline of op where the caller names none (DESIGN.md). */
 unsigned plugin_op_timeout_ms(enum plugin_op op);
 
-#define PLUGIN_OP_COUNT (PLUGIN_OP_SIGN + 1)
-
 #endif

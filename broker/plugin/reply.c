@@ -4,48 +4,15 @@
  */
 #include <string.h>
 
-#include "plugin/reply.h"
+#include "plugin/reply_shape.h"
 
 #define NAME_LEN_MAX 255
 #define LIST_MAX 4096
 
-static int
-broken(struct leased_err *err, const char *what)
-{
-	return (leased_err_set(err, LEASED_EPROTO, "the worker broke the protocol: %s", what));
-}
-
-/* Fields that this version does not know: a mistake to find while developing, a newer plugin else.
- */
-static int
-only_known(const json_t *object, const char *const *known, struct leased_err *err)
-{
-#ifdef LEASED_DEBUG
-	size_t found = 0;
-
-	for (unsigned i = 0; known[i] != NULL; i++)
-		found += json_object_get(object, known[i]) != NULL;
-	if (found != json_object_size(object))
-		return (broken(err, "an unknown field in a reply"));
-#else
-	(void)object;
-	(void)known;
-	(void)err;
-#endif
-	return (0);
-}
-
-static bool
-is_text(const json_t *value, size_t max)
-{
-	return (json_is_string(value) && json_string_length(value) >= 1 &&
-		json_string_length(value) <= max);
-}
-
 static bool
 is_absent_or_text(const json_t *value, size_t max)
 {
-	return (value == NULL || is_text(value, max));
+	return (value == NULL || plugin_reply_is_text(value, max));
 }
 
 /* handle and server, where the account is there. */
@@ -67,7 +34,7 @@ read_error(const json_t *error, struct leased_err *ret_why, struct leased_err *e
 	int code;
 
 	if (name == NULL || text == NULL)
-		return (broken(err, "an error without code or text"));
+		return (plugin_reply_broken(err, "an error without code or text"));
 	code = leased_code_from_name(name);
 	switch ((enum leased_code)code) {
 	case LEASED_EINVAL:
@@ -97,7 +64,7 @@ read_error(const json_t *error, struct leased_err *ret_why, struct leased_err *e
 		break;
 	}
 	(void)leased_err_set(ret_why, code, "%s", text);
-	return (only_known(error, known, err));
+	return (plugin_reply_only_known(error, known, err));
 }
 
 static int
@@ -111,45 +78,53 @@ check_results(const json_t *result, unsigned count, struct leased_err *err)
 	int r;
 
 	if (!json_is_array(results) || json_array_size(results) != count)
-		return (broken(err, "a batch needs one result for each item"));
+		return (plugin_reply_broken(err, "a batch needs one result for each item"));
 	json_array_foreach(results, i, one)
 	{
 		ok = json_object_get(one, "ok");
 		if (!json_is_boolean(ok) || !has_good_marks(one))
-			return (broken(err, "a result of a batch is malformed"));
+			return (plugin_reply_broken(err, "a result of a batch is malformed"));
 		if (json_is_false(ok) &&
 		    (r = read_error(json_object_get(one, "error"), &why, err)) != 0)
 			return (r);
-		if ((r = only_known(one, known_one, err)) != 0)
+		if ((r = plugin_reply_only_known(one, known_one, err)) != 0)
 			return (r);
 	}
-	return (only_known(result, known, err));
+	return (plugin_reply_only_known(result, known, err));
+}
+
+static bool
+is_absent_or_boolean(const json_t *value)
+{
+	return (value == NULL || json_is_boolean(value));
 }
 
 static int
 check_inventory(const json_t *result, struct leased_err *err)
 {
 	static const char *const known[] = {"accounts", "more", NULL};
-	static const char *const known_one[] = {"name", "handle", "armed", NULL};
+	static const char *const known_one[] = {"name", "handle", "armed", "partial", NULL};
 	const json_t *accounts = json_object_get(result, "accounts"), *one;
 	size_t i;
 	int r;
 
 	if (!json_is_array(accounts) || json_array_size(accounts) > LIST_MAX ||
 	    !json_is_boolean(json_object_get(result, "more")))
-		return (broken(err, "an inventory needs accounts and more"));
+		return (plugin_reply_broken(err, "an inventory needs accounts and more"));
 	if (json_is_true(json_object_get(result, "more")) && json_array_size(accounts) == 0)
-		return (broken(err, "an inventory that is empty and goes on"));
+		return (plugin_reply_broken(err, "an inventory that is empty and goes on"));
 	json_array_foreach(accounts, i, one)
 	{
-		if (!is_text(json_object_get(one, "name"), NAME_LEN_MAX) ||
+		if (!plugin_reply_is_text(json_object_get(one, "name"), NAME_LEN_MAX) ||
 		    !is_absent_or_text(json_object_get(one, "handle"), REPLY_HANDLE_MAX) ||
-		    !json_is_boolean(json_object_get(one, "armed")))
-			return (broken(err, "an account of an inventory is malformed"));
-		if ((r = only_known(one, known_one, err)) != 0)
+		    !json_is_boolean(json_object_get(one, "armed")) ||
+		    !is_absent_or_boolean(json_object_get(one, "partial")))
+			return (
+			    plugin_reply_broken(err, "an account of an inventory is malformed"));
+		if ((r = plugin_reply_only_known(one, known_one, err)) != 0)
 			return (r);
 	}
-	return (only_known(result, known, err));
+	return (plugin_reply_only_known(result, known, err));
 }
 
 static bool
@@ -160,7 +135,8 @@ is_list_of_texts(const json_t *list)
 
 	if (!json_is_array(list) || json_array_size(list) > LIST_MAX)
 		return (false);
-	json_array_foreach(list, i, one) if (!is_text(one, NAME_LEN_MAX)) return (false);
+	json_array_foreach(list, i, one) if (!plugin_reply_is_text(one, NAME_LEN_MAX)) return (
+	    false);
 	return (true);
 }
 
@@ -185,29 +161,25 @@ check_description(const json_t *result, struct leased_err *err)
 	size_t i;
 
 	if (json_integer_value(json_object_get(result, "protocol")) != 1)
-		return (broken(err, "it speaks another version than 1"));
-	if (!is_text(json_object_get(result, "name"), NAME_LEN_MAX) || name_max < 32 ||
+		return (plugin_reply_broken(err, "it speaks another version than 1"));
+	if (!plugin_reply_is_text(json_object_get(result, "name"), NAME_LEN_MAX) || name_max < 32 ||
 	    name_max > NAME_LEN_MAX ||
-	    !is_text(json_object_get(result, "name_alphabet"), NAME_LEN_MAX) ||
+	    !plugin_reply_is_text(json_object_get(result, "name_alphabet"), NAME_LEN_MAX) ||
 	    !json_is_boolean(json_object_get(result, "native_expiry")) ||
 	    !json_is_boolean(json_object_get(result, "default_statements")) ||
 	    !is_dialect(json_string_value(json_object_get(result, "dialect"))) ||
 	    !is_list_of_texts(json_object_get(result, "ops")) ||
 	    !is_list_of_texts(json_object_get(result, "role_fields")) ||
 	    (needs != NULL && !is_list_of_texts(needs)) || !json_is_array(fields))
-		return (broken(err, "its description lacks a field, or one has a wrong type"));
+		return (plugin_reply_broken(
+		    err, "its description lacks a field, or one has a wrong type"));
 	json_array_foreach(fields, i,
-	    one) if (!is_text(json_object_get(one, "name"), NAME_LEN_MAX) ||
+	    one) if (!plugin_reply_is_text(json_object_get(one, "name"), NAME_LEN_MAX) ||
 		     !json_is_boolean(json_object_get(one, "secret")) ||
-		     !json_is_boolean(json_object_get(one, "required"))) return (broken(err,
+		     !json_is_boolean(
+			 json_object_get(one, "required"))) return (plugin_reply_broken(err,
 	    "its description has a malformed config field"));
 	return (0);
-}
-
-static bool
-is_absent_or_boolean(const json_t *value)
-{
-	return (value == NULL || json_is_boolean(value));
 }
 
 static bool
@@ -220,7 +192,8 @@ are_good_warnings(const json_t *warnings)
 		return (true);
 	if (!json_is_array(warnings) || json_array_size(warnings) > REPLY_WARNINGS_MAX)
 		return (false);
-	json_array_foreach(warnings, i, one) if (!is_text(one, REPLY_WARNING_MAX)) return (false);
+	json_array_foreach(
+	    warnings, i, one) if (!plugin_reply_is_text(one, REPLY_WARNING_MAX)) return (false);
 	return (true);
 }
 
@@ -231,19 +204,19 @@ check_open(const json_t *result, struct leased_err *err)
 	    "password", "volatile", "warnings", NULL};
 	const json_t *endpoint = json_object_get(result, "endpoint");
 
-	if (!is_text(json_object_get(result, "server"), REPLY_SERVER_MAX) ||
+	if (!plugin_reply_is_text(json_object_get(result, "server"), REPLY_SERVER_MAX) ||
 	    !is_absent_or_text(json_object_get(result, "server_time"), REPLY_SERVER_MAX))
-		return (broken(err, "open must name the server"));
+		return (plugin_reply_broken(err, "open must name the server"));
 	if (endpoint != NULL && !json_is_object(endpoint))
-		return (broken(err, "the endpoint of open must be an object"));
+		return (plugin_reply_broken(err, "the endpoint of open must be an object"));
 	if (!is_absent_or_boolean(json_object_get(result, "native_expiry")) ||
 	    !is_absent_or_boolean(json_object_get(result, "password")) ||
 	    !is_absent_or_boolean(json_object_get(result, "volatile")))
-		return (broken(
+		return (plugin_reply_broken(
 		    err, "native_expiry, password and volatile of open must be true or false"));
 	if (!are_good_warnings(json_object_get(result, "warnings")))
-		return (broken(err, "the warnings of open must be a few short texts"));
-	return (only_known(result, known, err));
+		return (plugin_reply_broken(err, "the warnings of open must be a few short texts"));
+	return (plugin_reply_only_known(result, known, err));
 }
 
 /* A secret for the client; its names go into an answer. */
@@ -276,60 +249,14 @@ check_mint(const json_t *result, struct leased_err *err)
 	static const char *const known[] = {"handle", "server", "values", "kept", NULL};
 
 	if (!has_good_marks(result))
-		return (broken(err, "a handle or server is malformed"));
+		return (plugin_reply_broken(err, "a handle or server is malformed"));
 	if (!are_good_values(json_object_get(result, "values")))
-		return (broken(err, "the values of a mint are malformed, too many or too long"));
+		return (plugin_reply_broken(
+		    err, "the values of a mint are malformed, too many or too long"));
 	if (!is_absent_or_text(json_object_get(result, "kept"), PLUGIN_KEPT_MAX))
-		return (broken(err, "what a mint wants kept must be a text of 1 to 4096 bytes"));
-	return (only_known(result, known, err));
-}
-
-/* The public part is published as it is: a flat object of texts, and never with a private member.
- */
-static int
-check_pair(const json_t *result, struct leased_err *err)
-{
-	static const char *const known[] = {"private", "public", NULL};
-	static const char *const members[] = {
-	    "kty", "crv", "n", "e", "x", "y", "use", "alg", "kid", NULL};
-	const json_t *jwk = json_object_get(result, "public");
-	size_t found = 0;
-
-	for (unsigned i = 0; members[i] != NULL; i++)
-		found += is_text(json_object_get(jwk, members[i]), REPLY_PRIVATE_MAX);
-	if (!is_text(json_object_get(result, "private"), REPLY_PRIVATE_MAX) ||
-	    !json_is_object(jwk) || found != json_object_size(jwk) ||
-	    json_object_get(jwk, "kty") == NULL || json_object_get(jwk, "alg") == NULL ||
-	    !is_text(json_object_get(jwk, "kid"), REPLY_HANDLE_MAX))
-		return (broken(err, "a pair of keys is malformed"));
-	return (only_known(result, known, err));
-}
-
-/* It goes into header lines of others: three parts of base64url. */
-static int
-check_token(const json_t *result, struct leased_err *err)
-{
-	static const char alphabet[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-	static const char *const known[] = {"token", NULL};
-	const json_t *token = json_object_get(result, "token");
-	const char *at = json_string_value(token);
-	unsigned parts = 0;
-	size_t len;
-
-	if (!is_text(token, REPLY_TOKEN_MAX))
-		return (broken(err, "sign must return a token"));
-	for (;; at++) {
-		if ((len = strspn(at, alphabet)) == 0)
-			break;
-		at += len;
-		parts++;
-		if (*at != '.')
-			break;
-	}
-	if (parts != 3 || *at != '\0')
-		return (broken(err, "what sign returned is no JWT"));
-	return (only_known(result, known, err));
+		return (plugin_reply_broken(
+		    err, "what a mint wants kept must be a text of 1 to 4096 bytes"));
+	return (plugin_reply_only_known(result, known, err));
 }
 
 static int
@@ -338,6 +265,7 @@ check_result(const json_t *result, const struct reply_expected *expected, struct
 	static const char *const known_none[] = {NULL};
 	static const char *const known_marks[] = {"handle", "server", NULL};
 	static const char *const known_ping[] = {"incarnation", NULL};
+	static const char *const known_renew[] = {"kept", NULL};
 
 	switch (expected->op) {
 	case PLUGIN_OP_DESCRIBE:
@@ -348,8 +276,8 @@ check_result(const json_t *result, const struct reply_expected *expected, struct
 		return (check_mint(result, err));
 	case PLUGIN_OP_SET_PASSWORD:
 		if (!has_good_marks(result))
-			return (broken(err, "a handle or server is malformed"));
-		return (only_known(result, known_marks, err));
+			return (plugin_reply_broken(err, "a handle or server is malformed"));
+		return (plugin_reply_only_known(result, known_marks, err));
 	case PLUGIN_OP_DISARM:
 	case PLUGIN_OP_REMOVE:
 	case PLUGIN_OP_REAP:
@@ -358,17 +286,25 @@ check_result(const json_t *result, const struct reply_expected *expected, struct
 		return (check_inventory(result, err));
 	case PLUGIN_OP_PING:
 		if (!is_absent_or_text(json_object_get(result, "incarnation"), REPLY_SERVER_MAX))
-			return (broken(err, "the incarnation of a ping is malformed"));
-		return (only_known(result, known_ping, err));
+			return (plugin_reply_broken(err, "the incarnation of a ping is malformed"));
+		return (plugin_reply_only_known(result, known_ping, err));
 	case PLUGIN_OP_GENERATE:
-		return (check_pair(result, err));
+	case PLUGIN_OP_IMPORT:
+	case PLUGIN_OP_INSPECT:
+	case PLUGIN_OP_CERTIFY:
+	case PLUGIN_OP_KRL:
+	case PLUGIN_OP_PUSH:
 	case PLUGIN_OP_SIGN:
-		return (check_token(result, err));
-	case PLUGIN_OP_CHECK:
+		return (plugin_reply_keys(expected->op, result, err));
 	case PLUGIN_OP_RENEW:
-		return (only_known(result, known_none, err));
+		if (!is_absent_or_text(json_object_get(result, "kept"), PLUGIN_KEPT_MAX))
+			return (plugin_reply_broken(
+			    err, "what is to be kept of a renewal is malformed"));
+		return (plugin_reply_only_known(result, known_renew, err));
+	case PLUGIN_OP_CHECK:
+		return (plugin_reply_only_known(result, known_none, err));
 	}
-	return (broken(err, "a reply to nothing"));
+	return (plugin_reply_broken(err, "a reply to nothing"));
 }
 
 static int
@@ -381,16 +317,16 @@ read_outcome(const json_t *message, const struct reply_expected *expected, struc
 	int r;
 
 	if (expected->id == 0 || json_integer_value(json_object_get(message, "id")) != expected->id)
-		return (broken(err, "a reply that nobody waits for"));
+		return (plugin_reply_broken(err, "a reply that nobody waits for"));
 	if (!json_is_boolean(ok) || (sent != NULL && !json_is_boolean(sent)))
-		return (broken(err, "a reply without ok, or with a malformed sent"));
-	if ((r = only_known(message, known, err)) != 0)
+		return (plugin_reply_broken(err, "a reply without ok, or with a malformed sent"));
+	if ((r = plugin_reply_only_known(message, known, err)) != 0)
 		return (r);
 	ret_reply->kind = REPLY_OUTCOME;
 	if (json_is_true(ok)) {
 		ret_reply->result = json_object_get(message, "result");
 		if (!json_is_object(ret_reply->result))
-			return (broken(err, "a good reply without a result"));
+			return (plugin_reply_broken(err, "a good reply without a result"));
 		return (check_result(ret_reply->result, expected, err));
 	}
 	ret_reply->not_sent = json_is_false(sent);
@@ -406,15 +342,15 @@ read_session(const json_t *message, const char *op, const struct reply_expected 
 	static const char *const known[] = {"v", "id", "op", "session", NULL};
 	const json_t *session = json_object_get(message, "session");
 
-	if (!is_text(session, REPLY_SESSION_MAX))
-		return (broken(err, "a session without a name of 1 to 128 bytes"));
+	if (!plugin_reply_is_text(session, REPLY_SESSION_MAX))
+		return (plugin_reply_broken(err, "a session without a name of 1 to 128 bytes"));
 	ret_reply->session = json_string_value(session);
 	ret_reply->kind = strcmp(op, "session") == 0 ? REPLY_SESSION : REPLY_SESSION_END;
 	if (ret_reply->kind == REPLY_SESSION &&
 	    (expected->id == 0 ||
 		json_integer_value(json_object_get(message, "id")) != expected->id))
-		return (broken(err, "a session outside of a call"));
-	return (only_known(message, known, err));
+		return (plugin_reply_broken(err, "a session outside of a call"));
+	return (plugin_reply_only_known(message, known, err));
 }
 
 int
@@ -426,11 +362,11 @@ plugin_reply_read(const json_t *message, const struct reply_expected *expected,
 	int r;
 
 	if (json_integer_value(json_object_get(message, "v")) != 1 || op == NULL)
-		return (broken(err, "a message without version 1 or op"));
+		return (plugin_reply_broken(err, "a message without version 1 or op"));
 	if (strcmp(op, "session") == 0 || strcmp(op, "session_end") == 0)
 		r = read_session(message, op, expected, &reply, err);
 	else if (expected->id != 0 && strcmp(op, plugin_op_name(expected->op)) != 0)
-		r = broken(err, "a reply to another operation");
+		r = plugin_reply_broken(err, "a reply to another operation");
 	else
 		r = read_outcome(message, expected, &reply, err);
 	if (r == 0)

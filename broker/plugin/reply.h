@@ -17,6 +17,8 @@
 #define REPLY_VALUES_LEN_MAX 16384
 #define REPLY_PRIVATE_MAX 8192
 #define REPLY_TOKEN_MAX 65536
+#define REPLY_LINE_MAX 32768             /* of a public key or a certificate */
+#define REPLY_KRL_MAX (16 * 1024 * 1024) /* base64 */
 
 enum reply_kind { REPLY_OUTCOME, REPLY_SESSION, REPLY_SESSION_END };
 

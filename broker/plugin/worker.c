@@ -88,6 +88,7 @@ plugin_worker_start(struct pool *pool, struct plugin_host *host, const char *pro
 	id_base36(host->ids, sizeof(random) - 1, random);
 	snprintf(worker->id, sizeof(worker->id), "w-%s", random);
 	TAILQ_INSERT_TAIL(&host->workers, worker, in_host);
+	TAILQ_INIT(&worker->behind);
 	worker->wants_start = true;
 	plugin_host_wake(host);
 	return (worker);
@@ -125,6 +126,7 @@ static void
 on_outcome(struct worker *worker, const struct reply *reply)
 {
 	worker->expected.id = 0;
+	worker->reader.max = FRAME_MAX;
 	if (worker->state == WORKER_BUSY)
 		enter(worker, WORKER_IDLE);
 	plugin_pool_on_worker_reply(worker, reply);
@@ -154,6 +156,11 @@ on_message(struct worker *worker, const json_t *message)
 		on_outcome(worker, &reply);
 		return;
 	case REPLY_SESSION:
+		if (!TAILQ_EMPTY(&worker->behind)) {
+			plugin_worker_kill(
+			    worker, "the worker broke the protocol: a session for a signature");
+			return;
+		}
 		worker->waits_for_ack = true;
 		plugin_pool_on_worker_session(worker, reply.session);
 		return;
@@ -226,13 +233,13 @@ write_now(struct worker *worker, const uint8_t *bytes, size_t len)
 }
 
 static int
-write_message(struct worker *worker, const json_t *message, struct leased_err *err)
+write_message(struct worker *worker, const json_t *message, size_t max, struct leased_err *err)
 {
 	uint8_t *bytes = NULL;
 	size_t len = 0, sent;
 	int r;
 
-	if ((r = frame_encode(message, &bytes, &len, err)) != 0)
+	if ((r = frame_encode_up_to(message, max, &bytes, &len, err)) != 0)
 		return (r);
 	sent = write_now(worker, bytes, len);
 	if (sent < len && bufferevent_write(worker->stream, bytes + sent, len - sent) != 0) {
@@ -246,8 +253,10 @@ write_message(struct worker *worker, const json_t *message, struct leased_err *e
 
 int
 plugin_worker_send(struct worker *worker, enum plugin_op op, const json_t *params, unsigned count,
-    int64_t deadline_ms, struct leased_err *err)
+    int64_t deadline_ms, struct reply_expected *ret_sent, struct leased_err *err)
 {
+	/* Of the request, and of its reply. */
+	size_t max = op == PLUGIN_OP_KRL || op == PLUGIN_OP_PUSH ? FRAME_LONG_MAX : FRAME_MAX;
 	json_t *request;
 	int r;
 
@@ -255,16 +264,26 @@ plugin_worker_send(struct worker *worker, enum plugin_op op, const json_t *param
 	    plugin_op_name(op), "deadline_ms", (json_int_t)deadline_ms, "params", params);
 	if (request == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	r = write_message(worker, request, err);
+	r = write_message(worker, request, max, err);
 	json_decref(request);
 	if (r != 0)
 		return (r);
-	worker->expected =
-	    (struct reply_expected){.id = ++worker->last_id, .op = op, .count = count};
+	worker->reader.max = max; /* none of those that are sent ahead has another one */
+	*ret_sent = (struct reply_expected){.id = ++worker->last_id, .op = op, .count = count};
+	if (worker->state != WORKER_BUSY)
+		plugin_worker_expect(worker, ret_sent);
+	return (0);
+}
+
+void
+plugin_worker_expect(struct worker *worker, const struct reply_expected *sent)
+{
+	if (worker->state == WORKER_DEAD)
+		return;
+	worker->expected = *sent;
 	worker->notes = 0;
 	if (worker->state != WORKER_OPENING)
 		enter(worker, WORKER_BUSY);
-	return (0);
 }
 
 void
@@ -290,7 +309,7 @@ plugin_worker_answer_session(struct worker *worker, int result)
 		answer = json_pack("{s:i,s:s,s:I,s:b,s:{s:s,s:s}}", "v", 1, "op", "session", "id",
 		    worker->expected.id, "ok", 0, "error", "code", leased_code_name(result), "text",
 		    "the session could not be recorded, so nothing was sent on it");
-	if (answer == NULL || write_message(worker, answer, &err) != 0)
+	if (answer == NULL || write_message(worker, answer, FRAME_MAX, &err) != 0)
 		plugin_worker_kill(worker, "out of memory");
 	json_decref(answer);
 }

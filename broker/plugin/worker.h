@@ -1,6 +1,6 @@
 /*
- * One worker process: from the request to start it until it is reaped. It has at most one request
- * under way; pool.c gives it work and hears of everything through the pool_on_worker_* functions.
+ * One worker process: from the request to start it until it is reaped. It answers one request at a
+ * time; pool.c gives it work and hears of everything through the pool_on_worker_* functions.
  */
 #ifndef PLUGIN_WORKER_H
 #define PLUGIN_WORKER_H
@@ -16,6 +16,7 @@
 struct bufferevent;
 struct worker_log;
 struct call;
+TAILQ_HEAD(worker_calls, call);
 
 enum worker_state {
 	WORKER_STARTING, /* asked for */
@@ -46,8 +47,10 @@ struct worker {
 	unsigned notes; /* sessions and their ends within this call */
 	bool waits_for_ack;
 	struct plugin_session_ack *ack; /* pool.c's, while it is out */
-	struct call *call;              /* pool.c's */
-	char why[512];                  /* of its death */
+	struct call *call;              /* call.c's: the one that is answered next */
+	struct worker_calls behind;     /* .. and those that were sent after it */
+	unsigned behind_count;
+	char why[512]; /* of its death */
 	TAILQ_ENTRY(worker) in_host;
 	TAILQ_ENTRY(worker) in_pool;
 };
@@ -56,9 +59,14 @@ struct worker {
 struct worker *plugin_worker_start(
     struct pool *pool, struct plugin_host *host, const char *program);
 
-/* Sends a request (params are borrowed). On an error the worker is as it was. */
+/* Sends a request (params are borrowed). On an error the worker is as it was. ret_sent is what its
+ * reply will be held against: at once where the worker had nothing to do, else from _expect() on.
+ */
 int plugin_worker_send(struct worker *worker, enum plugin_op op, const json_t *params,
-    unsigned count, int64_t deadline_ms, struct leased_err *err) LEASED_MUST_CHECK;
+    unsigned count, int64_t deadline_ms, struct reply_expected *ret_sent,
+    struct leased_err *err) LEASED_MUST_CHECK;
+/* The request before it has been answered. */
+void plugin_worker_expect(struct worker *worker, const struct reply_expected *sent);
 
 /* The open was good: it takes calls now. */
 void plugin_worker_opened(struct worker *worker);

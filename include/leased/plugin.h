@@ -36,7 +36,7 @@ struct leased_plugin {
 	 * open; the SDK adds name, protocol and ops to its result. It checks the shape of params
 	 * (account, accounts, password, expires, ..) before it calls any of these. */
 	leased_handler describe, open, check, mint, renew, disarm, remove, set_password, inventory,
-	    ping, reap, generate, sign;
+	    ping, reap, generate, sign, import, inspect, certify, krl, push;
 	/* Shorter ways to say the same where a member above is NULL: describe's result as JSON
 	 * text; disarm and remove of one account. A ping that is NULL answers by itself. */
 	const char *description;

@@ -132,6 +132,18 @@ check_list(const char *field, const json_t *list, struct leased_err *err)
 	return (0);
 }
 
+static bool
+is_object_field(const char *field)
+{
+	static const char *const objects[] = {
+	    "config", "claims", "certificate", "krl", "host", "identity"};
+
+	for (unsigned i = 0; i < sizeof(objects) / sizeof(objects[0]); i++)
+		if (strcmp(objects[i], field) == 0)
+			return (true);
+	return (false);
+}
+
 int
 sdk_check_params(const json_t *params, const char *const fields[4], struct leased_err *err)
 {
@@ -145,7 +157,7 @@ sdk_check_params(const json_t *params, const char *const fields[4], struct lease
 			r = check_account(value, err);
 		else if (strcmp(fields[i], "accounts") == 0 || strcmp(fields[i], "sessions") == 0)
 			r = check_list(fields[i], value, err);
-		else if (strcmp(fields[i], "config") != 0 && strcmp(fields[i], "claims") != 0)
+		else if (!is_object_field(fields[i]))
 			r = leased_get_string(params, fields[i], &text, err);
 		else if (!json_is_object(value))
 			r = leased_err_set(err, LEASED_EINVAL, "%s must be an object", fields[i]);

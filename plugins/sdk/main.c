@@ -14,9 +14,10 @@
 
 #include "base/failpoint.h"
 #include "base/harden.h"
+#include "point.h"
 #include "sdk.h"
 
-#define OP_COUNT 13
+#define OP_COUNT 18
 #define WATCH_MS 5000
 
 struct frame_reader sdk_reader;
@@ -116,6 +117,11 @@ ops_setup(const struct leased_plugin *p)
 	    {"reap", p->reap, false, {"sessions"}},
 	    {"generate", p->generate, false, {"algorithm"}},
 	    {"sign", p->sign, false, {"key", "claims"}},
+	    {"import", p->import, false, {"private"}},
+	    {"inspect", p->inspect, false, {"public_key"}},
+	    {"certify", p->certify, false, {"key", "certificate"}},
+	    {"krl", p->krl, false, {"key", "krl"}},
+	    {"push", p->push, false, {"host", "identity", "list"}},
 	};
 
 	the_plugin = p;
@@ -158,6 +164,19 @@ pass_failpoint(const char *op, bool done)
 	(void)op;
 	(void)done;
 #endif
+}
+
+void
+sdk_point_pass(enum sdk_point point)
+{
+	switch (point) {
+	case SDK_POINT_PUSH_UPLOADING:
+		FAILPOINT(worker_push_uploading);
+		break;
+	case SDK_POINT_PUSH_RENAME:
+		FAILPOINT(worker_push_rename);
+		break;
+	}
 }
 
 /* describe's result, completed by what the table of functions says by itself, and by what most
@@ -223,6 +242,13 @@ dispatch(struct leased_call *call, bool *ret_untouched, struct leased_err *err)
 	return (r);
 }
 
+/* Lists of what is revoked are long: who makes them takes what they are made of. */
+static size_t
+frame_max(void)
+{
+	return (the_plugin->krl != NULL ? FRAME_LONG_MAX : FRAME_MAX);
+}
+
 static int
 write_reply(const struct leased_call *call, int code, bool sent, struct leased_err *err)
 {
@@ -241,7 +267,7 @@ write_reply(const struct leased_call *call, int code, bool sent, struct leased_e
 	if (r != 0)
 		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 	else
-		r = frame_write(SDK_FD, reply, err);
+		r = frame_write_up_to(SDK_FD, reply, frame_max(), err);
 	json_decref(reply);
 	return (r);
 }
@@ -335,6 +361,7 @@ serve_next(void)
 	int r;
 
 	wait_for_request();
+	sdk_reader.max = frame_max();
 	if ((r = frame_read(SDK_FD, &sdk_reader, &request, &err)) == LEASED_ECANCELED)
 		sdk_exit(0, NULL);
 	if (r != 0)

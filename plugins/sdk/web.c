@@ -331,6 +331,10 @@ explain(const struct sdk_web *web, CURLcode code, const struct sdk_web_answer *a
 		if (detail[0] != '\0')
 			why = detail;
 		break;
+	case CURLE_UNSUPPORTED_PROTOCOL: /* which it calls an answer without a status line */
+	case CURLE_WEIRD_SERVER_REPLY:
+		why = SDK_WEB_NO_HTTP;
+		break;
 	default:
 		break;
 	}

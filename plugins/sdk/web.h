@@ -10,6 +10,9 @@
 
 #define SDK_WEB_ANSWER_MAX ((size_t)1024 * 1024)
 
+/* In the text where a connection was made and no HTTP came of it: it may be the wrong port. */
+#define SDK_WEB_NO_HTTP "what answers there does not speak HTTP"
+
 struct sdk_web;
 
 struct sdk_web_config {

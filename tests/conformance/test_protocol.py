@@ -7,7 +7,7 @@ import time
 import pytest
 
 from conftest import EXPIRES, TAG, fails
-from plugin_driver import PluginGone, PluginHung
+from plugin_driver import FRAME_MAX, PluginGone, PluginHung
 from privilege import read_as_root
 
 
@@ -134,7 +134,7 @@ def test_a_wrong_envelope_is_an_error_or_the_end(plugin, changes):
 GARBAGE = {
     "length 0": struct.pack(">I", 0),
     "length 1": struct.pack(">I", 1) + b"{",
-    "length over the limit": struct.pack(">I", (1 << 20) + 1) + b"{}",
+    "length over the limit": struct.pack(">I", FRAME_MAX + 1) + b"{}",
     "length of 4 GiB": b"\xff\xff\xff\xff",
     "little-endian length": struct.pack("<I", 2) + b"{}",
     "no JSON": frame(b"hello, plugin"),

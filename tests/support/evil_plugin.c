@@ -256,6 +256,37 @@ mint_badly(json_int_t id)
 		hang();
 }
 
+/* A "token" that says for which key it is. Of one mode, "ahead", the first comes when four were
+ * asked for, and the four in the wrong order in "ahead_swapped". */
+static void
+sign_badly(json_int_t id, const json_t *params)
+{
+	static json_int_t waiting[4];
+	static char keys[4][8];
+	static unsigned count;
+	unsigned i = count % 4;
+
+	snprintf(keys[i], sizeof(keys[i]), "%s", json_string_value(json_object_get(params, "key")));
+	waiting[i] = id;
+	if (is_mode("ahead_crash") && strcmp(keys[i], "2") == 0)
+		raise(SIGKILL);
+	if (is_mode("ahead_session") && strcmp(keys[i], "0") == 0) {
+		send_object(json_pack("{s:i,s:s,s:I,s:s}", "v", 1, "op", "session", "id", id,
+		    "session", "1:session"));
+		hang();
+	}
+	if (strncmp(mode, "ahead", 5) != 0 || is_mode("ahead_crash")) {
+		reply(id, "sign", json_pack("{s:s+}", "token", keys[i], ".a.b"));
+		return;
+	}
+	if (++count % 4 != 0)
+		return;
+	for (unsigned k = 0; k < 4; k++) {
+		i = is_mode("ahead_swapped") ? 3 - k : k;
+		reply(waiting[i], "sign", json_pack("{s:s+}", "token", keys[i], ".a.b"));
+	}
+}
+
 static void
 on_open(json_int_t id, const json_t *params)
 {
@@ -301,6 +332,8 @@ main(void)
 			on_open(id, params);
 		else if (strcmp(op, "mint") == 0)
 			mint_badly(id);
+		else if (strcmp(op, "sign") == 0)
+			sign_badly(id, params);
 		else if (strcmp(op, "ping") == 0 && is_mode("down") && access(gate, F_OK) != 0)
 			fail(id, op, "unavailable");
 		else if (strcmp(op, "remove") == 0 && is_mode("slow"))

@@ -112,8 +112,8 @@ is_scope(const json_t *params, const char *scope)
 
 /* renew, check, set_password: on one account that must be there. */
 static int
-do_one(
-    struct fake_backend *backend, enum plugin_op op, const json_t *params, struct leased_err *err)
+do_one(struct fake_backend *backend, enum plugin_op op, const json_t *params, json_t *result,
+    struct leased_err *err)
 {
 	const char *name = first_account_name(params);
 	const char *text;
@@ -135,6 +135,9 @@ do_one(
 			return (leased_err_set(err, LEASED_EINVAL, "renew lacks expires"));
 		snprintf(account->expires, sizeof(account->expires), "%s", text);
 		account->renewals++;
+		if (account->partial)
+			json_object_set_new(result, "kept", json_string(FAKE_KEPT_WHOLE));
+		account->partial = false;
 		return (0);
 	}
 	if ((text = json_string_value(json_object_get(params, "password"))) == NULL)
@@ -232,8 +235,9 @@ do_inventory(struct fake_backend *backend, const json_t *params, json_t *result)
 			more = true;
 		else
 			json_array_append_new(
-			    accounts, json_pack("{s:s,s:s,s:b}", "name", account->name, "handle",
-					  account->handle, "armed", account->armed));
+			    accounts, json_pack("{s:s,s:s,s:b,s:b}", "name", account->name,
+					  "handle", account->handle, "armed", account->armed,
+					  "partial", account->partial));
 	}
 	json_object_set_new(result, "accounts", accounts);
 	json_object_set_new(result, "more", json_boolean(more));
@@ -254,6 +258,10 @@ do_generate(
 		return (leased_err_set(err, LEASED_EINVAL, "there is no such algorithm"));
 	(void)snprintf(id, sizeof(id), "key-%u", ++made);
 	json_object_set_new(result, "private", json_string(id));
+	if (strcmp(algorithm, "ed25519") == 0) { /* as the plugin ssh makes them */
+		fake_ssh_public(id, result);
+		return (0);
+	}
 	json_object_set_new(result, "public",
 	    json_pack(
 		"{s:s,s:s,s:s,s:s}", "kty", "OKP", "use", "sig", "alg", algorithm, "kid", id));
@@ -323,7 +331,7 @@ fake_backend_run(struct fake_backend *backend, enum plugin_op op, const json_t *
 	case PLUGIN_OP_CHECK:
 	case PLUGIN_OP_RENEW:
 	case PLUGIN_OP_SET_PASSWORD:
-		return (do_one(backend, op, params, err));
+		return (do_one(backend, op, params, result, err));
 	case PLUGIN_OP_DISARM:
 	case PLUGIN_OP_REMOVE:
 		return (do_batch(backend, op, params, result, err));
@@ -339,6 +347,14 @@ fake_backend_run(struct fake_backend *backend, enum plugin_op op, const json_t *
 		return (do_generate(backend, params, result, err));
 	case PLUGIN_OP_SIGN:
 		return (do_sign(params, result, err));
+	case PLUGIN_OP_IMPORT:
+	case PLUGIN_OP_INSPECT:
+	case PLUGIN_OP_CERTIFY:
+	case PLUGIN_OP_KRL:
+		return (fake_ssh_run(op, params, result, err));
+	case PLUGIN_OP_PUSH:
+		json_object_set_new(result, "changed", json_true());
+		return (0);
 	case PLUGIN_OP_REAP: /* sessions are the port's */
 		break;
 	}

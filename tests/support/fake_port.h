@@ -24,7 +24,9 @@ struct fake_account {
 	bool stubborn;     /* disarm is refused: sessions do not end */
 	unsigned sessions; /* of its user; disarm ends them */
 	unsigned renewals;
+	bool partial; /* not everywhere; a renewal mends that, and wants FAKE_KEPT_WHOLE kept */
 };
+#define FAKE_KEPT_WHOLE "kept-whole"
 
 struct fake_port *fake_port_new(int64_t connection);
 /* Frees what is left, closed or not. Calls under way get no callback. */
@@ -96,7 +98,7 @@ void fake_port_set_opened(
     struct fake_port *fake, const char *host, int64_t server_wall_us, int64_t boot_us);
 
 struct fake_port_counts {
-	unsigned calls[PLUGIN_OP_SIGN + 1];
+	unsigned calls[PLUGIN_OP_COUNT];
 	unsigned canceled;
 	unsigned overlaps; /* calls started for an account that another call under way had: must
 			      stay 0 */

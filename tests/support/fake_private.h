@@ -93,4 +93,8 @@ struct fake_account *fake_backend_add(struct fake_backend *backend, const char *
 int fake_backend_run(struct fake_backend *backend, enum plugin_op op, const json_t *params,
     json_t *result, struct leased_err *err);
 
+/* fake_ssh.c */
+void fake_ssh_public(const char *id, json_t *result);
+int fake_ssh_run(enum plugin_op op, const json_t *params, json_t *result, struct leased_err *err);
+
 #endif

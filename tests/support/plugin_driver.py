@@ -9,6 +9,8 @@ import struct
 import tempfile
 import time
 
+FRAME_MAX = 24 << 20  # of a frame that krl sends or is sent; of others it is 1 MiB
+
 
 class PluginGone(Exception):
     """The worker closed the stream; status is its wait status, once it was reaped."""
@@ -89,7 +91,7 @@ class Worker:
         while True:
             if len(self._buffer) >= 4:
                 (length,) = struct.unpack(">I", self._buffer[:4])
-                assert 2 <= length <= 1 << 20, f"a frame of {length} bytes"
+                assert 2 <= length <= FRAME_MAX, f"a frame of {length} bytes"
                 if len(self._buffer) >= 4 + length:
                     payload = self._buffer[4 : 4 + length]
                     self._buffer = self._buffer[4 + length :]

@@ -122,8 +122,10 @@ fix_open_program(struct fix *fix, const char *program, const char *mode, const c
 {
 	static struct plugin_catalog_row row;
 
-	row = (struct plugin_catalog_row){
-	    .program = program, .pool = 1, .starts_programs = fix->starts_programs};
+	row = (struct plugin_catalog_row){.program = program,
+	    .pool = 1,
+	    .ahead = fix->ahead,
+	    .starts_programs = fix->starts_programs};
 	assert_true(open_port(fix, &row, json_pack("{s:s,s:s}", "mode", mode, "gate", gate), 1));
 }
 

@@ -31,6 +31,7 @@ struct fix {
 	pid_t spawner;
 	char dir[64], gate[128];
 	bool refuse_sessions, hold_sessions, starts_programs; /* the last: of the next row */
+	unsigned ahead;                                       /* .. too */
 	unsigned sessions, gone, recovered, orders;
 	struct plugin_session_ack *held;
 	char last_worker[64];

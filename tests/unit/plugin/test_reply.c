@@ -54,6 +54,14 @@ static const struct reply_case cases[] = {
     {PLUGIN_OP_MINT, "'kept':''", false},
     {PLUGIN_OP_MINT, "'kept':{}", false},
     {PLUGIN_OP_SET_PASSWORD, "'handle':'1'", true},
+    {PLUGIN_OP_RENEW, "", true},
+    {PLUGIN_OP_RENEW, "'kept':'k'", true},
+    {PLUGIN_OP_RENEW, "'kept':''", false},
+    {PLUGIN_OP_RENEW, "'kept':7", false},
+    {PLUGIN_OP_RENEW, "'handle':'1'", false},
+    {PLUGIN_OP_INVENTORY, "'accounts':[{'name':'a','armed':true,'partial':true}],'more':false",
+	true},
+    {PLUGIN_OP_INVENTORY, "'accounts':[{'name':'a','armed':true,'partial':1}],'more':false", false},
 };
 
 static json_t *
@@ -105,6 +113,7 @@ lengths_are_bounded(void **state)
 	} rows[] = {
 	    {PLUGIN_OP_OPEN, "'server':'s','warnings':['", "']", 511},
 	    {PLUGIN_OP_MINT, "'kept':'", "'", 4096},
+	    {PLUGIN_OP_RENEW, "'kept':'", "'", 4096},
 	    {PLUGIN_OP_MINT, "'values':{'", "':''}", 64},
 	    {PLUGIN_OP_MINT, "'values':{'a':'x','b':'", "'}", 16384 - 3},
 	};
