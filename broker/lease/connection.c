@@ -9,7 +9,6 @@
 #include "lease/private.h"
 
 #define CONNECTION_TAG 0x6c636f6eu
-#define BACK_OFF_MAX_MS 60000
 
 struct lease_connection *
 lease_connection_find(struct leases *leases, int64_t id)
@@ -135,15 +134,23 @@ lease_connections_due(struct leases *leases)
 	lease_wake(leases);
 }
 
+void
+lease_connection_hasten(struct lease_connection *connection)
+{
+	connection->hasten_ms = leases_now_ms(connection->leases) + LEASE_BACK_OFF_MAX_MS;
+	lease_sweep_anew(connection);
+}
+
 int64_t
 lease_back_off_ms(struct leases *leases, int64_t fails)
 {
-	int64_t ms = fails < 7 ? INT64_C(1000) << (fails > 0 ? fails - 1 : 0) : BACK_OFF_MAX_MS;
+	int64_t ms =
+	    fails < 7 ? INT64_C(1000) << (fails > 0 ? fails - 1 : 0) : LEASE_BACK_OFF_MAX_MS;
 	uint16_t noise = 0;
 
-	if (ms > BACK_OFF_MAX_MS)
-		ms = BACK_OFF_MAX_MS;
+	if (ms > LEASE_BACK_OFF_MAX_MS)
+		ms = LEASE_BACK_OFF_MAX_MS;
 	leases->config.ids->fill(leases->config.ids, &noise, sizeof(noise));
 	ms = ms * 3 / 4 + ms / 2 * noise / UINT16_MAX; /* a quarter up or down */
-	return (ms < 1000 ? 1000 : ms > BACK_OFF_MAX_MS ? BACK_OFF_MAX_MS : ms);
+	return (ms < 1000 ? 1000 : ms > LEASE_BACK_OFF_MAX_MS ? LEASE_BACK_OFF_MAX_MS : ms);
 }

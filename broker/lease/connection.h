@@ -28,6 +28,7 @@ struct lease_connection {
 	bool sweeping;  /* in the middle of the due rows: from_ms and after are the last seen */
 	int64_t from_ms, after;
 	unsigned passed_over; /* by this sweep: disarmed, and no room for their removal yet */
+	int64_t hasten_ms; /* what failed and waits until then at most is tried now; 0: nothing */
 	bool left_over_ended, left_over_seen;  /* INTENTs of earlier runs: all, in this sweep */
 	struct lease_list disarming, removing; /* queues */
 	unsigned ending, removals;             /* leases of it to be disarmed; to be removed */
@@ -60,7 +61,10 @@ void lease_count_in(struct lease *lease, unsigned *counter);
 /* It can be freed, which only the tick does: elsewhere callers may still hold it. */
 bool lease_connection_is_over(const struct lease_connection *connection);
 void lease_connection_free(struct lease_connection *connection);
+/* What was refused is tried once more now: a person may have mended the reason. */
+void lease_connection_hasten(struct lease_connection *connection);
 /* 1 s, 2 s, .. 60 s by the count of failures, with jitter. */
+#define LEASE_BACK_OFF_MAX_MS 60000
 int64_t lease_back_off_ms(struct leases *leases, int64_t fails);
 
 /* ---- fences against zombies (session.c) ---- */

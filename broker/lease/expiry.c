@@ -127,6 +127,7 @@ sweep_over(struct lease_connection *connection, int64_t now_ms)
 
 	connection->sweeping = false;
 	connection->from_ms = connection->after = 0;
+	connection->hasten_ms = 0;
 	r = store_lease_next_at(db, connection->id, &at_ms, &err);
 	if (r == LEASED_ENOENT)
 		at_ms = LEASE_FAR_MS;
@@ -172,7 +173,9 @@ sweep_wait(struct lease_connection *connection, int64_t now_ms)
 static bool
 sweep_row(struct lease_connection *connection, struct store_lease *row, int64_t now_ms)
 {
-	bool due = row->next_at_ms <= now_ms, left_over = false;
+	/* One that failed, and whose connection was opened anew since. */
+	bool hastened = row->late && row->next_at_ms <= connection->hasten_ms;
+	bool due = row->next_at_ms <= now_ms || hastened, left_over = false;
 
 	if (row->kind != STORE_LEASE_TOKEN && connection->ending >= LEASE_ENDING_MAX) {
 		store_lease_free(row);
@@ -197,12 +200,21 @@ sweep_row(struct lease_connection *connection, struct store_lease *row, int64_t 
 	return (true);
 }
 
+/* How far ahead this sweep looks. */
+static int64_t
+sweep_until(const struct lease_connection *connection, int64_t now_ms)
+{
+	int64_t until_ms = connection->left_over_ended ? now_ms : now_ms + LEASE_CANARY_MS;
+
+	return (connection->hasten_ms > until_ms ? connection->hasten_ms : until_ms);
+}
+
 bool
 lease_sweep(struct lease_connection *connection, int64_t now_ms)
 {
 	struct store_lease_query query = {.by = STORE_BY_DUE,
 	    .number = connection->id,
-	    .until_ms = connection->left_over_ended ? now_ms : now_ms + LEASE_CANARY_MS,
+	    .until_ms = sweep_until(connection, now_ms),
 	    .from_ms = connection->from_ms,
 	    .after = connection->after,
 	    .not_held = connection->id != 0,

@@ -410,17 +410,13 @@ lease_job_step_start(struct leases *leases, int64_t id)
 int
 lease_token_alive(struct store_txn *txn, int64_t token, int64_t now_ms, struct leased_err *err)
 {
-	struct store_lease *row = NULL;
-	bool alive;
+	struct store_glance row = {0};
 	int r;
 
-	r = store_lease_get(store_txn_db(txn), token, &row, err);
+	r = store_lease_glance(txn, token, &row, err);
 	if (r != 0 && r != LEASED_ENOENT)
 		return (r);
-	alive =
-	    r == 0 && row->kind == STORE_LEASE_TOKEN && !row->revoke && row->next_at_ms > now_ms;
-	store_lease_free(row);
-	if (alive)
+	if (r == 0 && row.kind == STORE_LEASE_TOKEN && !row.revoke && row.next_at_ms > now_ms)
 		return (0);
 	return (leased_err_set(err, LEASED_EEXPIRED, "the token has ended; log in again"));
 }

@@ -174,6 +174,7 @@ leases_free(struct leases *leases)
 	connections_clear(leases);
 	lease_roles_clear(leases);
 	lease_remembered_clear(leases);
+	lease_deliveries_clear(leases);
 	leases->tag = 0;
 	free(leases);
 }

@@ -77,7 +77,7 @@ int64_t leases_wall_ms(
     struct leases *leases, int64_t lease_ms); /* lease time as wall time, for expire_time */
 
 /* To be installed in every port before its first call; arg is the leases. And told when a port was
- * opened (its overdue leases drain). */
+ * opened: its overdue leases drain, and those whose end was refused are tried again at once. */
 struct plugin_port_events leases_port_events(struct leases *leases);
 void leases_port_opened(struct leases *leases, struct plugin_port *port);
 /* Its port is closed, and it has no lease, nor will it have one: what is kept of it is freed once

@@ -53,7 +53,10 @@ on_plain(struct lease *lease, int result, const struct leased_err *err)
 			    "the lease ended while it was being written down; ask again");
 	}
 	lease->request = NULL;
-	lease_request_answer(request, result, result != 0 ? &why : NULL, lease);
+	lease_request_tell(request, result, result != 0 ? &why : NULL, lease);
+	lease_request_free(request);
+	if (result == 0)
+		lease_fresh_keep(leases, lease);
 	lease_release(lease);
 }
 
@@ -134,17 +137,21 @@ lease_plain_clear(struct lease_plain *plain)
 static int
 owner_is_there(struct leases *leases, int64_t token, struct leased_err *err)
 {
-	struct store_lease *row = NULL;
+	const struct store_lease *row;
+	struct store_lease *read = NULL;
 	bool alive;
 	int r;
 
 	if (token == 0)
 		return (0);
-	if ((r = lease_row_get(leases, token, &row, err)) != 0)
-		return (r == LEASED_ECORRUPT ? LEASED_ENOENT : r);
+	if ((row = lease_row_remembered(leases, token)) == NULL) {
+		if ((r = lease_row_get(leases, token, &read, err)) != 0)
+			return (r == LEASED_ECORRUPT ? LEASED_ENOENT : r);
+		row = read;
+	}
 	alive = row->kind == STORE_LEASE_TOKEN && !row->revoke &&
 		row->next_at_ms > leases_now_ms(leases);
-	store_lease_free(row);
+	store_lease_free(read);
 	return (alive ? 0 : LEASED_ENOENT);
 }
 

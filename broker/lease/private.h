@@ -6,6 +6,7 @@
 
 #include "lease/account.h"
 #include "lease/connection.h"
+#include "lease/delivery.h"
 #include "lease/end.h"
 #include "lease/object.h"
 #include "lease/name.h"
@@ -59,7 +60,6 @@ struct lease_time {
 };
 
 #define LEASE_NOMEM_MAX 256
-#define LEASE_DELIVERED_MAX 512
 
 struct leases {
 	unsigned tag;
@@ -76,8 +76,7 @@ struct leases {
 		void *arg;
 	} nomem[LEASE_NOMEM_MAX];
 	unsigned nomem_count;
-	int64_t delivered[LEASE_DELIVERED_MAX];
-	unsigned delivered_count;
+	struct lease_deliveries deliveries;
 	struct lease_unmarked unmarked;
 	struct lease_role *roles;
 	TAILQ_HEAD(, lease_fence) fences; /* a few: the calls that were cut */
@@ -95,6 +94,7 @@ struct leases {
 		bool running, busy;
 	} recount;
 	struct lease_remembered remembered[LEASE_REMEMBERED_MAX]; /* by row number */
+	size_t remembered_bytes, remembered_hand;                 /* the next to make room */
 	struct lease_reconcile_job reconcile_job;
 	struct lease_reconcile_counts reconcile_counts;
 	bool templates_noted;
@@ -112,7 +112,6 @@ lease_is_plain(const struct lease *lease)
 struct leases *leases_from(void *arg);
 void lease_wake(struct leases *leases);
 void lease_roles_clear(struct leases *leases);
-void lease_delivered_flush(struct leases *leases);
 /* leases_free() as a crash: what is queued in the store is lost, as far as it has not run. */
 void leases_crash(struct leases *leases);
 

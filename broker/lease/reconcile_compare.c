@@ -32,6 +32,7 @@ account_read(const json_t *one, const char *prefix, const char *before,
 	(void)snprintf(
 	    account->handle, sizeof(account->handle), "%s", handle != NULL ? handle : "");
 	account->armed = json_is_true(json_object_get(one, "armed"));
+	account->partial = json_is_true(json_object_get(one, "partial"));
 	return (0);
 }
 
@@ -173,12 +174,15 @@ row_look(struct reconcile_page *page, struct store_db *db, const struct store_ac
 	struct reconcile_account *account = bsearch(
 	    row->account, page->accounts, page->count, sizeof(page->accounts[0]), compare_name);
 
+	bool lives =
+	    row->connection == page->connection && row->state == STORE_LEASE_LIVE && !row->revoke;
+
+	if (account != NULL)
+		account->found = true;
+	if (lives && (account == NULL || (account->partial && page->remakes)))
+		return (missing_look(page, db, row, err));
 	if (account == NULL)
-		return (row->connection == page->connection && row->state == STORE_LEASE_LIVE &&
-				!row->revoke
-			    ? missing_look(page, db, row, err)
-			    : 0);
-	account->found = true;
+		return (0);
 	if (row->state == STORE_LEASE_DISARMED && account->armed)
 		return (rearmed_look(page, db, row, account, err));
 	return (0);

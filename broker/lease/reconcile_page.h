@@ -24,6 +24,7 @@ enum reconcile_what {
 struct reconcile_account {
 	char name[LEASE_ACCOUNT_SIZE], handle[65];
 	bool armed, found; /* found: a row has it */
+	bool partial;      /* not on every node of the backend */
 	bool asked;        /* it is in the batch to be disarmed */
 	enum reconcile_what what;
 	int64_t row; /* of REARMED, and what the lease was of ENDED */

@@ -134,6 +134,14 @@ lease_record_put(struct store_lease *row, const struct lease_data *data, struct 
 	return (0);
 }
 
+int
+lease_record_deliver(struct store_lease *row, struct leased_err *err)
+{
+	if (json_object_set_new(row->data, "delivered", json_true()) != 0)
+		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+	return (0);
+}
+
 const json_t *
 lease_record_engine(const struct store_lease *row)
 {

@@ -47,6 +47,8 @@ json_t *lease_data_encode(const struct lease_data *data);
 /* Puts data into the row's record; what its engine keeps there stays, and what is to be kept. */
 int lease_record_put(struct store_lease *row, const struct lease_data *data,
     struct leased_err *err) LEASED_MUST_CHECK;
+/* Adds that its answer arrived to a row that holds what lease_record_put() made of it. */
+int lease_record_deliver(struct store_lease *row, struct leased_err *err) LEASED_MUST_CHECK;
 /* What the engine of a lease without a backend keeps in its record; borrowed, NULL: nothing. */
 const json_t *lease_record_engine(const struct store_lease *row);
 /* Strict: an unknown field or a wrong type is LEASED_ECORRUPT. */

@@ -7,7 +7,7 @@
  * wins.
  *
  * An account that a backend has lost is made anew by the same call, with the end that its lease has
- * (reconcile_remake.c); the store has nothing to write then.
+ * (reconcile_remake.c); the store has nothing to write then, but what the plugin wants kept.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +55,8 @@ renew_run(struct lease *lease, struct store_txn *txn, struct leased_err *err)
 		return (lease_hit_run(lease, "revoked during a renewal", txn, err));
 	lease->data.ttl_s = request->ttl_s;
 	lease->data.expires_ms = request->expires_ms;
-	lease->data.renewed_wall_ms = lease->wall_ms;
+	if (!request->remake)
+		lease->data.renewed_wall_ms = lease->wall_ms;
 	lease->row->next_at_ms = request->expires_ms;
 	return (lease_store(lease, txn, err));
 }
@@ -115,7 +116,10 @@ on_renew(void *arg, const struct plugin_outcome *outcome)
 	} else if (r != LEASED_EEXPIRED)
 		r = lease_request_code(r);
 	why.code = r;
-	if (r != 0 || lease->request->remake) {
+	if (r == 0)
+		r = lease_take_identity(lease, outcome->result, &why);
+	if (r != 0 || (lease->request->remake && lease->kept == NULL)) {
+		why.code = r;
 		lease->hit = r == LEASED_EEXPIRED;
 		answer(lease, r, &why);
 		return;
@@ -162,8 +166,7 @@ call_start(struct lease *lease, struct plugin_port *port)
 /* ---- the request ---- */
 
 static int
-row_check(struct leases *leases, const struct lease_renew *renew, const struct store_lease *row,
-    struct leased_err *err)
+row_check(struct leases *leases, const struct store_lease *row, struct leased_err *err)
 {
 	struct lease_connection *connection = lease_connection_find(leases, row->connection);
 
@@ -177,9 +180,6 @@ row_check(struct leases *leases, const struct lease_renew *renew, const struct s
 		return (lease_held_error(err));
 	if (row->kind == STORE_LEASE_CANARY)
 		return (leased_err_set(err, LEASED_EINVAL, "lease is not renewable"));
-	if (renew->role_deleted)
-		return (leased_err_set(err, LEASED_EINVAL,
-		    "lease is not renewable: its role was deleted; it ends at its time"));
 	if (lease_busy(leases, row->id) != NULL)
 		return (leased_err_set(err, LEASED_EUNAVAIL,
 		    "another operation on this lease is under way; ask again"));
@@ -199,6 +199,7 @@ times(struct lease *lease, const struct lease_renew *renew, struct leased_err *e
 	int r;
 
 	if (request->remake) {
+		request->ttl_s = lease->data.ttl_s;
 		request->expires_ms = lease->data.expires_ms;
 		return (0);
 	}
@@ -248,7 +249,7 @@ prepare(struct lease_request *request, const struct lease_renew *renew,
 		return (leased_err_set(err, LEASED_ENOENT, "lease not found"));
 	if (r != 0)
 		return (r);
-	if ((r = row_check(leases, renew, row, err)) != 0) {
+	if ((r = row_check(leases, row, err)) != 0) {
 		store_lease_free(row);
 		return (r);
 	}
@@ -259,6 +260,9 @@ prepare(struct lease_request *request, const struct lease_renew *renew,
 		r = expired(err); /* its end is in back-off: next_at is when that is tried again */
 	else if (lease->data.fixed)
 		r = leased_err_set(err, LEASED_EINVAL, "lease is not renewable");
+	else if (renew->role_deleted)
+		r = leased_err_set(err, LEASED_EINVAL,
+		    "lease is not renewable: its role was deleted; it ends at its time");
 	else if (!lease_is_plain(lease))
 		r = port_find(lease, ret_port, err);
 	if (r == 0)

@@ -1,7 +1,6 @@
 /*
  * Revoke: the mark "to be revoked" is durable first; then the lease ends at once, ahead of others,
- * and who asked may wait for it. Also how answers arrived (delivery): a lost one is revoked, a
- * delivered one is written down beside the next commit.
+ * and who asked may wait for it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -36,12 +35,6 @@ struct mark_task {
 	bool disarmed;       /* out: it was already */
 	bool held;           /* out: by a restored store, and waits for its release */
 	bool is_quarantined; /* out: there is no row to mark; its account is due */
-};
-
-struct delivery_task {
-	struct lease_task task; /* first */
-	unsigned count;
-	int64_t ids[LEASE_DELIVERED_MAX];
 };
 
 /* ---- the mark ---- */
@@ -396,76 +389,4 @@ lease_revoke_start(struct leases *leases, int64_t row, unsigned wait_ms, const c
 	struct lease_actor nobody = {NULL, NULL};
 
 	lease_revoke_by(leases, row, wait_ms, cause, &nobody, done, arg);
-}
-
-/* ---- delivery ---- */
-
-static int
-delivered_put(struct store_txn *txn, int64_t id, struct leased_err *err)
-{
-	struct store_lease *row = NULL;
-	struct lease_data data;
-	int r;
-
-	if ((r = store_lease_get(store_txn_db(txn), id, &row, err)) != 0 ||
-	    (r = lease_data_decode(row->data, &data, err)) != 0)
-		goto out;
-	data.delivered = true;
-	if ((r = lease_record_put(row, &data, err)) == 0)
-		r = store_lease_update(txn, row, err);
-out:
-	store_lease_free(row);
-	return (r);
-}
-
-static int
-on_delivery_run(struct lease_task *task, struct store_txn *txn, struct leased_err *err)
-{
-	struct delivery_task *own = (struct delivery_task *)task;
-	struct leased_err why = LEASED_ERR_INIT;
-
-	(void)err;
-	for (unsigned i = 0; i < own->count; i++)
-		(void)!delivered_put(txn, own->ids[i], &why); /* gone meanwhile: fine */
-	return (0);
-}
-
-static void
-on_delivery_drop(struct lease_task *task)
-{
-	free(task);
-}
-
-static void
-on_delivery_done(struct lease_task *task, int result, const struct leased_err *err)
-{
-	(void)result; /* it stays "unknown": a remark, not a promise */
-	(void)err;
-	free(task);
-}
-
-void
-lease_delivered_flush(struct leases *leases)
-{
-	struct delivery_task *own;
-
-	if (leases->delivered_count == 0 || leases->freeing ||
-	    (own = calloc(1, sizeof(*own))) == NULL)
-		return;
-	own->task.run = on_delivery_run;
-	own->task.done = on_delivery_done;
-	own->task.drop = on_delivery_drop;
-	own->count = leases->delivered_count;
-	memcpy(own->ids, leases->delivered, own->count * sizeof(own->ids[0]));
-	leases->delivered_count = 0; /* first: submitting comes back here */
-	lease_task_submit(leases, &own->task);
-}
-
-void
-lease_delivery(struct leases *leases, int64_t row, bool delivered)
-{
-	if (!delivered)
-		lease_mark(leases, row, LEASE_END_UNDELIVERED, "not delivered");
-	else if (leases->delivered_count < LEASE_DELIVERED_MAX)
-		leases->delivered[leases->delivered_count++] = row;
 }

@@ -271,10 +271,12 @@ port_back(struct leases *leases, struct plugin_port *port, bool opened)
 	connection->fails = 0;
 	connection->pause_ms = connection->reap_ms = 0;
 	lease_connection_due(connection, 0);
-	if (opened)
+	if (opened) {
+		lease_connection_hasten(connection);
 		lease_reconcile_opened(connection);
-	else
+	} else {
 		lease_reconcile_session(connection); /* is it the one that went away? */
+	}
 	lease_wake(leases);
 }
 

@@ -60,7 +60,7 @@ sim_add(struct sim *s)
 void
 sim_hung_calls_end(struct sim *s)
 {
-	for (int op = 0; op <= (int)PLUGIN_OP_SIGN; op++)
+	for (int op = 0; op < (int)PLUGIN_OP_COUNT; op++)
 		while (fake_port_answer(s->f->fake, (enum plugin_op)op, LEASED_ETIMEDOUT, NULL))
 			sim_trouble(s);
 }

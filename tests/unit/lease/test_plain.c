@@ -115,6 +115,28 @@ a_renewal_asks_no_backend_and_keeps_what_the_engine_wrote(void **state)
 }
 
 static void
+that_its_answer_arrived_is_written_beside_what_its_record_says(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make_plain(f, 60), b = make_plain(f, 60), r = {0};
+
+	assert_false(data_of(f, a.row).delivered);
+	lease_delivery(f->leases, a.row, true);
+	lease_delivery(f->leases, b.row, true);
+	/* The mark of a revocation comes first, and the remark must not undo it. */
+	lease_revoke_start(f->leases, b.row, 0, "req-4", on_revoked, &r);
+	(void)store_pump(f->store);
+	assert_false(plain_is_good(f, b.row));
+	assert_true(plain_is_good(f, a.row));
+	assert_true(data_of(f, a.row).delivered);
+	assert_int_equal(
+	    json_integer_value(json_object_get(lease_record_engine(row_of(f, a.row)), "n")), 7);
+	settle(f);
+	assert_null(row_of(f, b.row));
+	check_at_rest(f);
+}
+
+static void
 caps_and_owners_hold_for_it_as_for_all_others(void **state)
 {
 	struct fix *f = *state;
@@ -298,6 +320,7 @@ main(void)
 	    TEST(it_ends_in_its_time_by_one_write_that_its_engine_need_not_hear_of),
 	    TEST(a_revocation_counts_from_its_mark_on_and_its_engine_hears_of_it),
 	    TEST(a_renewal_asks_no_backend_and_keeps_what_the_engine_wrote),
+	    TEST(that_its_answer_arrived_is_written_beside_what_its_record_says),
 	    TEST(caps_and_owners_hold_for_it_as_for_all_others),
 	    TEST(thousands_end_in_bulk_beside_those_of_a_backend),
 	    TEST(a_lost_answer_ends_it),

@@ -91,6 +91,36 @@ account_lost_while_leased_was_not_there_is_made_anew(void **state)
 	assert_non_null(account_of(f, &a));
 }
 
+/* It is on some nodes of its backend: seen, and renewed; what the plugin wants kept then is told it
+ * at the end, also by a leased that was started anew. */
+static void
+account_that_is_not_everywhere_is_renewed_and_what_it_keeps_is_stored(void **state)
+{
+	struct fix *f = *state;
+	struct answer a, whole;
+	char expires[64];
+
+	setup(f);
+	a = make(f, 3600);
+	whole = make(f, 3600);
+	snprintf(expires, sizeof(expires), "%s", account_of(f, &a)->expires);
+	account_of(f, &a)->partial = true;
+	fake_port_set_incarnation(f->fake, "run 2");
+	later(f, 15000);
+	assert_false(account_of(f, &a)->partial);
+	assert_int_equal(last_report(f)->remade, 1);
+	assert_int_equal(account_of(f, &whole)->renewals, 0);
+	assert_string_equal(account_of(f, &a)->expires, expires);
+	fix_crash(f, true);
+	later(f, 60000);
+	fake_port_drop_account(f->fake, a.account);
+	fake_port_set_incarnation(f->fake, "run 3");
+	later(f, 15000);
+	assert_string_equal(account_of(f, &a)->password, FAKE_KEPT_WHOLE);
+	assert_int_equal(revoke_row(f, a.row).state, LEASE_REVOKE_GONE);
+	check_at_rest(f);
+}
+
 static void
 account_that_a_lasting_backend_lacks_is_only_reported(void **state)
 {
@@ -235,6 +265,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(accounts_that_a_volatile_backend_lost_are_made_anew),
 	    TEST(more_than_a_page_of_them_are_made_anew),
+	    TEST(account_that_is_not_everywhere_is_renewed_and_what_it_keeps_is_stored),
 	    TEST(account_lost_while_leased_was_not_there_is_made_anew),
 	    TEST(account_that_a_lasting_backend_lacks_is_only_reported),
 	    TEST(account_removed_by_hand_is_not_made_anew),

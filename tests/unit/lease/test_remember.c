@@ -116,8 +116,8 @@ more_leases_than_are_remembered_are_never_mixed_up(void **state)
 
 	assert_non_null(all);
 	for (unsigned i = 0; i < MANY; i++)
-		all[i] = make(f, 3600);
-	for (unsigned round = 0; round < 3; round++)
+		all[i] = make_plain(f, 3600);
+	for (unsigned round = 0; round < 2; round++)
 		for (unsigned i = 0; i < MANY; i++) {
 			assert_int_equal(lease_find(f->leases, all[i].lease_id, &row, NULL), 0);
 			assert_int_equal(row->id, all[i].row);
@@ -126,6 +126,34 @@ more_leases_than_are_remembered_are_never_mixed_up(void **state)
 			row = NULL;
 		}
 	free(all);
+	assert_in_range(
+	    f->leases->remembered_bytes, LEASE_REMEMBERED_BYTES / 4, LEASE_REMEMBERED_BYTES);
+}
+
+/* Few rows may be as large as many: what counts is memory. */
+static void
+what_is_remembered_has_a_bound_in_bytes(void **state)
+{
+	struct fix *f = *state;
+	struct lease_remembered *slot;
+	struct answer a = make(f, 60), b = make(f, 60);
+	size_t bytes = 0, first;
+
+	assert_int_equal(looked_up(f, a.lease_id, NULL), STORE_LEASE_LIVE);
+	first = f->leases->remembered_bytes;
+	assert_in_range(first, 500, 10000);
+	/* As if it took all that there is. */
+	slot = &f->leases->remembered[a.row % LEASE_REMEMBERED_MAX];
+	slot->bytes = LEASE_REMEMBERED_BYTES - 100;
+	f->leases->remembered_bytes += slot->bytes - first;
+	assert_int_equal(looked_up(f, b.lease_id, NULL), STORE_LEASE_LIVE);
+	assert_true(is_remembered(f, b.row) && !is_remembered(f, a.row));
+	for (unsigned i = 0; i < LEASE_REMEMBERED_MAX; i++)
+		bytes += f->leases->remembered[i].bytes;
+	assert_int_equal(bytes, f->leases->remembered_bytes);
+	assert_in_range(bytes, 500, 10000);
+	lease_remembered_clear(f->leases);
+	assert_int_equal(f->leases->remembered_bytes, 0);
 }
 
 /* How many allocations there were to fail. */
@@ -174,6 +202,7 @@ main(void)
 	    TEST(revocation_is_seen_as_soon_as_it_is_on_disk),
 	    TEST(expiry_is_seen_at_each_of_its_steps),
 	    TEST(more_leases_than_are_remembered_are_never_mixed_up),
+	    TEST(what_is_remembered_has_a_bound_in_bytes),
 	    TEST(memory_that_runs_out_costs_the_lookup_and_nothing_else),
 	};
 

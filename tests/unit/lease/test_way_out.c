@@ -175,12 +175,61 @@ connection_that_is_gone_is_forgotten_once_nothing_is_under_way(void **state)
 	check_at_rest(f);
 }
 
+static void
+refused_end_is_tried_at_once_when_its_connection_is_opened_anew(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 10), b = make(f, 10), live = make(f, 3600);
+	int64_t fails;
+
+	account_of(f, &a)->stubborn = true;
+	snprintf(account_of(f, &b)->blocked, 128, "owns table t in database shop");
+	later(f, 300000);
+	fails = data_of(f, a.row).fails;
+	/* Its next try is up to a minute away: whatever comes first is no such chance. */
+	while (data_of(f, a.row).fails == fails)
+		later(f, 500);
+	while (data_of(f, b.row).fails == fails)
+		later(f, 500);
+	account_of(f, &a)->stubborn = false;
+	account_of(f, &b)->blocked[0] = '\0';
+	leases_port_opened(f->leases, fake_port_port(f->fake));
+	later(f, 1000);
+	assert_null(row_of(f, a.row));
+	assert_null(row_of(f, b.row));
+	assert_true(row_is(f, live.row, STORE_LEASE_LIVE));
+	check_at_rest(f);
+}
+
+/* .. and once: opening is no reason to try on and on. */
+static void
+opening_a_connection_tries_what_was_refused_once(void **state)
+{
+	struct fix *f = *state;
+	struct answer a = make(f, 10);
+	int64_t fails;
+
+	account_of(f, &a)->stubborn = true;
+	later(f, 400000);
+	fails = data_of(f, a.row).fails;
+	while (data_of(f, a.row).fails == fails)
+		later(f, 500);
+	leases_port_opened(f->leases, fake_port_port(f->fake));
+	later(f, 10000);
+	assert_int_equal(data_of(f, a.row).fails, fails + 2);
+	account_of(f, &a)->stubborn = false;
+	later(f, 76000);
+	check_at_rest(f);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    TEST(refused_end_is_tried_at_once_when_its_connection_is_opened_anew),
+	    TEST(opening_a_connection_tries_what_was_refused_once),
 	    TEST(record_that_is_damaged_during_its_removal_holds_nothing_in_memory),
 	    TEST(record_that_is_damaged_during_its_disarm_keeps_the_account_without_access),
 	    TEST(every_way_out_gives_its_count_back),
