@@ -29,7 +29,7 @@ maria_explain_login(
     struct maria *plugin, struct leased_call *call, const char *name, struct leased_err *err)
 {
 	struct leased_err unused = LEASED_ERR_INIT;
-	struct maria_sql sql = MARIA_SQL_INIT;
+	struct maria_sql sql = MARIA_SQL_INIT, host = MARIA_SQL_INIT;
 	MYSQL_RES *rows = NULL;
 	MYSQL_ROW row;
 
@@ -38,11 +38,15 @@ maria_explain_login(
 	maria_sql_format(&sql, "SELECT Host FROM mysql.%s WHERE User = '' AND Host <> '' LIMIT 1",
 	    plugin->is_mysql ? "user" : "global_priv");
 	if (maria_query(&plugin->main, call, MARIA_READS, &sql, &rows, &unused) == 0 &&
-	    rows != NULL && (row = mysql_fetch_row(rows)) != NULL)
+	    rows != NULL && (row = mysql_fetch_row(rows)) != NULL) {
+		maria_sql_add(&host, "''@");
+		maria_sql_literal(&host, maria_text(row, 0));
 		(void)leased_err_set(err, err->code,
-		    "there is an account without a name, ''@'%.60s', which stands in front of "
-		    "\"%s\" for whoever comes from there: run DROP USER ''@'%.60s' (%.200s)",
-		    maria_text(row, 0), name, maria_text(row, 0), err->text);
+		    "there is an account without a name, which stands in front of \"%s\" for "
+		    "whoever comes from its host: run DROP USER %s (%.200s)",
+		    name, maria_sql_shown(&host), err->text);
+	}
+	maria_sql_clear(&host);
 	maria_sql_clear(&sql);
 	mysql_free_result(rows);
 	return (err->code);
@@ -72,30 +76,40 @@ ask_account(MYSQL *connection, const char *text, char *ret_text, size_t size)
 	mysql_free_result(rows);
 }
 
-/* A GRANT on a schema that is not there is taken by the server. */
+static int
+check_schema(MYSQL *connection, const char *name, struct leased_err *err)
+{
+	struct maria_sql sql = MARIA_SQL_INIT;
+	char found[16] = "";
+
+	maria_sql_add(&sql, "SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE "
+			    "CAST(SCHEMA_NAME AS BINARY) = ");
+	maria_sql_hex(&sql, name);
+	if (sql.failed == 0)
+		ask_account(connection, sql.text, found, sizeof(found));
+	maria_sql_clear(&sql);
+	return (strcmp(found, "0") != 0 ? 0
+					: leased_err_set(err, LEASED_EREFUSED,
+					      "schemas: there is no schema \"%.64s\"", name));
+}
+
+/* A GRANT on a schema that is not there is taken by the server. One text is a list of one. */
 static int
 check_schemas(MYSQL *connection, const struct maria_account *account, struct leased_err *err)
 {
 	const json_t *list = json_object_get(account->role, "schemas"), *one;
-	struct maria_sql sql = MARIA_SQL_INIT;
-	char found[16];
 	size_t i;
+	int r = 0;
 
+	if (json_string_length(list) > 0)
+		return (check_schema(connection, json_string_value(list), err));
 	json_array_foreach(list, i, one)
 	{
-		maria_sql_add(&sql, "SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE "
-				    "CAST(SCHEMA_NAME AS BINARY) = ");
-		maria_sql_hex(&sql, json_string_value(one) != NULL ? json_string_value(one) : "");
-		if (sql.failed != 0)
+		if ((r = check_schema(connection,
+			 json_string_length(one) > 0 ? json_string_value(one) : "", err)) != 0)
 			break;
-		ask_account(connection, sql.text, found, sizeof(found));
-		maria_sql_clear(&sql);
-		if (strcmp(found, "0") == 0)
-			return (leased_err_set(err, LEASED_EREFUSED,
-			    "schemas: there is no schema \"%.64s\"", json_string_value(one)));
 	}
-	maria_sql_clear(&sql);
-	return (0);
+	return (r);
 }
 
 static int
@@ -142,11 +156,13 @@ end_session(
 
 	if ((r = is_there(plugin, call, id, err)) < 0)
 		return (r);
-	if (r == 0)
+	if (r == 0) {
+		plugin->main.was_denied = true;
 		return (leased_err_set(err, LEASED_EDENIED,
-		    "cannot see the sessions of accounts, and so not end them: run GRANT PROCESS "
-		    "ON *.* TO \"%s\"",
+		    "\"%s\" cannot see the sessions of accounts, and so not end them: run GRANT "
+		    "PROCESS ON *.* TO it",
 		    plugin->config->username));
+	}
 	r = maria_kill(plugin, call, id, err);
 	for (waited_ms = 0; r == 0 && waited_ms < PATIENCE_MS; waited_ms += 10) {
 		if ((r = is_there(plugin, call, id, err)) <= 0)
@@ -205,6 +221,20 @@ check_login(struct maria *plugin, struct leased_call *call, const struct maria_a
 }
 
 static int
+fail_locked(const struct maria_account *account, struct leased_err *err)
+{
+	struct maria_sql sql = MARIA_SQL_INIT;
+	int r;
+
+	maria_sql_account(&sql, account->name, account->hosts[0].name);
+	r = leased_err_set(err, LEASED_EREFUSED,
+	    "\"%s\" may not log in: run ALTER USER %s ACCOUNT UNLOCK", account->name,
+	    maria_sql_shown(&sql));
+	maria_sql_clear(&sql);
+	return (r);
+}
+
+static int
 check_static(struct maria *plugin, struct leased_call *call, const struct maria_account *account,
     const char *random, struct leased_err *err)
 {
@@ -218,12 +248,23 @@ check_static(struct maria *plugin, struct leased_call *call, const struct maria_
 		    "rotate-root",
 		    account->name));
 	if (account->hosts[0].is_locked)
-		return (leased_err_set(err, LEASED_EREFUSED,
-		    "\"%s\" may not log in: run ALTER USER `%s`@`%s` ACCOUNT UNLOCK", account->name,
-		    account->name, account->hosts[0].name));
+		return (fail_locked(account, err));
 	if ((r = maria_password_check(plugin, account, err)) != 0)
 		return (r);
 	return (check_is_asked(plugin, call, account, random, err));
+}
+
+/* An account that a role's own statements made for clients elsewhere. */
+static int
+explain_host(const struct maria_account *account, struct leased_err *err)
+{
+	if (err->code == LEASED_EDENIED && strcmp(account->hosts[0].name, "%") != 0)
+		return (leased_err_set(err, err->code,
+		    "the new account is for clients from %.60s only, and cannot log in from where "
+		    "leased runs: let creation_statements name a host that takes leased in, or "
+		    "write the role with verify_role=false (%.200s)",
+		    account->hosts[0].name, err->text));
+	return (leased_err_prefix(err, "the new account cannot log in"));
 }
 
 int
@@ -247,7 +288,7 @@ maria_check(void *ctx, struct leased_call *call, struct leased_err *err)
 	if (scope != NULL && strcmp(scope, "static") == 0)
 		return (check_static(plugin, call, account, password, err));
 	if ((r = log_in(plugin, call, account, password, &connection, err)) != 0)
-		return (leased_err_prefix(err, "the new account cannot log in"));
+		return (explain_host(account, err));
 	if ((r = check_who(connection, account, err)) == 0)
 		r = end_session(plugin, call, mysql_thread_id(connection), err);
 	mysql_close(connection);

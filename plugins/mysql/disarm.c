@@ -182,9 +182,9 @@ maria_kill(struct maria *plugin, const struct leased_call *call, unsigned long l
 	}
 	if (r != 0 && plugin->main.failure == 1095)
 		return (leased_err_set(err, LEASED_EDENIED,
-		    "cannot end sessions of accounts: run GRANT %s ON *.* TO \"%s\"",
-		    plugin->is_mysql ? "CONNECTION_ADMIN" : "CONNECTION ADMIN",
-		    plugin->config->username));
+		    "\"%s\" cannot end sessions of accounts: run GRANT %s ON *.* TO it",
+		    plugin->config->username,
+		    plugin->is_mysql ? "CONNECTION_ADMIN" : "CONNECTION ADMIN"));
 	return (r);
 }
 
@@ -245,17 +245,18 @@ fail_unfinished(struct maria_accounts *accounts, const struct look *look)
 
 /* A list that shows no session of others would be taken for one without any. */
 static void
-fail_unseen(const struct maria *plugin, struct maria_accounts *accounts)
+fail_unseen(struct maria *plugin, struct maria_accounts *accounts)
 {
 	struct maria_account *account;
 
+	plugin->main.was_denied = true;
 	for (account = accounts->items; account < accounts->items + accounts->count; account++) {
 		if (!is_watched(account))
 			continue;
 		account->has_failed = true;
 		(void)leased_err_set(&account->err, LEASED_EDENIED,
-		    "cannot see the sessions of accounts, and so not end them: run GRANT PROCESS "
-		    "ON *.* TO \"%s\" (itself, not a role of it)",
+		    "\"%s\" cannot see the sessions of accounts, and so not end them: run GRANT "
+		    "PROCESS ON *.* TO it (itself, not a role of it); it is tried again",
 		    plugin->config->username);
 	}
 }

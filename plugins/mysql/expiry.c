@@ -21,11 +21,16 @@ add_event(const struct maria *plugin, const char *name, struct maria_sql *sql)
 static int
 explain(const struct maria *plugin, struct leased_err *err)
 {
+	struct maria_sql sql = MARIA_SQL_INIT;
+
 	if (err->code != LEASED_EDENIED)
 		return (leased_err_prefix(err, "expiry_event"));
-	return (leased_err_set(err, LEASED_EDENIED,
-	    "expiry_event: run GRANT EVENT ON `%s`.* TO \"%s\" (%.200s)",
-	    plugin->config->event_schema, plugin->config->username, err->text));
+	maria_sql_grant_schema(&sql, plugin->config->event_schema);
+	(void)leased_err_set(err, LEASED_EDENIED,
+	    "expiry_event: \"%s\" may not make events: run GRANT EVENT ON %s.* TO it (%.200s)",
+	    plugin->config->username, maria_sql_shown(&sql), err->text);
+	maria_sql_clear(&sql);
+	return (err->code);
 }
 
 static int

@@ -23,6 +23,8 @@ struct maria_session {
 	char id[MARIA_SESSION_ID_SIZE]; /* as the daemon knows it, "": not yet */
 	unsigned failure; /* the server's number of the last error; 0 when the connection broke */
 	int limit_ms;     /* what the server's own time limit is set to, 0: unknown */
+	bool was_denied;  /* a privilege was missing. What it may do is settled when it begins, so
+			     that the next use of it begins anew */
 };
 
 #define MARIA_TAG 0x6d617269u

@@ -226,11 +226,15 @@ grant_schema(const struct creation *creation, const char *schema, struct leased_
 	maria_sql_grant_schema(&sql, schema);
 	maria_sql_add(&sql, ".* TO ");
 	maria_sql_account(&sql, creation->account->name, creation->host);
-	r = run(creation, &sql, err);
-	if (r == LEASED_EDENIED)
-		return (leased_err_set(err, LEASED_EDENIED,
-		    "\"%s\" may not grant this: run GRANT %s ON `%s`.* TO it WITH GRANT OPTION",
-		    creation->plugin->config->username, creation->rights->privileges, schema));
+	if ((r = run(creation, &sql, err)) != LEASED_EDENIED)
+		return (r);
+	/* As above: who pastes it must not give more than this schema. */
+	maria_sql_grant_schema(&sql, schema);
+	r = leased_err_set(err, LEASED_EDENIED,
+	    "\"%s\" may not grant this: run GRANT %s ON %s.* TO it WITH GRANT OPTION",
+	    creation->plugin->config->username, creation->rights->privileges,
+	    maria_sql_shown(&sql));
+	maria_sql_clear(&sql);
 	return (r);
 }
 
@@ -239,16 +243,19 @@ explain_role(const struct creation *creation, const char *role, struct leased_er
 {
 	unsigned failure = creation->plugin->main.failure;
 	const char *admin = creation->plugin->config->username;
+	struct maria_sql sql = MARIA_SQL_INIT;
 
+	maria_sql_identifier(&sql, role);
 	if (failure == 1959 || failure == 3523)
-		return (leased_err_set(err, LEASED_EREFUSED,
-		    "%.200s: create that role and run GRANT %s TO \"%s\" WITH ADMIN OPTION, or "
-		    "change grant_roles",
-		    err->text, role, admin));
-	if (err->code == LEASED_EDENIED)
-		return (leased_err_set(err, LEASED_EDENIED,
-		    "\"%s\" may not grant the role \"%s\": run GRANT `%s` TO it WITH ADMIN OPTION",
-		    admin, role, role));
+		(void)leased_err_set(err, LEASED_EREFUSED,
+		    "%.200s: create that role and let \"%s\" hand it on (run GRANT %s TO it WITH "
+		    "ADMIN OPTION), or change grant_roles",
+		    err->text, admin, maria_sql_shown(&sql));
+	else if (err->code == LEASED_EDENIED)
+		(void)leased_err_set(err, LEASED_EDENIED,
+		    "\"%s\" may not grant this role: run GRANT %s TO it WITH ADMIN OPTION", admin,
+		    maria_sql_shown(&sql));
+	maria_sql_clear(&sql);
 	return (err->code);
 }
 
@@ -302,6 +309,8 @@ set_default_role(const struct creation *creation, struct leased_err *err)
 		(void)leased_err_set(err, LEASED_EDENIED, "denied");
 		r = set_default_role_as_account(creation, own.text, err);
 		plugin->lacks_default_role = r == 0;
+		if (r == 0)
+			plugin->main.was_denied = false; /* nobody is asked to grant that */
 	}
 	maria_sql_clear(&sql);
 	maria_sql_clear(&own);

@@ -107,8 +107,7 @@ add_identified(const struct maria *plugin, const struct maria_account *account,
 		maria_sql_literal(sql, slots->password);
 		maria_sql_add(sql, ")");
 	} else if (plugin->is_mysql && strcmp(way, "caching_sha2_password") != 0) {
-		maria_sql_add(sql, "IDENTIFIED WITH mysql_native_password AS ");
-		maria_sql_literal(sql, slots->hash);
+		maria_sql_identified_native(sql, slots);
 	} else {
 		maria_sql_identified(sql, slots);
 	}

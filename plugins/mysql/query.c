@@ -153,7 +153,9 @@ on_failure(struct maria_session *session, enum maria_effect effect, const struct
 		return (on_connection_lost(session, effect, err));
 	}
 	session->failure = number;
-	(void)maria_error(number, mysql_error(session->connection), sql->secret, err);
+	if (maria_error(number, mysql_error(session->connection), sql->secret, err) ==
+	    LEASED_EDENIED)
+		session->was_denied = true;
 	if (is_last_word(number))
 		maria_session_close(session);
 	return (err->code);

@@ -446,11 +446,35 @@ is_alive(MYSQL *connection)
 	return (poll(&fd, 1, 0) == 0);
 }
 
+/*
+ * A session in the place of one that lacked a privilege, which it may have by now. Where none can
+ * be opened the old one stays: it may still do what it could. EMOVED is the end of both.
+ */
+static int
+session_renew(struct maria *plugin, struct leased_call *call, struct leased_err *err)
+{
+	struct maria_session fresh;
+	bool sees_sessions = plugin->sees_sessions;
+	int r;
+
+	maria_wait_until(call, leased_call_remaining_ms(call));
+	r = session_open(plugin, call, &fresh, err);
+	if (r != 0 && r != LEASED_EMOVED) {
+		*err = (struct leased_err)LEASED_ERR_INIT;
+		plugin->sees_sessions = sees_sessions;
+		plugin->main.was_denied = false;
+		return (0);
+	}
+	maria_session_close(&plugin->main);
+	plugin->main = fresh;
+	return (r);
+}
+
 int
 maria_session_ready(struct maria *plugin, struct leased_call *call, struct leased_err *err)
 {
 	if (plugin->main.connection != NULL && is_alive(plugin->main.connection))
-		return (0);
+		return (plugin->main.was_denied ? session_renew(plugin, call, err) : 0);
 	maria_wait_until(call, leased_call_remaining_ms(call));
 	maria_session_close(&plugin->main);
 	return (session_open(plugin, call, &plugin->main, err));

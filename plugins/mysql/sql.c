@@ -194,6 +194,12 @@ maria_sql_grant_schema(struct maria_sql *sql, const char *schema)
 	maria_sql_add(sql, "`");
 }
 
+const char *
+maria_sql_shown(const struct maria_sql *sql)
+{
+	return (sql->failed == 0 && sql->text != NULL ? sql->text : "it");
+}
+
 /* ---- the statements of a role ---- */
 
 static const char *
@@ -250,6 +256,14 @@ maria_sql_identified(struct maria_sql *sql, const struct maria_slots *slots)
 		maria_sql_add(sql, "IDENTIFIED VIA mysql_native_password USING ");
 		maria_sql_literal(sql, slots->hash);
 	}
+}
+
+void
+maria_sql_identified_native(struct maria_sql *sql, const struct maria_slots *slots)
+{
+	maria_sql_add(sql, "IDENTIFIED WITH mysql_native_password ");
+	maria_sql_add(sql, slots->hash != NULL ? "AS " : "BY ");
+	maria_sql_literal(sql, slots->hash != NULL ? slots->hash : slots->password);
 }
 
 /*

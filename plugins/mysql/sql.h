@@ -40,6 +40,10 @@ void maria_sql_account(struct maria_sql *sql, const char *name, const char *host
 /* The database of a GRANT, `my\_app`: there _ and % stand for any character unless escaped. */
 void maria_sql_grant_schema(struct maria_sql *sql, const char *schema);
 
+/* A name that was built up, for a statement that somebody is told to run: quoted as ours are, since
+ * who wrote the name need not be who runs it. "it" when it cannot be a name. */
+const char *maria_sql_shown(const struct maria_sql *sql);
+
 /* Values of the slots; NULL: the slot has none here. */
 struct maria_slots {
 	const char *name, *password, *expiration;
@@ -49,6 +53,9 @@ struct maria_slots {
 };
 /* Adds IDENTIFIED .., for a hash or a password. */
 void maria_sql_identified(struct maria_sql *sql, const struct maria_slots *slots);
+/* The same on MySQL for an account that goes on with mysql_native_password; hash: as that has it.
+ */
+void maria_sql_identified_native(struct maria_sql *sql, const struct maria_slots *slots);
 /* Adds one statement of parts (PROTOCOL.md, "Statements"). LEASED_EINVAL for a slot without a
  * value. */
 int maria_sql_statement(struct maria_sql *sql, const json_t *statement,

@@ -7,7 +7,7 @@ import pymysql
 import pytest
 
 from mariadb_server import is_cut, quote_name
-from mysql_plugin import TAG, Account, HalfLogin, Plugin, clean, fails, plugin, refusal, server  # noqa: F401
+from mysql_plugin import TAG, Account, CallFailed, HalfLogin, Plugin, clean, fails, plugin, refusal, server  # noqa: F401
 from pg import wait_until
 
 
@@ -194,6 +194,43 @@ def test_an_administrator_who_sees_no_sessions_does_not_call_them_gone(server):
             assert not is_cut(session) and not server.can_login(account.name, account.password)
     finally:
         server.sql(f"GRANT PROCESS ON *.* TO {server.admin}")
+
+
+@pytest.mark.parametrize("missing", ["CREATE USER ON *.*", "PROCESS ON *.*", "CONNECTION ADMIN ON *.*", "SELECT ON mysql.global_priv"])
+@pytest.mark.parametrize("op", ["disarm", "remove"])
+def test_a_missing_privilege_counts_from_its_grant_on(server, plugin, missing, op):
+    """What a session may do is settled when it begins: a worker that went on with the one that was refused would never end them."""
+    account = plugin.mint()
+    session = login(server, account)
+    server.sql(f"REVOKE {missing} FROM {server.admin}")
+    try:
+        with Plugin(server) as poor:
+            try:
+                refusal(getattr(poor, op)(account), "denied")
+            except CallFailed as failure:
+                assert failure.code == "denied"
+            server.sql(f"GRANT {missing} TO {server.admin}")
+            assert getattr(poor, op)(account)["ok"] is True
+            assert is_cut(session) and (account.name in account_names(server)) == (op == "disarm")
+    finally:
+        server.sql(f"GRANT {missing} TO {server.admin}")
+
+
+def test_a_session_that_was_denied_stays_where_no_other_can_be_had(server, plugin):
+    """It may still end what it could: here the administrator's password was changed behind it."""
+    account = plugin.mint()
+    server.sql(f"REVOKE CONNECTION ADMIN ON *.* FROM {server.admin}")
+    try:
+        with Plugin(server) as poor:
+            session = login(server, account)
+            refusal(poor.disarm(account), "denied")
+            server.quietly(f"ALTER USER {server.admin} IDENTIFIED BY 'another-Password'")
+            session.close()
+            wait_until(lambda: server.session_count(account.name) == 0)
+            assert poor.disarm(account)["ok"] is True
+    finally:
+        server.quietly(f"ALTER USER {server.admin} IDENTIFIED BY '{server.admin_password}'")
+        server.sql(f"GRANT CONNECTION ADMIN ON *.* TO {server.admin}")
 
 
 def test_64_accounts_with_sessions_end_in_one_call(server, plugin):

@@ -8,6 +8,7 @@ import pytest
 from mariadb_server import is_cut, quote_name
 from mysql_plugin import (CREATE, TAG, Account, CallFailed, Plugin, clean, elements, fails, plugin, refusal, server,  # noqa: F401
                           statement)
+from plugin_driver import PluginGone
 
 
 def ask(server, account, text, **more):
@@ -78,8 +79,10 @@ def test_a_role_that_cannot_be_right_is_invalid_before_anything_is_sent(server, 
     assert server.role_names() == []
 
 
-def test_a_schema_that_is_not_there_is_found_by_check(plugin):
-    account = plugin.mint(Account(role={"schemas": ["my_app"]}))
+@pytest.mark.parametrize("schemas", [["my_app"], ["app", "my_app"], "my_app"])
+def test_a_schema_that_is_not_there_is_found_by_check(server, plugin, schemas):
+    server.sql(f"GRANT SELECT, SHOW VIEW ON `my\\_app`.* TO {server.admin} WITH GRANT OPTION")
+    account = plugin.mint(Account(role={"schemas": schemas}))
     assert "no schema \"my_app\"" in fails("refused", plugin.check, account).text
 
 
@@ -101,6 +104,24 @@ def test_what_may_not_be_granted_is_named(server, plugin, role, text):
     assert plugin.disarm(account)["ok"] and plugin.remove(account, failed_mint=True)["ok"]
     assert server.role_names() == []
     server.sql("DROP DATABASE other")
+
+
+@pytest.mark.parametrize("role,proposal", [
+    ({"schemas": ["x`.* TO evil; -- "[:-1]]}, "ON `x``.* TO evil; --`.* TO it"), ({"schemas": ["ap_"]}, "ON `ap\\_`.* TO it"),
+    ({"schemas": ["%"]}, "ON `\\%`.* TO it"), ({"grant_roles": ["x` TO evil; --"]}, "GRANT `x`` TO evil; --` TO it")])
+def test_a_proposed_grant_is_quoted_as_the_statement_itself_is(server, plugin, role, proposal):
+    """Who writes roles is not who runs what an error proposes."""
+    account = Account(role=role)
+    failure = fails("refused" if "grant_roles" in role else "denied", plugin.mint, account)
+    assert proposal in failure.text, failure.text
+    assert plugin.remove(account, failed_mint=True)["ok"]
+
+
+def test_an_account_for_another_host_says_what_it_needs(server, plugin):
+    create = "CREATE USER '{{name}}'@'10.0.0.%' IDENTIFIED BY '{{password}}'"
+    account = plugin.mint(Account(role={"creation_statements": elements([create])}))
+    text = fails("denied", plugin.check, account).text
+    assert "from 10.0.0.% only" in text and "verify_role=false" in text, text
 
 
 @pytest.fixture
@@ -270,6 +291,7 @@ HOSTILE = ["l-'; DROP TABLE app.canary; --", "l-\"; DROP TABLE app.canary;", "l-
            "l-;--;/*", "l-/*!1*/", "l-\t\n\r\x01\x1f", "l-{{name}}", "x" * 32, "l-\u00e9\u4e2d", "' OR 1=1 --", "a@b", "`@`%", "%", "_"]
 TOO_LONG = ["x" * 33, "x" * 63, "x" * 64, "x" * 80, "x" * 81, "\u4e2d" * 11]
 UNHOLDABLE = ["x ", "\U0001f600"]
+NO_TEXT = ["l-a\x00b", "l-\ud800x"]  # a NUL, and what is no UTF-8
 MODES = ["", "NO_BACKSLASH_ESCAPES", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES,ANSI", "STRICT_ALL_TABLES"]
 
 
@@ -294,6 +316,9 @@ def test_hostile_names_work_or_are_refused_and_a_canary_is_untouched(server, mod
                 assert fails("invalid", plugin.mint, Account(name)).sent is False
                 refusal(plugin.disarm(Account(name)), "invalid")
                 refusal(plugin.remove(Account(name)), "invalid")
+        for name in NO_TEXT:
+            with Plugin(server) as plugin, pytest.raises(PluginGone):
+                plugin.mint(Account(name))
         assert server.can_login("canary", "canary")
         assert server.value("SELECT count(*) FROM app.canary") == 0
         users = {row[0] for row in server.sql("SELECT User FROM mysql.global_priv")}

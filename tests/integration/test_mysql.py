@@ -95,6 +95,7 @@ def test_revoke_refuses_logins_cuts_sessions_and_drops_the_account(job, mariadb)
     started = time.monotonic()
     assert job.revoke(credential).status == 204
     output, _ = busy.communicate(timeout=GONE_S)
+    assert time.monotonic() - started < GONE_S
     assert busy.returncode != 0 and ("Lost connection" in output or "gone away" in output or "interrupted" in output), output
     assert is_cut(idle)
     poll(lambda: gone(job, credential), GONE_S, what="the end of the account")
@@ -356,6 +357,18 @@ def test_each_grant_that_is_missing_is_named_by_the_preflight():
             named[missing] = (response.status, response.error)
     for missing, (status, error) in named.items():
         assert status == 400 and missing in error, (missing, status, error)
+
+
+def test_the_canary_of_a_refused_configuration_ends_once_its_grant_is_there():
+    """By itself: the connection was the refused write's own, which nothing else reaches."""
+    with MariaDB() as server, Job(server) as job:
+        server.sql(f"REVOKE PROCESS ON *.* FROM {server.admin}")
+        body = {"plugin_name": server.plugin_name, "allowed_roles": "*"} | server.config()
+        response = job.leased.post("database/config/main", body, timeout=60)
+        assert response.status == 400 and "GRANT PROCESS ON *.* TO it" in response.error, response
+        assert len(job.accounts()) == 1, "locked, and not to be dropped while its sessions cannot be seen"
+        server.sql(f"GRANT PROCESS ON *.* TO {server.admin}")
+        poll(lambda: job.accounts() == [], 90, what="the end of the canary")
 
 
 HOSTILE = ["x'; DROP TABLE app.kept; -- x", 'x"; DROP TABLE app.kept; -- x', "x`; DROP TABLE app.kept", "x\\", "x\\'; DROP TABLE app.kept -- x",

@@ -124,6 +124,23 @@ joined(const char *parts, const struct maria_slots *slots, const char *wanted)
 	return (r);
 }
 
+/* On MySQL. No hash where the server is to see passwords. */
+static void
+the_older_way_to_log_in_takes_a_hash_or_a_password(void **state)
+{
+	const struct maria_slots slots = {.password = "p'w", .hash = "*AB", .is_mysql = true};
+	const struct maria_slots clear = {.password = "p'w", .is_mysql = true};
+	struct maria_sql sql = MARIA_SQL_INIT;
+
+	(void)state;
+	maria_sql_identified_native(&sql, &slots);
+	assert_string_equal(sql.text, "IDENTIFIED WITH mysql_native_password AS '*AB'");
+	maria_sql_clear(&sql);
+	maria_sql_identified_native(&sql, &clear);
+	assert_string_equal(sql.text, "IDENTIFIED WITH mysql_native_password BY 'p''w'");
+	maria_sql_clear(&sql);
+}
+
 #define NAME_THEN(text)                                                                            \
 	"[{\"sql\":\"CREATE USER \"},{\"literal\":\"name\"},{\"sql\":\"" text                      \
 	"\"},{\"literal\":\"password\"}]"
@@ -251,6 +268,7 @@ main(void)
 	    cmocka_unit_test(a_schema_of_a_grant_matches_itself_only),
 	    cmocka_unit_test(after_a_failure_nothing_is_added),
 	    cmocka_unit_test(a_password_becomes_a_hash_where_the_server_makes_one),
+	    cmocka_unit_test(the_older_way_to_log_in_takes_a_hash_or_a_password),
 	    cmocka_unit_test(a_statement_without_a_value_or_of_another_shape_is_refused),
 	    cmocka_unit_test(a_native_hash_is_what_the_server_makes),
 	    cmocka_unit_test(a_sha2_hash_is_what_mysql_makes),
