@@ -31,4 +31,19 @@ int redis_user_change(struct redis *plugin, struct leased_call *call, struct red
 int redis_hash(
     const char *password, char ret_hex[REDIS_HASH_SIZE], struct leased_err *err) LEASED_MUST_CHECK;
 
+/* ---- kept.c: what the daemon keeps with the lease. kept may be NULL ---- */
+
+/* NULL: there is none, so that the account cannot be made anew. */
+const char *redis_kept_hash(const json_t *kept);
+/* Was it made in this life of a server? */
+bool redis_kept_made_in(const json_t *kept, const char *run_id);
+/* Does it name every node of now? */
+bool redis_kept_has_all(const struct redis *plugin, const json_t *kept);
+/* A node that it was made on, which is none of now and not said to be gone; NULL: none. Borrowed.
+ */
+const char *redis_kept_left_out(const struct redis *plugin, const json_t *kept);
+/* Puts it into result: of the nodes of now, and those that before tells of and are left out. */
+int redis_kept_put(const struct redis *plugin, const char *hash, const json_t *before,
+    json_t *result, struct leased_err *err) LEASED_MUST_CHECK;
+
 #endif

@@ -11,6 +11,8 @@
 
 #include <leased/plugin.h>
 
+#include "base/jdec.h"
+
 #define PORT_DEFAULT 6379
 
 static const struct {
@@ -185,29 +187,73 @@ add_node(struct redis_addresses *list, const char *text, const char *port, struc
 	return (0);
 }
 
-/* A list of texts, or one text with commas. */
 static int
-read_nodes(
-    const json_t *object, const char *field, struct redis_addresses *list, struct leased_err *err)
+read_list(
+    const json_t *nodes, const char *field, struct redis_addresses *list, struct leased_err *err)
 {
-	const json_t *nodes = json_object_get(object, field), *node;
-	char *copy, *rest, *one;
+	const json_t *node;
 	size_t i;
-	int r = 0;
 
-	if (nodes != NULL && !json_is_null(nodes) && !json_is_array(nodes) &&
-	    !json_is_string(nodes))
-		return (leased_err_set(err, LEASED_EINVAL, "%s: must be a list of texts", field));
 	json_array_foreach(nodes, i, node)
 	{
 		if (!json_is_string(node))
 			return (leased_err_set(err, LEASED_EINVAL,
 			    "%s: must be a list of texts such as \"redis-a.example:6379\"", field));
-		if ((r = add_node(list, json_string_value(node), NULL, err)) != 0)
+		if (add_node(list, json_string_value(node), NULL, err) != 0)
 			return (leased_err_prefix(err, "%s", field));
 	}
-	if (!json_is_string(nodes))
+	return (0);
+}
+
+/* The list as JSON in a text, as a command line has it. An IPv6 address has no quote in it. */
+static int
+read_list_text(
+    const char *text, const char *field, struct redis_addresses *list, struct leased_err *err)
+{
+	static const struct jdec_limits limits = {
+	    .depth = 2, .tokens = 4 * REDIS_NODES_MAX, .string_len = REDIS_HOST_MAX + 16};
+	struct leased_err why = LEASED_ERR_INIT;
+	json_t *nodes = NULL;
+	int r = jdec_parse(text, strlen(text), &limits, &nodes, &why);
+
+	if (r == LEASED_ENOMEM)
+		return (no_memory(err));
+	if (r != 0 || !json_is_array(nodes))
+		r = leased_err_set(err, LEASED_EINVAL,
+		    "%s: begins like a list in JSON and is none: write [\"a.example:6379\", "
+		    "\"b.example:6379\"], or a.example:6379,b.example:6379",
+		    field);
+	else
+		r = read_list(nodes, field, list, err);
+	json_decref(nodes);
+	return (r);
+}
+
+static bool
+is_list_text(const char *text)
+{
+	text += strspn(text, " \t\r\n");
+	return (text[0] == '[' &&
+		(strchr(text, '"') != NULL || text[1 + strspn(text + 1, " ")] == ']'));
+}
+
+/* A list of texts, or one text: the list as JSON, or the nodes with commas. */
+static int
+read_nodes(
+    const json_t *object, const char *field, struct redis_addresses *list, struct leased_err *err)
+{
+	const json_t *nodes = json_object_get(object, field);
+	char *copy, *rest, *one;
+	int r = 0;
+
+	if (nodes == NULL || json_is_null(nodes))
 		return (0);
+	if (json_is_array(nodes))
+		return (read_list(nodes, field, list, err));
+	if (!json_is_string(nodes))
+		return (leased_err_set(err, LEASED_EINVAL, "%s: must be a list of texts", field));
+	if (is_list_text(json_string_value(nodes)))
+		return (read_list_text(json_string_value(nodes), field, list, err));
 	if ((rest = copy = strdup(json_string_value(nodes))) == NULL)
 		return (no_memory(err));
 	while (r == 0 && (one = strsep(&rest, ",")) != NULL) {
@@ -233,7 +279,9 @@ read_place(const json_t *object, struct redis_config *config, struct leased_err 
 		goto out;
 	if (config->nodes.count > 0 && (host != NULL || port != NULL))
 		r = leased_err_set(err, LEASED_EINVAL,
-		    "nodes and host: give one of the two; every node has its port behind its name");
+		    "nodes and host: give one of the two; every node has its port behind its name. "
+		    "To go from one to the other, clear the other in the same write: nodes=.. "
+		    "host= port=");
 	else if (config->nodes.count == 0 && host == NULL)
 		r = leased_err_set(err, LEASED_EINVAL,
 		    "host is missing: give host and port, or nodes for a server of several");

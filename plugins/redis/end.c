@@ -72,43 +72,19 @@ name_missing(const struct redis_node *down, struct ending *ending)
 		    down->address->text, down->why.text);
 }
 
-/* Is the node of that place and life one of now, or said to be gone for good? */
-static bool
-is_known(const struct redis *plugin, const char *place, const char *run_id)
-{
-	const struct redis_addresses *gone = &plugin->config->gone;
-
-	for (unsigned i = 0; i < plugin->node_count; i++)
-		if (strcmp(plugin->nodes[i].address->text, place) == 0 ||
-		    (run_id != NULL && run_id[0] != '\0' &&
-			strcmp(plugin->nodes[i].run_id, run_id) == 0))
-			return (true);
-	for (unsigned i = 0; i < gone->count; i++)
-		if (strcmp(gone->items[i].text, place) == 0)
-			return (true);
-	return (false);
-}
-
 /* A node that was taken out of the configuration has its accounts still, and lets them in. */
 static void
 name_left_out(const struct redis *plugin, struct ending *ending)
 {
 	const char *text = ending->account.kept, *place;
 	json_t *kept = text != NULL ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
-	const json_t *runs = json_object_get(kept, "runs"), *node;
-	size_t i;
 
-	json_array_foreach(json_object_get(kept, "nodes"), i, node)
-	{
-		place = json_string_value(node);
-		if (ending->err.code == 0 && place != NULL &&
-		    !is_known(plugin, place, json_string_value(json_array_get(runs, i))))
-			(void)leased_err_set(&ending->err, LEASED_EREFUSED,
-			    "done on the nodes of now; it was made on %.150s too, which lets it in "
-			    "still: put that back into nodes until no lease is left, or, if it is "
-			    "gone for good, name it in gone_nodes",
-			    place);
-	}
+	if (ending->err.code == 0 && (place = redis_kept_left_out(plugin, kept)) != NULL)
+		(void)leased_err_set(&ending->err, LEASED_EREFUSED,
+		    "done on the nodes of now; it was made on %.150s too, which lets it in still: "
+		    "put that back into nodes until no lease is left, or, if it is gone for good, "
+		    "name it in gone_nodes",
+		    place);
 	json_decref(kept);
 }
 

@@ -71,11 +71,8 @@ by_name(const void *a, const void *b)
 	    strcmp(((const struct redis_listed *)a)->name, ((const struct redis_listed *)b)->name));
 }
 
-/*
- * One that can log in on some node is armed. Where servers forget, one that is not on all of them
- * is not listed: the daemon then makes it anew where it is missing. Nothing that ended comes back
- * on such a server, so that nothing is hidden by it.
- */
+/* One that can log in on some node is armed. One that is not on all of them is partial: the daemon
+ * renews it if its lease lives, which makes it where it is missing. */
 static int
 fill_page(const struct redis *plugin, const struct accounts *accounts, json_t *result)
 {
@@ -90,10 +87,9 @@ fill_page(const struct redis *plugin, const struct accounts *accounts, json_t *r
 			       by_name(&accounts->items[i], &accounts->items[next]) == 0;
 		     next++)
 			is_armed |= accounts->items[next].is_armed;
-		if (plugin->is_volatile && next - i < plugin->node_count)
-			continue;
-		bad |= json_array_append_new(page,
-		    json_pack("{s:s, s:b}", "name", accounts->items[i].name, "armed", is_armed));
+		bad |= json_array_append_new(
+		    page, json_pack("{s:s, s:b, s:b}", "name", accounts->items[i].name, "armed",
+			      is_armed, "partial", next - i < plugin->node_count));
 	}
 	bad |= json_object_set_new(result, "accounts", page);
 	bad |= json_object_set_new(

@@ -9,8 +9,6 @@
 
 #include "rules.h"
 
-#define KEPT_MAX 4096 /* PROTOCOL.md */
-
 /* ACL SETUSER is one step: with a rule that the server refuses, nothing of it happens. The name is
  * in use with no password in between. */
 static int
@@ -55,34 +53,6 @@ expect_none(
 	return (0);
 }
 
-/* What makes it anew: its hash, and the lives of the servers in which it was made. A user that is
- * missing in one of those was removed by somebody. The rules are the role's, which comes along.
- * And where it was made, so that a node that is taken out of the configuration is missed. */
-static int
-keep(const struct redis *plugin, const char *hash, json_t *result, struct leased_err *err)
-{
-	json_t *runs = json_array(), *nodes = json_array(), *kept;
-	char text[KEPT_MAX + 1];
-	int bad = runs == NULL || nodes == NULL, r = 0;
-	size_t len = 0;
-
-	for (unsigned i = 0; i < plugin->node_count; i++)
-		bad |= json_array_append_new(runs, json_string(plugin->nodes[i].run_id)) |
-		       json_array_append_new(nodes, json_string(plugin->nodes[i].address->text));
-	kept = json_pack("{s:s, s:o?, s:o?}", "hash", hash, "runs", runs, "nodes", nodes);
-	if (kept != NULL && bad == 0)
-		len = json_dumpb(kept, text, sizeof(text), JSON_COMPACT);
-	if (len > KEPT_MAX)
-		r = leased_err_set(err, LEASED_ELIMIT,
-		    "the names of all nodes together are too long: use shorter ones");
-	else if (len == 0 || bad != 0 ||
-		 json_object_set_new(result, "kept", json_stringn(text, len)) != 0)
-		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
-	json_decref(kept);
-	leased_wipe(text, sizeof(text));
-	return (r);
-}
-
 int
 redis_mint(void *ctx, struct leased_call *call, struct leased_err *err)
 {
@@ -102,7 +72,7 @@ redis_mint(void *ctx, struct leased_call *call, struct leased_err *err)
 	    (r = redis_nodes_ready(plugin, call, true, err)) != 0 ||
 	    (r = redis_account_on_server(plugin, &account, err)) != 0 ||
 	    (r = expect_none(plugin, call, account.name, err)) != 0 ||
-	    (r = keep(plugin, hash, call->result, err)) != 0)
+	    (r = redis_kept_put(plugin, hash, NULL, call->result, err)) != 0)
 		goto out;
 	call->sent = true;
 	for (unsigned i = 0; r == 0 && i < plugin->node_count; i++)
@@ -126,36 +96,60 @@ fail_gone(const struct redis_node *node, const char *name, struct leased_err *er
 	    err, LEASED_ENOENT, "%.200s has no user \"%.100s\"", node->address->text, name));
 }
 
-static bool
-was_made_in(const json_t *runs, const char *run_id)
-{
-	const json_t *run;
-	size_t i;
-
-	json_array_foreach(runs, i, run)
-	{
-		if (json_is_string(run) && strcmp(json_string_value(run), run_id) == 0)
-			return (true);
-	}
-	return (false);
-}
-
-/* Puts the account back on a node that lost it with its memory. */
+/* Puts the account on a node that lost it with its memory, or was added after it was made. */
 static int
 make_again(struct redis *plugin, struct leased_call *call, struct redis_node *node,
     const struct redis_account *account, const json_t *kept, struct leased_err *err)
 {
-	const char *hash = json_string_value(json_object_get(kept, "hash"));
+	const char *hash = redis_kept_hash(kept);
 	json_t *rules = NULL;
 	int r;
 
-	if (hash == NULL || strlen(hash) != REDIS_HASH_SIZE - 1 ||
-	    was_made_in(json_object_get(kept, "runs"), node->run_id))
+	if (hash == NULL || redis_kept_made_in(kept, node->run_id))
 		return (fail_gone(node, account->name, err));
 	if ((r = redis_rules_read(
 		 json_object_get(account->role, "creation_statements"), &rules, err)) == 0)
 		r = make_user(plugin, call, node, account->name, rules, hash, err);
 	json_decref(rules);
+	return (r);
+}
+
+/* ret_lacks: for each node. Where an aclfile keeps accounts, one that no node has was removed by
+ * somebody. */
+static int
+look_everywhere(struct redis *plugin, struct leased_call *call, const char *name, bool *ret_lacks,
+    bool *ret_is_whole, struct leased_err *err)
+{
+	bool is_found, nopass, is_anywhere = false;
+	int r;
+
+	*ret_is_whole = true;
+	for (unsigned i = 0; i < plugin->node_count; i++) {
+		r = redis_user_find(plugin, call, &plugin->nodes[i], name, &is_found, &nopass, err);
+		if (r != 0)
+			return (r);
+		ret_lacks[i] = !is_found;
+		is_anywhere |= is_found;
+		*ret_is_whole &= is_found;
+	}
+	return (is_anywhere || plugin->is_volatile ? 0 : fail_gone(&plugin->nodes[0], name, err));
+}
+
+static int
+renew_account(struct redis *plugin, struct leased_call *call, const struct redis_account *account,
+    const json_t *kept, struct leased_err *err)
+{
+	bool lacks[REDIS_NODES_MAX], is_whole;
+	int r = look_everywhere(plugin, call, account->name, lacks, &is_whole, err);
+
+	for (unsigned i = 0; r == 0 && i < plugin->node_count; i++)
+		if (lacks[i])
+			r = make_again(plugin, call, &plugin->nodes[i], account, kept, err);
+	if (r == 0 && !is_whole)
+		r = redis_nodes_save(plugin, call, err);
+	if (r == 0 && redis_kept_hash(kept) != NULL &&
+	    (!is_whole || !redis_kept_has_all(plugin, kept)))
+		r = redis_kept_put(plugin, redis_kept_hash(kept), kept, call->result, err);
 	return (r);
 }
 
@@ -165,7 +159,6 @@ redis_renew(void *ctx, struct leased_call *call, struct leased_err *err)
 	struct redis *plugin = redis_from(ctx);
 	struct redis_account account;
 	json_t *kept = NULL;
-	bool is_found, nopass, is_changed = false;
 	int r;
 
 	if ((r = redis_account_read(
@@ -175,18 +168,7 @@ redis_renew(void *ctx, struct leased_call *call, struct leased_err *err)
 		return (r);
 	if (account.kept != NULL)
 		kept = json_loads(account.kept, JSON_REJECT_DUPLICATES, NULL);
-	for (unsigned i = 0; r == 0 && i < plugin->node_count; i++) {
-		struct redis_node *node = &plugin->nodes[i];
-
-		if ((r = redis_user_find(
-			 plugin, call, node, account.name, &is_found, &nopass, err)) != 0 ||
-		    is_found)
-			continue;
-		r = make_again(plugin, call, node, &account, kept, err);
-		is_changed = true;
-	}
+	r = renew_account(plugin, call, &account, kept, err);
 	json_decref(kept);
-	if (r == 0 && is_changed)
-		r = redis_nodes_save(plugin, call, err);
 	return (r);
 }

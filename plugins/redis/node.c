@@ -126,11 +126,29 @@ redis_node_call(struct redis_node *node, const struct leased_call *call, enum re
 	return (r);
 }
 
+static bool
+is_passing(const struct redis_reply *reply)
+{
+	static const char *const passing[] = {"LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN"};
+
+	for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
+		if (redis_reply_is_error(reply, passing[i]))
+			return (true);
+	return (false);
+}
+
+/* In words of Redis's own, which repeat nothing of ours. */
+static bool
+is_known_refusal(const struct redis_reply *reply)
+{
+	return (is_passing(reply) || redis_reply_is_error(reply, "NOPERM") ||
+		redis_reply_is_error(reply, "NOAUTH"));
+}
+
 int
 redis_node_refused(const struct redis *plugin, const struct redis_node *node, const char *verb,
     const struct redis_reply *reply, struct leased_err *err)
 {
-	static const char *const passing[] = {"LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN"};
 	int len = reply->len < 300 ? (int)reply->len : 300;
 
 	if (reply->kind != REDIS_ERROR)
@@ -145,12 +163,8 @@ redis_node_refused(const struct redis *plugin, const struct redis_node *node, co
 	if (redis_reply_is_error(reply, "NOAUTH"))
 		return (leased_err_set(err, LEASED_EDENIED,
 		    "%.200s wants a login: give username and password", node->address->text));
-	for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
-		if (redis_reply_is_error(reply, passing[i]))
-			return (leased_err_set(err, LEASED_EUNAVAIL, "%.150s: %.*s",
-			    node->address->text, len, reply->text));
-	return (leased_err_set(
-	    err, LEASED_EREFUSED, "%.150s: %.*s", node->address->text, len, reply->text));
+	return (leased_err_set(err, is_passing(reply) ? LEASED_EUNAVAIL : LEASED_EREFUSED,
+	    "%.150s: %.*s", node->address->text, len, reply->text));
 }
 
 /* ---- a connection ---- */
@@ -171,10 +185,13 @@ authenticate(struct redis *plugin, const struct leased_call *call, struct redis_
     const char *name, const char *password, int timeout_ms, struct leased_err *err)
 {
 	const struct redis_reply *reply = NULL;
+	size_t word = 0;
 	int r;
 
 	if ((r = call_words(node, call, timeout_ms, "AUTH", name, password, &reply, err)) != 0)
 		return (r);
+	while (word < reply->len && reply->text[word] >= 'A' && reply->text[word] <= 'Z')
+		word++;
 	if (redis_reply_is(reply, REDIS_STATUS, "OK"))
 		return (0);
 	if (redis_reply_is_error(reply, "WRONGPASS"))
@@ -182,7 +199,15 @@ authenticate(struct redis *plugin, const struct leased_call *call, struct redis_
 		    "%.150s refuses the login of \"%.100s\": a wrong name or password, or the user "
 		    "is off",
 		    node->address->text, name));
-	return (redis_node_refused(plugin, node, "auth", reply, err));
+	if (reply->kind != REDIS_ERROR || is_known_refusal(reply))
+		return (redis_node_refused(plugin, node, "auth", reply, err));
+	/* A server, or a proxy before it, that does not know the command repeats what came with it:
+	 * the password. Of its words only the first is told. */
+	return (leased_err_set(err, LEASED_EREFUSED,
+	    "%.150s refuses AUTH (%.*s): is the command renamed there, or does a proxy not know "
+	    "it? "
+	    "What else it says may repeat the password, and is not told",
+	    node->address->text, (int)(word < 32 ? word : 32), reply->text));
 }
 
 static int

@@ -94,7 +94,8 @@ fill_result(const struct redis *plugin, json_t *result, struct leased_err *err)
 		bad |= json_object_set_new(endpoint, "port", json_string(port));
 	bad |= json_object_set_new(result, "endpoint", endpoint);
 	bad |= json_object_set_new(result, "server", json_string(plugin->server));
-	if (plugin->is_volatile)
+	/* A node that is added has no accounts, as one that has lost them. */
+	if (plugin->is_volatile || plugin->node_count > 1)
 		bad |= json_object_set_new(result, "volatile", json_true());
 	bad |= add_warnings(plugin, result);
 	return (bad != 0 ? leased_err_set(err, LEASED_ENOMEM, "out of memory") : 0);

@@ -254,9 +254,39 @@ def test_a_node_that_is_taken_out_of_the_configuration_is_missed_by_the_leases_t
             assert job.revoke(job.mint()).status == 204, "what was made on the nodes of now ends there"
             assert job.configure(gone_nodes=left, nodes=[f"{one.host}:{one.port}"]).status in (200, 204)
             assert job.revoke(other).status == 204 and two.can_login(other.user, other.password)
+            poll(lambda: job.state(credential) == "gone", 10, what="the end of what waited for that node")
+            assert two.can_login(credential.user, credential.password), "nobody was asked there"
             assert job.configure(gone_nodes=[]).status in (200, 204)
             assert job.revoke(last).status == 204 and job.gone(last, one) and job.gone(last, two)
-            job.wait_gone(credential, 70, two)
+
+
+@pytest.mark.parametrize("aclfile", [True, False], ids=["with-an-aclfile", "without"])
+def test_a_node_that_is_added_gets_the_live_leases_and_is_missed_when_it_is_taken_out_again(aclfile):
+    with Redis(aclfile=aclfile, admin_rules=ADMIN_RULES) as one, Redis(aclfile=aclfile, admin_rules=ADMIN_RULES) as two:
+        two.call("ACL", "SETUSER", two.admin_user, "resetpass", ">" + one.admin_password, user="default")
+        if aclfile:
+            two.call("ACL", "SAVE", user="default")
+        with job_on(one) as job:
+            credential, ended, removed = job.mint(), job.mint(), job.mint()
+            assert job.revoke(ended).status == 204
+            assert one.call("ACL", "DELUSER", removed.user, user="default") == 1
+            both = [f"{one.host}:{one.port}", f"{two.host}:{two.port}"]
+            assert job.leased.post("database/config/main", {"nodes": json.dumps(both), "host": "", "port": ""}).status in (200, 204)
+            assert job.leased.post("sys/leases/reconcile", {}).status in (200, 202), "at once; by itself it is within half a minute"
+            poll(lambda: two.can_login(credential.user, credential.password), 30, every=0.2, what="the account on the new node")
+            assert redis_cli(two, credential, "SET", "app:y", "1") == "OK" and redis_cli(two, credential, "GET", "z").startswith("NOPERM")
+            if aclfile:
+                assert credential.user in two.acl_path.read_text() and removed.user not in two.role_names()
+                assert job.renew(removed).status == 400, "somebody removed it"
+            assert ended.user not in two.role_names()
+            assert job.renew(credential).status == 200
+            assert job.leased.post("database/config/main", {"nodes": both[:1]}).status in (200, 204)
+            response = job.revoke(credential)
+            assert response.status == 503 and both[1] in response.error, response
+            assert two.can_login(credential.user, credential.password)
+            assert job.leased.post("database/config/main", {"nodes": both}).status in (200, 204)
+            assert job.revoke(credential).status == 204
+            assert job.gone(credential, one) and job.gone(credential, two)
 
 
 def test_another_server_at_the_address_is_noticed_and_nothing_is_called_gone():

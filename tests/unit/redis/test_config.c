@@ -108,6 +108,35 @@ tls_is_used_unless_every_node_is_on_this_machine(void **state)
 	redis_config_free(config);
 }
 
+/* As a command line has it. */
+static void
+nodes_may_be_a_list_in_a_text(void **state)
+{
+	static const char *const lists[] = {"[\"a:1\",\"[::1]:2\"]", " [ \"a:1\" , \"[::1]:2\" ] ",
+	    "a:1,[::1]:2", "a:1 , [::1]:2 ,"};
+	struct redis_config *config;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		config = config_of(json_pack("{s:s}", "nodes", lists[i]));
+		assert_int_equal(config->nodes.count, 2);
+		assert_string_equal(config->nodes.items[0].text, "a:1");
+		assert_string_equal(config->nodes.items[1].text, "[::1]:2");
+		redis_config_free(config);
+	}
+	config = config_of(json_pack("{s:s}", "nodes", "[::1]:7000,[::2]"));
+	assert_string_equal(config->nodes.items[0].text, "[::1]:7000");
+	assert_string_equal(config->nodes.items[1].text, "[::2]:6379");
+	redis_config_free(config);
+	config = config_of(json_pack("{s:s, s:s}", "host", "a", "nodes", "[]"));
+	assert_int_equal(config->nodes.count, 1);
+	redis_config_free(config);
+	assert_refused(json_pack("{s:s}", "nodes", "[\"a:1\",\"b:2\""), "list in JSON", NULL);
+	assert_refused(json_pack("{s:s}", "nodes", "[\"a:1\",7]"), "list of texts", NULL);
+	assert_refused(json_pack("{s:s}", "nodes", "[\"a\",\"a:6379\"]"), "twice", NULL);
+	assert_refused(json_pack("{s:s}", "nodes", "[\"[::1]\",\"a b\"]"), "no host", NULL);
+}
+
 static void
 what_contradicts_itself_is_refused(void **state)
 {
@@ -118,8 +147,7 @@ what_contradicts_itself_is_refused(void **state)
 	assert_refused(
 	    json_pack("{s:s, s:s}", "host", "a", "insecure_tls", "TRUE"), "insecure_tls", NULL);
 	assert_refused(json_pack("{s:s, s:s}", "host", "a", "tls", "perhaps"), "tls", NULL);
-	assert_refused(
-	    json_pack("{s:s, s:[s]}", "host", "a", "nodes", "b"), "one of the two", NULL);
+	assert_refused(json_pack("{s:s, s:[s]}", "host", "a", "nodes", "b"), "host= port=", NULL);
 	assert_refused(json_pack("{s:[s], s:i}", "nodes", "b", "port", 1), "one of the two", NULL);
 	assert_refused(json_pack("{s:[s,s]}", "nodes", "a", "a:6379"), "twice", NULL);
 	assert_refused(json_pack("{s:[i]}", "nodes", 7), "nodes", NULL);
@@ -162,6 +190,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(addresses_are_read_as_people_write_them),
 	    cmocka_unit_test(tls_is_used_unless_every_node_is_on_this_machine),
+	    cmocka_unit_test(nodes_may_be_a_list_in_a_text),
 	    cmocka_unit_test(what_contradicts_itself_is_refused),
 	    cmocka_unit_test(out_of_memory_is_said_and_nothing_leaks),
 	};
