@@ -171,7 +171,7 @@ rabbitmq_user_close(struct rabbitmq *plugin, struct leased_call *call, const cha
 	    (r = rabbitmq_send(plugin, call, &close, &status, &answer, err, "connections",
 		 "username", name, NULL)) != 0)
 		goto out;
-	if (status / 100 != 2 && status != 404)
+	if (status / 100 != 2 && !rabbitmq_is_absent(status, answer))
 		r = rabbitmq_refused(plugin, "close connections", status, answer, err);
 	else
 		r = remember(list, closed, err);

@@ -114,11 +114,49 @@ rabbitmq_is_absent(long status, const json_t *answer)
 	return (status == 404 && error != NULL && strcmp(error, "Object Not Found") == 0);
 }
 
+/* Texts come as such or, of 3.x, as lists of their bytes. */
+static void
+read_text(const json_t *value, char *ret_text, size_t size)
+{
+	const json_t *one;
+	size_t i, len = 0;
+
+	if (json_is_string(value))
+		(void)snprintf(ret_text, size, "%s", json_string_value(value));
+	json_array_foreach(value, i, one)
+	{
+		json_int_t c = json_integer_value(one);
+
+		if (len + 1 < size)
+			ret_text[len++] = c >= ' ' && c < 0x7f ? (char)c : '?';
+	}
+	if (!json_is_string(value))
+		ret_text[len] = '\0';
+}
+
+/* ["invalid_regexp", "(", ["missing )", 1]]: which pattern it is, and what is wrong with it. */
+static bool
+read_bad_pattern(const json_t *answer, char *ret_text, size_t size)
+{
+	const json_t *reason = json_object_get(answer, "reason");
+	const char *name = json_string_value(json_array_get(reason, 0));
+	char pattern[100], what[60];
+
+	if (name == NULL || strcmp(name, "invalid_regexp") != 0)
+		return (false);
+	read_text(json_array_get(reason, 1), pattern, sizeof(pattern));
+	read_text(json_array_get(json_array_get(reason, 2), 0), what, sizeof(what));
+	(void)snprintf(ret_text, size, "\"%s\" is no regular expression%s%s", pattern,
+	    what[0] != '\0' ? ": " : "", what);
+	return (true);
+}
+
 int
 rabbitmq_refused(const struct rabbitmq *plugin, const char *what, long status, const json_t *answer,
     struct leased_err *err)
 {
 	const char *reason = rabbitmq_reason(answer), *name = plugin->config->username;
+	char pattern[200];
 
 	if (status == 401 && strcmp(reason, "Login failed") == 0)
 		return (leased_err_set(err, LEASED_EDENIED,
@@ -135,6 +173,9 @@ rabbitmq_refused(const struct rabbitmq *plugin, const char *what, long status, c
 		    "change "
 		    "vhosts of the role",
 		    what));
+	if (status == 400 && read_bad_pattern(answer, pattern, sizeof(pattern)))
+		return (leased_err_set(
+		    err, LEASED_EREFUSED, "cannot %s: %s; change it in the role", what, pattern));
 	if (status >= 500)
 		return (leased_err_set(err, LEASED_EUNAVAIL,
 		    "cannot %s: the server answers %ld %.200s", what, status, reason));

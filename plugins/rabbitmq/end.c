@@ -49,7 +49,7 @@ delete_permissions(struct rabbitmq *plugin, struct leased_call *call, const char
 	if ((r = rabbitmq_send(
 		 plugin, call, &look, &status, &list, err, "users", name, kind, NULL)) != 0)
 		return (r);
-	if (status != 404 && (status != 200 || !json_is_array(list)))
+	if (!rabbitmq_is_absent(status, list) && (status != 200 || !json_is_array(list)))
 		r = rabbitmq_refused(plugin, "look at permissions", status, list, err);
 	json_array_foreach(list, i, one)
 	{
@@ -59,7 +59,7 @@ delete_permissions(struct rabbitmq *plugin, struct leased_call *call, const char
 		answer = NULL;
 		r = rabbitmq_send(
 		    plugin, call, &take, &status, &answer, err, kind, vhost, name, NULL);
-		if (r == 0 && status / 100 != 2 && status != 404)
+		if (r == 0 && status / 100 != 2 && !rabbitmq_is_absent(status, answer))
 			r = rabbitmq_refused(plugin, "take permissions", status, answer, err);
 		json_decref(answer);
 	}
@@ -102,7 +102,7 @@ delete_user(
 	int r;
 
 	r = rabbitmq_send(plugin, call, &request, &status, &answer, err, "users", name, NULL);
-	if (r == 0 && status / 100 != 2 && status != 404)
+	if (r == 0 && status / 100 != 2 && !rabbitmq_is_absent(status, answer))
 		r = rabbitmq_refused(plugin, "delete a user", status, answer, err);
 	json_decref(answer);
 	return (r);

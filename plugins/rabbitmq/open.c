@@ -199,6 +199,21 @@ forget(struct rabbitmq *plugin)
 	plugin->server[0] = '\0';
 }
 
+/* The first answer is of something else: most often of the port that clients use. */
+static int
+name_wrong_port(int r, struct leased_err *err)
+{
+	char text[sizeof(err->text)];
+
+	if (strstr(err->text, SDK_WEB_NO_HTTP) == NULL && strstr(err->text, "no JSON") == NULL)
+		return (r);
+	memcpy(text, err->text, sizeof(text));
+	return (leased_err_set(err, r,
+	    "%.300s. It is not the management API, whose port is 15672, or 15671 with TLS (AMQP "
+	    "has 5672 and 5671): change connection_uri",
+	    text));
+}
+
 int
 rabbitmq_open(void *ctx, struct leased_call *call, struct leased_err *err)
 {
@@ -212,8 +227,11 @@ rabbitmq_open(void *ctx, struct leased_call *call, struct leased_err *err)
 		return (r);
 	forget(plugin); /* an open that failed may be repeated */
 	plugin->config = config;
-	if ((r = make_client(plugin, err)) != 0 || (r = log_in(plugin, call, err)) != 0 ||
-	    (r = get(plugin, call, "overview", NULL, &status, &overview, err)) != 0)
+	if ((r = make_client(plugin, err)) != 0)
+		return (r);
+	if ((r = log_in(plugin, call, err)) != 0)
+		return (name_wrong_port(r, err));
+	if ((r = get(plugin, call, "overview", NULL, &status, &overview, err)) != 0)
 		return (r);
 	if (status != 200)
 		r = rabbitmq_refused(plugin, "look at the cluster", status, overview, err);

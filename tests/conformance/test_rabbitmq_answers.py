@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import socket
 import threading
 
 import pytest
@@ -88,6 +89,69 @@ def test_a_404_that_is_not_the_apis_own_is_not_gone(api, worker, status, body):
     for op in ("disarm", "remove"):
         (result,) = worker.call(op, {"accounts": [ACCOUNT]})["results"]
         assert result["ok"] is False, (op, result)
+
+
+@pytest.mark.parametrize("body", [b"", b'{"error":"not here"}'], ids=str)
+def test_a_404_to_a_deletion_that_is_not_the_apis_own_is_not_gone(api, worker, monkeypatch, body):
+    """A proxy that lets reading through, and nothing else."""
+    name = ACCOUNT["name"]
+    api.answers |= {f"/api/users/{name}": {"name": name, "password_hash": "x", "tags": []}, f"/api/connections/username/{name}?columns=name": [],
+                    f"/api/users/{name}/permissions": [], f"/api/users/{name}/topic-permissions": []}
+
+    def delete(self):
+        self.send_response(404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    monkeypatch.setattr(Api, "do_DELETE", delete)
+    (result,) = worker.call("remove", {"accounts": [ACCOUNT]})["results"]
+    assert result["ok"] is False and "delete a user" in result["error"]["text"], result
+
+
+@pytest.mark.parametrize("reason, shown", [
+    (["invalid_regexp", [40], [[109, 105, 115, 115, 105, 110, 103, 32, 41], 1]], '"(" is no regular expression: missing )'),
+    (["invalid_regexp", "(", ["missing )", 1]], '"(" is no regular expression: missing )'),
+    (["invalid_regexp", [27, -1, 1 << 60, {}] * 5000, "x"], "is no regular expression"), (["invalid_regexp"], "is no regular expression"),
+    (["invalid_regexp", {"a": 1}, [[]]], "is no regular expression"), (["else"], "answers 400"), ({}, "answers 400")], ids=repr)
+def test_a_pattern_that_the_server_refuses_is_named(api, worker, reason, shown):
+    mint = {"account": ACCOUNT | {"role": {"vhosts": {"/": {"configure": "("}}}}, "password": "x", "expires": EXPIRES}
+    api.answers[f"/api/permissions/%2F/{ACCOUNT['name']}"] = (400, {"error": "bad_request", "reason": reason})
+    api.answers[f"/api/users/{ACCOUNT['name']}"] = (404, {"error": "Object Not Found", "reason": "Not Found"})
+    get = Api.do_PUT
+
+    def put(self):
+        if "/users/" in self.path:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(201)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        else:
+            get(self)
+
+    Api.do_PUT = put
+    try:
+        text = fails("refused", worker.call, "mint", mint).text
+    finally:
+        Api.do_PUT = get
+    assert shown in text and "virtual host /" in text and "\x1b" not in text, text
+
+
+@pytest.mark.parametrize("words", [b"AMQP\0\0\x09\x01", b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n<html/>"], ids=repr)
+def test_what_answers_at_a_wrong_port_is_said_to_be_no_management_api(words):
+    with socket.create_server(("127.0.0.1", 0)) as listener, Worker(Backend().program) as one:
+        def serve():
+            stream, _ = listener.accept()
+            with stream:
+                stream.recv(4096)
+                stream.sendall(words)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        config = {"connection_uri": f"http://127.0.0.1:{listener.getsockname()[1]}", "username": "leased", "password": "s3cret"}
+        failure = fails({"unavailable", "refused"}, one.call, "open", {"config": config, "tag": TAG, "instance": "i"})
+        thread.join()
+        assert "not the management API" in failure.text and "15672" in failure.text, failure
 
 
 def test_a_redirect_is_not_followed(api, worker):

@@ -118,11 +118,13 @@ def test_expiry_is_in_time(job, rabbitmq):
 def test_what_is_wrong_with_a_role_or_a_connection_is_said_when_it_is_written(job, rabbitmq):
     before = rabbitmq.role_names("")
     for settings, word in [({"vhosts": "{"}, "vhosts"), ({"vhosts": {"/": {"writes": ""}}}, "permissions look like"),
-                           ({"vhosts": {"nowhere": {"write": ".*"}}}, "virtual host"), ({"tags": "a b"}, "tags"), ({}, "tags")]:
+                           ({"vhosts": {"nowhere": {"write": ".*"}}}, "virtual host"), ({"tags": "a b"}, "tags"), ({}, "tags"),
+                           ({"vhosts": {"/": {"configure": "("}}}, '"(" is no regular expression')]:
         response = job.leased.post("database/roles/wrong", {"db_name": "main"} | settings)
         assert response.status == 400 and word in response.error, (settings, response)
     for settings, word in [({"password": "wrong"}, "refuses the login"), ({"connection_uri": "http://192.0.2.1"}, "connection_uri"),
-                           ({"connection_uri": "ftp://localhost"}, "connection_uri")]:
+                           ({"connection_uri": "ftp://localhost"}, "connection_uri"),
+                           ({"connection_uri": f"http://{rabbitmq.host}:{rabbitmq.port}"}, "15672")]:
         response = job.configure("other", **settings)
         assert response.status == 400 and word in response.error and PASSWORD not in response.error, response
     assert rabbitmq.api("PUT", "/api/users/lacking", {"password": "lacking", "tags": "monitoring"})[0] == 201
