@@ -146,11 +146,11 @@ rule_fits(const json_t *rule, long status, const json_t *body)
 	return (text != NULL && strstr(text, json_string_value(contains)) != NULL);
 }
 
-/* "Not found" in something other than JSON is what a proxy, or a server that knows no such path,
- * says, and so is "OK" with a page for people: no word on the account, whose access may be
- * untouched. */
+/* "Not found" in something other than JSON, or in no word at all, is what a proxy, or a server that
+ * knows no such path, says, and so is "OK" with a page for people: no word on the account, whose
+ * access may be untouched. */
 static enum http_meaning
-status_means(long status, bool has_login, bool is_other)
+status_means(long status, bool has_login, const json_t *body, bool is_other)
 {
 	if (status / 100 == 2)
 		return (is_other ? HTTP_FAIL : HTTP_OK);
@@ -161,7 +161,7 @@ status_means(long status, bool has_login, bool is_other)
 		return (HTTP_DENIED);
 	case 404:
 	case 410:
-		return (is_other ? HTTP_FAIL : HTTP_GONE);
+		return (body == NULL ? HTTP_FAIL : HTTP_GONE);
 	case 409:
 		return (HTTP_EXISTS);
 	case 408:
@@ -195,7 +195,8 @@ http_answer_meaning(const struct http_config *config, const json_t *request, lon
 				json_string_value(json_object_get(rule, "means")), &meaning))
 				return (meaning);
 		}
-	return (status_means(status, http_config_requests(config, HTTP_LOGIN) != NULL, is_other));
+	return (
+	    status_means(status, http_config_requests(config, HTTP_LOGIN) != NULL, body, is_other));
 }
 
 /* ---- what people see ---- */

@@ -181,12 +181,21 @@ explain(const struct http *http, const json_t *request, const json_t *values, co
 	http_answer_text(http->config, request, body, values, text, sizeof(text));
 	if (body == NULL && meaning == HTTP_FAIL &&
 	    (status / 100 == 2 || status == 404 || status == 410))
-		(void)snprintf(text, sizeof(text), "%s",
-		    "in something other than JSON, so that it may be a proxy's word, or of a wrong "
-		    "path; if it is the API's, say so by a rule of answers");
+		(void)snprintf(text, sizeof(text),
+		    "%s, so that it may be a proxy's word, or of a wrong path; if it is the API's, "
+		    "say so by a rule of answers",
+		    status / 100 == 2 ? "in something other than JSON" : "without JSON");
 	return (leased_err_set(err, meaning_code(meaning), "%s: %s %.80s answered %ld%s%s", where,
 	    rendered->request.method, json_string_value(json_object_get(request, "path")), status,
 	    text[0] != '\0' ? ": " : "", text));
+}
+
+/* "Gone" is a word on an account only where one was asked for: a login, a list or an identity that
+ * is not found is a wrong path, or a gateway's that has lost its route, and ends nobody's lease. */
+int
+http_not_of_account(int r, struct leased_err *err)
+{
+	return (r == LEASED_ENOENT ? err->code = LEASED_EREFUSED : r);
 }
 
 /* ---- one request ---- */
@@ -266,7 +275,7 @@ out:
 	json_decref(values);
 	json_decref(body);
 	json_decref(login);
-	return (r);
+	return (http_not_of_account(r, err));
 }
 
 int

@@ -43,6 +43,9 @@ int http_exchange(struct http *http, struct leased_call *call, enum http_kind ki
     const json_t *request, json_t *values, const char *where, json_t **ret_body,
     enum http_meaning *ret_meaning, struct leased_err *err) LEASED_MUST_CHECK;
 
+/* r, LEASED_EREFUSED for LEASED_ENOENT: what was asked was about no account. */
+int http_not_of_account(int r, struct leased_err *err) LEASED_MUST_CHECK;
+
 /* All requests of a kind, for each item where they say so; what answers give goes to values.values.
  * Stops at the first that fails; but what is gone stops neither revoke nor remove, and the whole is
  * LEASED_ENOENT then. */

@@ -75,8 +75,9 @@ http_list(
 		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 		goto out;
 	}
-	if ((r = http_exchange(http, call, HTTP_INVENTORY, request, values, "inventory", &body,
-		 NULL, err)) != 0 ||
+	r = http_exchange(
+	    http, call, HTTP_INVENTORY, request, values, "inventory", &body, NULL, err);
+	if ((r = http_not_of_account(r, err)) != 0 ||
 	    (r = find_items(request, body, &items, err)) != 0)
 		goto out;
 	json_array_foreach(items, i, item)

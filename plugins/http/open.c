@@ -85,6 +85,7 @@ ask(struct http *http, struct leased_call *call, char ret_server[HTTP_SERVER_MAX
 	if (values == NULL)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
 	r = http_exchange(http, call, HTTP_IDENTITY, request, values, "identity", &body, NULL, err);
+	r = http_not_of_account(r, err);
 	if (r == 0)
 		r = take_text(request, body, "server", ret_server, err);
 	if (r == 0)

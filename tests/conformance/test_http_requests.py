@@ -145,6 +145,7 @@ def test_not_found_or_ok_is_the_apis_word_only_if_it_speaks_as_the_api(start, st
     """A proxy, or a server that knows no such path, says 404 too, or has a page for people, while the account has its access."""
     with FakeApi(lambda request: (status, content)) as api:
         (result,) = each(start(api), "disarm", account(server=api.url))
+        ended = ended and not (status == 404 and content == b"")  # as a gateway without its route
         assert result["ok"] is ended, result
         assert ended or (result["error"]["code"] == "refused" and "a rule of answers" in result["error"]["text"])
         worker = start(api, answers=[{"status": status, "means": "gone"}])
@@ -168,6 +169,38 @@ def test_a_login_that_has_ended_is_made_anew_and_the_request_sent_again(start):
         tokens.append("forgotten")
         mint(worker, account())
         assert api.paths() == ["POST /login", "POST /users", "POST /users", "POST /login", "POST /users"]
+
+
+NO_ROUTE = (404, {"message": "no Route matched with those values"})  # as an API gateway says it
+
+
+def test_a_login_that_is_not_found_ends_nobodys_lease(start):
+    routes = []
+
+    def answer(request):
+        if request[1] == "/login":
+            return (200, {"token": "t"}) if not routes else NO_ROUTE
+        return (200, {}) if not routes else (401, {})
+
+    with FakeApi(answer) as api:
+        worker = start(api, login={"path": "/login", "json": {"p": "{{connection.token}}"}, "values": {"token": "/token"}},
+                       headers={"Authorization": "{{login.token}}"})
+        mint(worker, account())
+        routes.append("lost")
+        for op in ("disarm", "remove"):
+            (result,) = each(worker, op, account(server=api.url))
+            assert not result["ok"] and result["error"]["code"] == "refused" and "login" in result["error"]["text"], result
+        assert api.paths()[2:] == ["DELETE /users/l-c0nf0r-app-1", "POST /login", "POST /login"]
+
+
+def test_a_list_that_is_not_found_ends_nobodys_lease(start):
+    with FakeApi(lambda request: NO_ROUTE if request[0] == "GET" and len(api.requests) > 1 else (200, {"id": 6, "keys": []})) as api:
+        worker = start(api, create={"path": "/keys", "json": {"name": "{{name}}"}, "values": {"id": "/id"}}, handle="{{values.id}}",
+                       revoke={"method": "DELETE", "path": "/keys/{{handle}}"},
+                       inventory={"path": "/keys", "items": "/keys", "values": {"name": "/name", "handle": "/id"}})
+        (result,) = each(worker, "disarm", account())  # the answer of create was lost: its id is looked for
+        assert not result["ok"] and result["error"]["code"] == "refused", result
+        assert "DELETE" not in "".join(api.paths())
 
 
 def test_a_role_is_judged_before_anything_is_sent(api, start):

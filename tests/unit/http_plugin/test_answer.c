@@ -87,10 +87,11 @@ a_rule_comes_before_the_status_and_a_requests_own_first(void **state)
 	    {400, "{\"error\":\"name is taken\"}", HTTP_EXISTS},
 	    {500, "{\"error\":\"name is taken\"}", HTTP_FAIL}, {418, "{}", HTTP_RETRY},
 	    {500, "{\"code\":16}", HTTP_EXPIRED}, {200, "{\"error\":\"odd\"}", HTTP_OK},
-	    {200, "{\"error\":{\"deep\":1}}", HTTP_FAIL}, {404, NULL, HTTP_GONE},
-	    {410, "{}", HTTP_GONE}, {409, NULL, HTTP_EXISTS}, {401, NULL, HTTP_DENIED},
-	    {403, "[]", HTTP_DENIED}, {429, NULL, HTTP_RETRY}, {503, NULL, HTTP_RETRY},
-	    {400, NULL, HTTP_FAIL}, {304, NULL, HTTP_FAIL}, {0, NULL, HTTP_FAIL}};
+	    {200, "{\"error\":{\"deep\":1}}", HTTP_FAIL}, {404, NULL, HTTP_FAIL},
+	    {404, "{}", HTTP_GONE}, {410, NULL, HTTP_FAIL}, {410, "{}", HTTP_GONE},
+	    {409, NULL, HTTP_EXISTS}, {401, NULL, HTTP_DENIED}, {403, "[]", HTTP_DENIED},
+	    {429, NULL, HTTP_RETRY}, {503, NULL, HTTP_RETRY}, {400, NULL, HTTP_FAIL},
+	    {304, NULL, HTTP_FAIL}, {0, NULL, HTTP_FAIL}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
