@@ -242,8 +242,7 @@ put_page(json_t *result, json_t **ours, size_t count, bool has_more, struct leas
 	for (size_t i = 0; i < count && i < PAGE; i++)
 		bad |= json_array_append_new(page, listed(ours[i]));
 	bad |= json_object_set_new(result, "accounts", page);
-	bad |= json_object_set_new(
-	    result, "more", json_boolean(count > PAGE || (has_more && count > 0)));
+	bad |= json_object_set_new(result, "more", json_boolean(count > PAGE || has_more));
 	return (bad == 0 ? 0 : no_memory(err));
 }
 
@@ -278,6 +277,7 @@ exec_inventory(void *ctx, struct leased_call *call, struct leased_err *err)
 	struct exec *exec = exec_from(ctx);
 	const char *after = leased_get_string_optional(call->params, "after"), *tag = NULL;
 	json_t *result = NULL, *all, **ours = NULL;
+	bool has_more;
 	size_t count;
 	int r;
 
@@ -293,13 +293,18 @@ exec_inventory(void *ctx, struct leased_call *call, struct leased_err *err)
 	    (r = exec_call(exec, call, EXEC_INVENTORY, NULL, &result, err)) != 0)
 		return (r);
 	all = json_object_get(result, "accounts");
+	has_more = json_is_true(json_object_get(result, "more"));
 	if (!json_is_array(all))
 		r = leased_err_set(err, LEASED_EREFUSED, "inventory: the answer has no accounts");
 	else if ((ours = calloc(json_array_size(all) + 1, sizeof(*ours))) == NULL)
 		r = no_memory(err);
-	else if ((r = select_ours(all, tag, after, ours, &count, err)) == 0)
-		r = put_page(
-		    call->result, ours, count, json_is_true(json_object_get(result, "more")), err);
+	else if ((r = select_ours(all, tag, after, ours, &count, err)) == 0 && has_more &&
+		 count == 0)
+		r = leased_err_set(err, LEASED_EREFUSED,
+		    "inventory: \"more\" is true, and there is no account of the tag behind "
+		    "\"after\" in the answer: leave out those of others");
+	else if (r == 0)
+		r = put_page(call->result, ours, count, has_more, err);
 	free(ours);
 	json_decref(result);
 	return (r);

@@ -53,7 +53,7 @@ exec_config_check_program(const char *path, struct leased_err *err)
 		    "program: %s can be changed by others than root and the user of leased: run "
 		    "chown root and chmod go-w on it",
 		    path));
-	return (0);
+	return (exec_trust_check(path, err));
 }
 
 /* "run_as": a name or a number. Nobody here can become another user: the spawner gives up every

@@ -102,6 +102,7 @@ exec_dial(const struct exec_config *config, const char *input, size_t len, int t
 	(void)close(fd);
 	if (in_time)
 		return (0);
-	return (leased_err_set(
-	    err, LEASED_ETIMEDOUT, "the service at %s did not answer in time", config->socket));
+	return (leased_err_set(err, LEASED_ETIMEDOUT,
+	    "the service at %s did not end its answer in %d.%d s", config->socket,
+	    timeout_ms / 1000, timeout_ms % 1000 / 100));
 }

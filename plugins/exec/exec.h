@@ -46,6 +46,8 @@ int exec_config_new(
 void exec_config_free(struct exec_config *config); /* NULL is fine */
 /* May this file be started by us? Nobody else may be able to change it. */
 int exec_config_check_program(const char *path, struct leased_err *err) LEASED_MUST_CHECK;
+/* Nobody else can write to a folder on its way (absolute), links followed; err names the one. */
+int exec_trust_check(const char *path, struct leased_err *err) LEASED_MUST_CHECK;
 
 /* ---- output.c: what a command had to say ---- */
 
@@ -53,10 +55,11 @@ struct exec_output {
 	char *bytes; /* NULL: nothing */
 	size_t len;
 	bool is_cut; /* there was more than EXEC_OUTPUT_MAX */
-	int status;  /* its exit status, -1: by a signal, or unknown (a socket) */
+	int status;  /* its exit status, -1: unknown (a socket), or by a signal */
+	int signal;  /* that ended it, 0: none, or ours */
 };
 /* clang-format off */
-#define EXEC_OUTPUT_INIT {NULL, 0, false, -1}
+#define EXEC_OUTPUT_INIT {NULL, 0, false, -1, 0}
 /* clang-format on */
 void exec_output_clear(struct exec_output *output); /* wipes */
 /* Appends; false: no memory, or cut. */

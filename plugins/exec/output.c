@@ -118,6 +118,10 @@ exec_output_read(const struct exec_output *output, const json_t *secrets, json_t
 	if (output->status == STATUS_UNKNOWN)
 		return (leased_err_set(
 		    err, LEASED_ECRASHED, "the command does not know what became of it"));
+	if (output->signal != 0) /* whatever it said before, it had not come to its end */
+		return (
+		    leased_err_set(err, LEASED_ECRASHED, "the command was ended by signal %d (%s)",
+			output->signal, strsignal(output->signal)));
 	object = parse(output, &r);
 	if (r != 0)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
@@ -127,7 +131,7 @@ exec_output_read(const struct exec_output *output, const json_t *secrets, json_t
 	} else if (output->status > 0) {
 		r = leased_err_set(err, LEASED_EREFUSED,
 		    "the command ended with status %d and no error in JSON; see its lines in the "
-		    "log",
+		    "log, and mind that a command which leased starts can write no file",
 		    output->status);
 	} else if (output->is_cut) {
 		r = leased_err_set(err, LEASED_ECRASHED,

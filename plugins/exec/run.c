@@ -140,6 +140,8 @@ finish(struct running *running, bool is_over, struct exec_output *output)
 			;
 		if (is_over && WIFEXITED(status))
 			output->status = WEXITSTATUS(status);
+		else if (is_over && WIFSIGNALED(status))
+			output->signal = WTERMSIG(status);
 		end_rest();
 	}
 	close_fd(&running->in_fd);
@@ -226,6 +228,7 @@ exec_run(const struct exec_config *config, const char *input, size_t len, int ti
 	finish(&running, is_over, ret_output);
 	if (is_over || ret_output->is_cut)
 		return (0);
-	return (leased_err_set(
-	    err, LEASED_ETIMEDOUT, "the command did not end in time, and was killed"));
+	return (leased_err_set(err, LEASED_ETIMEDOUT,
+	    "the command did not end in %d.%d s, and was killed", timeout_ms / 1000,
+	    timeout_ms % 1000 / 100));
 }

@@ -12,7 +12,7 @@ from account_service import AccountService, ServiceManager
 from backend_exec import Backend
 from conftest import EXPIRES, TAG, fails
 from daemon import poll
-from plugin_driver import PluginGone, Worker
+from plugin_driver import CallFailed, PluginGone, Worker
 
 PASSWORD = "Aa1-xxxxxxxxxxxxxxxxxxxx"
 
@@ -103,7 +103,7 @@ def test_what_a_command_says_of_its_failure_is_told_without_secrets(start, scrip
     assert failure.sent is True
 
 
-UNKNOWN = ["exit 75", "true", "echo nonsense", "echo '[]'", "echo '{\"a\":1}{}'", "kill -9 $$", "head -c 70000 /dev/zero | tr '\\0' x", "printf '{\"handle\": \"'",
+UNKNOWN = ["exit 75", "echo '{\"handle\":\"h\"}'; kill -SEGV $$", "true", "echo nonsense", "echo '[]'", "echo '{\"a\":1}{}'", "kill -9 $$", "head -c 70000 /dev/zero | tr '\\0' x", "printf '{\"handle\": \"'",
            'echo \'{"error":{"code":"outcome_unknown","text":"x"}}\'; exit 1']
 
 
@@ -134,7 +134,8 @@ def processes(marker):
 
 def test_a_command_that_hangs_is_killed_with_what_it_started(start):
     worker = start("sleep 731 & (setsid sleep 731 &) ; sleep 731")
-    fails("timed_out", worker.call, "check", {"account": account(), "password": PASSWORD}, deadline_ms=600)
+    failure = fails("timed_out", worker.call, "check", {"account": account(), "password": PASSWORD}, deadline_ms=600)
+    assert "the command did not end in 0.5 s" in failure.text, failure
     assert processes("sleep\x00731") == []
     worker.call("ping")
     with pytest.raises(PluginGone) as gone:
@@ -181,6 +182,52 @@ def test_a_program_that_others_can_change_is_not_started(service, start):
         start()
 
 
+def trusts(service, program):
+    """None, or why it is not started."""
+    with Worker(Backend().program) as worker:
+        call = {"config": service.config(program=str(program)), "tag": TAG, "instance": "i"}
+        try:
+            worker.call("open", call)
+        except CallFailed as error:
+            return error.text
+    return None
+
+
+def test_a_program_that_others_can_put_another_in_the_place_of_is_not_started(service, start):
+    worker = start()
+    folder = service.command.parent
+    before = folder.stat().st_mode
+    folder.chmod(0o777)
+    told = fails("invalid", mint, worker).text
+    assert str(folder) in told and "chmod go-w" in told
+    folder.chmod(0o1777)  # as /tmp: what is ours stays ours there
+    mint(worker)
+    folder.chmod(before)
+
+
+def test_a_link_is_as_good_as_the_folders_that_it_stands_in_and_leads_through(service, tmp_path):
+    real, loose, fine = tmp_path / "real", tmp_path / "loose", tmp_path / "fine"
+    for folder in (real, loose, fine):
+        folder.mkdir()
+    (real / "command").write_text("#!/bin/sh\necho '{}'\n")
+    (real / "command").chmod(0o755)
+    (loose / "link").symlink_to("../real")
+    (fine / "direct").symlink_to(real / "command")
+    (fine / "over").symlink_to("../loose/link/command")
+    (fine / "ring").symlink_to("ring")
+    loose.chmod(0o777)
+    assert trusts(service, fine / "direct") is None
+    assert f"folder {loose} " in trusts(service, loose / "link" / "command")
+    assert "/loose can put" in trusts(service, fine / "over")
+    assert "ring" in trusts(service, fine / "ring")
+    loose.chmod(0o755)
+    assert trusts(service, fine / "over") is None
+    os.chown(fine / "over", 65534, 65534, follow_symlinks=False)
+    assert "chown -h" in trusts(service, fine / "over")
+    real.chmod(0o775)
+    assert str(real) in trusts(service, fine / "direct")
+
+
 def test_what_a_command_cannot_do_is_not_asked_of_it(service, start):
     worker = start(operations=[])
     mint(worker)
@@ -194,6 +241,12 @@ def test_what_a_client_gets_may_be_made_by_the_command(start):
     worker = start("echo '{\"handle\":\"7\",\"kept\":\"k\",\"values\":{\"token\":\"t\"}}'", password=False, native_expiry=True)
     assert worker.opened["password"] is False and worker.opened["native_expiry"] is True
     assert mint(worker) == {"handle": "7", "kept": "k", "values": {"token": "t"}, "server": worker.opened["server"]}
+
+
+def test_a_page_of_others_accounts_is_no_end_of_the_list(start):
+    """leased asks for what is behind its own last name: where it got none, it can ask for nothing, and would take the rest for missing."""
+    worker = start("echo '{\"accounts\":[{\"name\":\"somebody\"}],\"more\":true}'", operations=["inventory"])
+    assert '"more"' in fails("refused", worker.call, "inventory", {"tag": TAG}).text
 
 
 def test_another_server_behind_the_same_command_is_noticed(service, start):

@@ -59,6 +59,7 @@ def test_a_lease_that_ends_while_its_backend_is_down_ends_when_it_is_back(job):
     poll(lambda: user not in service.accounts, 70, what="the end of the account")
 
 
+@pytest.mark.needs_sandbox
 def test_a_command_writes_no_file_and_its_words_reach_whoever_configures_it(job):
     leased, service = job
     script = service.directory / "tries"
@@ -67,3 +68,9 @@ def test_a_command_writes_no_file_and_its_words_reach_whoever_configures_it(job)
     script.chmod(0o755)
     response = leased.post("database/config/other", {"plugin_name": "exec", "program": str(script)})
     assert response.status == 400 and "it writes no file" in response.error, response
+
+
+def test_a_command_that_hangs_is_said_to_when_it_is_configured():
+    with Leased() as leased:
+        response = leased.post("database/config/other", {"plugin_name": "exec", "program": "/bin/sleep", "arguments": ["99"]})
+        assert response.status == 400 and "the command did not end in 9" in response.error, response

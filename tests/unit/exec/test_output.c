@@ -41,7 +41,7 @@ status_and_words_are_read_together(void **state)
 	    {0, "{}", 0, ""},
 	    {0, " {\"handle\": \"x\"}\n", 0, ""},
 	    {-1, "{}", 0, ""}, /* a service: nobody tells its status */
-	    {1, "{}", LEASED_EREFUSED, "status 1"},
+	    {1, "{}", LEASED_EREFUSED, "can write no file"},
 	    {2, NULL, LEASED_EREFUSED, "status 2"},
 	    {0, NULL, LEASED_ECRASHED, "without a JSON object"},
 	    {-1, NULL, LEASED_ECRASHED, "without a JSON object"},
@@ -71,6 +71,22 @@ status_and_words_are_read_together(void **state)
 			    "%d %s: %d %s", cases[i].status, cases[i].text, err.code, err.text);
 		json_decref(result);
 	}
+}
+
+/* It may have been in the middle of what it had announced. */
+static void
+what_was_ended_by_a_signal_is_worth_nothing_whatever_it_said(void **state)
+{
+	struct exec_output output = EXEC_OUTPUT_INIT;
+	struct leased_err err = LEASED_ERR_INIT;
+	json_t *result = NULL;
+
+	(void)state;
+	output.signal = 11;
+	assert_true(exec_output_add(&output, "{}", 2));
+	assert_int_equal(exec_output_read(&output, NULL, &result, &err), LEASED_ECRASHED);
+	assert_non_null(strstr(err.text, "signal 11"));
+	exec_output_clear(&output);
 }
 
 static void
@@ -123,6 +139,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(status_and_words_are_read_together),
+	    cmocka_unit_test(what_was_ended_by_a_signal_is_worth_nothing_whatever_it_said),
 	    cmocka_unit_test(what_is_over_the_limit_is_cut_and_worth_nothing),
 	    cmocka_unit_test(every_allocation_may_fail),
 	};
