@@ -23,6 +23,7 @@ token_openssl_why(void)
 void
 token_key_clear(struct token_key *key)
 {
+	EVP_MD_CTX_free(key->signer);
 	EVP_PKEY_free(key->key);
 	*key = (struct token_key){0};
 }
@@ -39,6 +40,18 @@ key_from_der(const unsigned char *der, size_t len)
 		key = EVP_PKCS82PKEY(info);
 	PKCS8_PRIV_KEY_INFO_free(info);
 	return (key);
+}
+
+static int
+signer_make(struct token_key *key, struct leased_err *err)
+{
+	const char *digest = key->algorithm->digest;
+
+	if ((key->signer = EVP_MD_CTX_new()) != NULL &&
+	    EVP_DigestSignInit_ex(key->signer, NULL, digest, NULL, NULL, key->key, NULL) == 1)
+		return (0);
+	return (leased_err_set(err, LEASED_EBUG, "keys: cannot sign by %s: %s",
+	    key->algorithm->name, token_openssl_why()));
 }
 
 /* The id is the key's own thumbprint: a key that was put under another's name signs nothing. */
@@ -88,8 +101,8 @@ token_key_read(
 		    err, LEASED_EINVAL, "keys: no private key in PKCS #8: %s", token_openssl_why());
 	else if (!token_algorithm_fits(key.algorithm, key.key))
 		r = leased_err_set(err, LEASED_EINVAL, "keys: this is no key for %s", algorithm);
-	else
-		r = check_id(id, &key, err);
+	else if ((r = check_id(id, &key, err)) == 0)
+		r = signer_make(&key, err);
 	if (r == 0) {
 		*ret_key = key;
 		return (0);

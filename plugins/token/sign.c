@@ -39,9 +39,7 @@ signature_of(const struct token_key *key, const char *text)
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	char *encoded = NULL;
 
-	if (ctx != NULL &&
-	    EVP_DigestSignInit_ex(ctx, NULL, key->algorithm->digest, NULL, NULL, key->key, NULL) ==
-		1 &&
+	if (ctx != NULL && EVP_MD_CTX_copy_ex(ctx, key->signer) == 1 &&
 	    EVP_DigestSign(ctx, signature, &len, (const unsigned char *)text, strlen(text)) == 1 &&
 	    flatten(key->algorithm, signature, &len) == 0)
 		encoded = token_base64url(signature, len, NULL);

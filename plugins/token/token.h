@@ -44,6 +44,7 @@ struct token_key {
 	char id[TOKEN_KEY_ID_SIZE];
 	const struct token_algorithm *algorithm;
 	EVP_PKEY *key;
+	EVP_MD_CTX *signer; /* set up once: each signature begins with a copy of it */
 };
 void token_key_clear(struct token_key *key);
 /* From a config's {"algorithm": .., "private": base64url of PKCS #8}; id must be the key's own. */
