@@ -226,6 +226,9 @@ fill(const char *template, const struct claims_source *source, bool nulls, json_
 		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
 	if (r == 0)
 		r = jdec_parse(text, size, NULL, &claims, err);
+	if (r == LEASED_ETOOBIG) /* 413 is for bodies */
+		r = leased_err_set(
+		    err, LEASED_EINVAL, "the claims are nested too deep, or too many");
 	if (r == 0 && !json_is_object(claims))
 		r = leased_err_set(err, LEASED_EINVAL, "it must be a JSON object");
 	free(text);

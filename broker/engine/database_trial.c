@@ -30,6 +30,8 @@ static const struct jdec_field config_fields[] = {
     JDEC_END,
 };
 #define POOL_MAX 16
+/* Of a new configuration: longer than its worker waits for `open`, which says what is wrong. */
+#define ANSWER_MS 15000
 
 size_t
 engine_config_names(const char **ret_names)
@@ -395,8 +397,8 @@ on_candidate_stored(void *arg, int code, const struct leased_err *err)
 		return;
 	}
 	/* A backend that does not answer costs no INTENT. */
-	if (plugin_call_start(
-		candidate->port, PLUGIN_OP_PING, json_object(), 0, on_answers, write) == NULL) {
+	if (plugin_call_start(candidate->port, PLUGIN_OP_PING, json_object(), ANSWER_MS, on_answers,
+		write) == NULL) {
 		(void)leased_err_set(&own, LEASED_ENOMEM, "out of memory");
 		on_trial_ended(write, own.code, &own);
 	}

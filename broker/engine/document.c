@@ -34,6 +34,20 @@ engine_doc_get(struct engines *engines, const char *kind, int64_t mount, const c
 }
 
 int
+engine_doc_look(struct engines *engines, const char *kind, int64_t mount, const char *name,
+    struct store_doc **ret_doc, struct leased_err *err)
+{
+	char full[ENGINE_DOC_NAME_SIZE];
+	int r;
+
+	engine_doc_name(mount, name, full);
+	r = engine_doc_recall(engines, kind, full, ret_doc, err);
+	if (r == LEASED_ECORRUPT)
+		engine_doc_damaged(kind, engines_mount_path(engines, mount), name, err);
+	return (r);
+}
+
+int
 engine_doc_get_any(struct engines *engines, const char *kind, int64_t mount, const char *name,
     struct store_doc **ret_doc, bool *ret_damaged, struct leased_err *err)
 {

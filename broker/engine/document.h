@@ -13,6 +13,14 @@ void engine_doc_damaged(
 /* The text of LEASED_ECORRUPT is that. */
 int engine_doc_get(struct engines *engines, const char *kind, int64_t mount, const char *name,
     struct store_doc **ret_doc, struct leased_err *err) LEASED_MUST_CHECK;
+/* The same for who only reads: data is shared, and nobody writes to it. For documents without a
+ * secret. */
+int engine_doc_look(struct engines *engines, const char *kind, int64_t mount, const char *name,
+    struct store_doc **ret_doc, struct leased_err *err) LEASED_MUST_CHECK;
+/* .. by its whole name, as store_doc_get(). */
+int engine_doc_recall(struct engines *engines, const char *kind, const char *name,
+    struct store_doc **ret_doc, struct leased_err *err) LEASED_MUST_CHECK;
+void engine_docs_forget(struct engines *engines);
 /* For who replaces or deletes it. NULL when there is none. With empty data, and *ret_damaged, when
  * it does not open: under its id and name a new one can be put. */
 int engine_doc_get_any(struct engines *engines, const char *kind, int64_t mount, const char *name,

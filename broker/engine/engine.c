@@ -11,8 +11,10 @@
 
 #include "base/log.h"
 #include "engine/database.h"
+#include "engine/document.h"
 #include "engine/jwt.h"
 #include "engine/rotation.h"
+#include "engine/ssh/mount.h"
 #include "engine/type.h"
 
 #define REQUEST_TAG 0x656e6771u
@@ -34,6 +36,7 @@ engines_new(
 	LIST_INIT(&engines->mounts);
 	LIST_INIT(&engines->connections);
 	LIST_INIT(&engines->rotating);
+	LIST_INIT(&engines->ssh);
 	if ((r = engine_mounts_load(engines, err)) != 0 || (r = engine_jwt_new(engines, err)) != 0)
 		goto out;
 	*ret_engines = engines;
@@ -56,6 +59,7 @@ engines_start(struct engines *engines, struct leases *leases)
 	engine_rolevers_sweep_start(engines);
 	engine_rotations_start(engines);
 	engine_jwt_start(engines->jwt);
+	engine_ssh_start(engines);
 }
 
 void
@@ -63,6 +67,12 @@ engines_stop(struct engines *engines)
 {
 	if (engines != NULL)
 		engines->stopping = true;
+}
+
+void
+engines_quiet(struct engines *engines)
+{
+	engine_ssh_quiet(engines);
 }
 
 void
@@ -76,8 +86,10 @@ engines_release(struct engines *engines)
 {
 	if (--engines->waiting > 0 || !engines->freed)
 		return;
+	engine_docs_forget(engines);
 	engine_mounts_free(engines);
 	engine_jwt_free(engines->jwt);
+	engine_ssh_free(engines);
 	free(engines);
 }
 
@@ -94,6 +106,7 @@ engines_free(struct engines *engines)
 	engine_rotations_stop(engines);
 	engine_describes_free(engines);
 	engine_jwt_stop(engines->jwt);
+	engine_ssh_stop(engines);
 	engine_connections_free(engines);
 	engines->freed = true;
 	engines_release(engines);
@@ -113,6 +126,8 @@ request_free(struct engine_request_copy *request)
 	free(request->request_id);
 	free(request->entity);
 	free(request->display_name);
+	free(request->etag);
+	free(request->prefer);
 	request->tag = 0;
 	free(request);
 }
@@ -226,6 +241,8 @@ request_new(struct engines *engines, const struct engine_mount *mount,
 	request->request_id = strdup(from->request_id);
 	request->entity = strdup(from->caller.entity);
 	request->display_name = strdup(from->caller.display_name);
+	request->etag = from->etag != NULL ? strdup(from->etag) : NULL;
+	request->prefer = from->prefer != NULL ? strdup(from->prefer) : NULL;
 	if (request->body == NULL || request->name == NULL || request->request_id == NULL ||
 	    request->entity == NULL || request->display_name == NULL) {
 		request_free(request);
@@ -449,52 +466,4 @@ engine_mount_is_open(struct engine_request_copy *request)
 	const struct engine_mount *mount = engine_mount_find(request->engines, request->mount_id);
 
 	return (!request->engines->stopping && mount != NULL && !mount->closing);
-}
-
-int
-engine_exists(struct engines *engines, const struct engine_mount *mount, const char *path)
-{
-	const struct engine_path *row;
-	char full[ENGINE_DOC_NAME_SIZE];
-	struct store_doc *doc = NULL;
-	const char *name = "";
-	int r;
-
-	row = engine_path_find(mount->type, path, &name);
-	/* Behind a name no document stands: what is written there does something to one. */
-	if (row == NULL || row->kind == NULL || name[0] == '\0' || strchr(name, '/') != NULL)
-		return (-1);
-	engine_doc_name(mount->id, name, full);
-	r = store_doc_get(store_db(engines->config.store), row->kind, full, &doc, NULL);
-	store_doc_free(doc);
-	return (r == LEASED_ENOENT ? 0 : 1);
-}
-
-bool
-engine_needs_sudo(const struct engine_mount *mount, const char *path)
-{
-	const char *name = "";
-	const struct engine_path *row = engine_path_find(mount->type, path, &name);
-
-	return (row != NULL && row->needs_sudo);
-}
-
-bool
-engine_takes_basic(const struct engine_mount *mount, const char *path)
-{
-	const char *name = "";
-	const struct engine_path *row = engine_path_find(mount->type, path, &name);
-
-	return (row != NULL && row->takes_basic);
-}
-
-bool
-engine_renew_inputs(
-    struct engines *engines, const struct store_lease *row, struct lease_ttl_input *ret_ttl)
-{
-	const struct engine_mount *mount = engine_mount_find(engines, row->mount);
-
-	if (mount == NULL || mount->type == NULL || mount->type->renew_inputs == NULL)
-		return (false);
-	return (mount->type->renew_inputs(engines, mount, row, ret_ttl));
 }

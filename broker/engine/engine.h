@@ -16,7 +16,7 @@
 #include <leased/secret.h>
 
 #include "engine/leases.h"
-#include "lease/lease.h"
+#include "engine/page.h"
 #include "plugin/plugin.h"
 #include "store/store.h"
 
@@ -92,6 +92,7 @@ struct engine_request {
 	const json_t *body; /* object, or NULL */
 	struct engine_caller caller;
 	const char *request_id;
+	const char *etag, *prefer; /* If-None-Match and Prefer as they came, or NULL */
 };
 
 struct engine_reply { /* borrowed for the callback; data and warnings may be kept */
@@ -103,18 +104,16 @@ struct engine_reply { /* borrowed for the callback; data and warnings may be kep
 	const char *lease_id; /* NULL: none */
 	bool renewable;
 	int64_t lease_duration_s;
-	int64_t lease_row; /* for lease_delivery(); 0: none */
-	bool raw;          /* data is the whole answer, without an envelope */
+	int64_t lease_row;              /* for lease_delivery(); 0: none */
+	bool raw;                       /* data is the whole answer, without an envelope */
+	const struct engine_page *page; /* NULL: none; else it is the whole answer */
 };
 typedef void (*engine_reply_done)(void *arg, const struct engine_reply *reply);
 /* May call back before it returns. request is borrowed for the call. */
 void engine_handle(struct engines *engines, const struct engine_mount *mount,
     const struct engine_request *request, engine_reply_done done, void *arg);
 
-/* Is it there? Decides create or update (contract 3.4): 1 yes, 0 no, -1: it cannot tell (update) */
-int engine_exists(struct engines *engines, const struct engine_mount *mount, const char *path);
-/* Beside the operation's capability. And may the caller's token come by HTTP Basic? */
-bool engine_needs_sudo(const struct engine_mount *mount, const char *path);
-bool engine_takes_basic(const struct engine_mount *mount, const char *path);
+/* The daemon is about to stop: who only waits for something to change is answered now. */
+void engines_quiet(struct engines *engines);
 
 #endif

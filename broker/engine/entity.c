@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/jwt.h"
+#include "engine/jwt_paths.h"
 
 #define PAGE 256
 #define LIST_MAX 10000
@@ -126,6 +127,18 @@ by_alias(
 	r = id != NULL ? by_id(engines, id, ret_doc, err) : LEASED_ENOENT;
 	store_doc_free(doc);
 	return (r);
+}
+
+int
+engine_entity_find(
+    struct engines *engines, const char *text, struct store_doc **ret_doc, struct leased_err *err)
+{
+	int r;
+
+	if ((r = by_id(engines, text, ret_doc, err)) != LEASED_ENOENT ||
+	    (r = by_name(engines, text, ret_doc, err)) != LEASED_ENOENT)
+		return (r);
+	return (by_alias(engines, text, ret_doc, err));
 }
 
 void

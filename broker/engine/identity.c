@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "engine/jwt.h"
+#include "engine/jwt_paths.h"
 
 /* "NAME" or "NAME/rotate". */
 static bool

@@ -13,7 +13,7 @@ struct identity_page {
 	int code; /* 0, or why there is none */
 	struct leased_err err;
 	json_t *body;            /* a new object, to be taken; NULL for what may be long: */
-	const char *text, *etag; /* JSON as it is sent, and its mark; borrowed for the callback */
+	const char *text, *etag; /* JSON as it is sent, and its mark; borrowed for this turn */
 	size_t text_len;
 	int64_t max_age_s; /* it may be kept that long; 0: asked for again each time */
 };

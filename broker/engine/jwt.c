@@ -75,6 +75,7 @@ engine_jwt_key_remember(struct engine_jwt *jwt, const struct store_doc *doc)
 	struct jwt_key *key = engine_jwt_key_find(jwt, name);
 	json_t *data = without_private(doc->data);
 
+	engine_jwt_list_drop(jwt);
 	if (data == NULL)
 		return (LEASED_ENOMEM);
 	if (key == NULL &&
@@ -97,6 +98,7 @@ engine_jwt_key_forget(struct engine_jwt *jwt, int64_t id)
 {
 	struct jwt_key *key;
 
+	engine_jwt_list_drop(jwt);
 	LIST_FOREACH (key, &jwt->keys, link)
 		if (key->id == id) {
 			LIST_REMOVE(key, link);
@@ -118,26 +120,32 @@ engine_jwt_doc(struct engines *engines, const char *kind, const char *name,
 	return (store_doc_get(store_db(engines->config.store), kind, full, ret_doc, err));
 }
 
-/* One that does not open signs nothing, and keeps the others from nothing. */
+/* One that does not open signs nothing, and keeps the others from nothing. All, however many. */
 static void
 keys_load(struct engine_jwt *jwt, const struct engine_mount *mount)
 {
-	struct store_doc **docs = NULL;
+	char prefix[ENGINE_DOC_NAME_SIZE], after[ENGINE_DOC_NAME_SIZE] = "";
 	struct leased_err err = LEASED_ERR_INIT;
-	char prefix[ENGINE_DOC_NAME_SIZE];
-	size_t count = 0;
+	struct store_doc **docs;
+	size_t count;
 
 	engine_doc_name(mount->id, "", prefix);
-	if (store_doc_list(store_db(jwt->engines->config.store), "oidc-key", prefix, NULL,
-		JWT_KEYS_MAX, &docs, &count, &err) != 0)
-		log_error("the keys of JWTs could not be read; none is signed", LOG_ERR(&err));
-	for (size_t i = 0; i < count; i++) {
-		if (engine_jwt_key_remember(jwt, docs[i]) != 0)
-			log_error("a key of JWTs was left out: out of memory",
-			    LOG_S("key", docs[i]->name));
-		store_doc_free(docs[i]);
-	}
-	free(docs);
+	do {
+		docs = NULL;
+		count = 0;
+		if (store_doc_list(store_db(jwt->engines->config.store), "oidc-key", prefix,
+			after[0] != '\0' ? after : NULL, JWT_KEYS_MAX, &docs, &count, &err) != 0)
+			log_error(
+			    "keys of JWTs could not be read; none of them signs", LOG_ERR(&err));
+		for (size_t i = 0; i < count; i++) {
+			(void)strlcpy(after, docs[i]->name, sizeof(after));
+			if (engine_jwt_key_remember(jwt, docs[i]) != 0)
+				log_error("a key of JWTs was left out: out of memory",
+				    LOG_S("key", docs[i]->name));
+			store_doc_free(docs[i]);
+		}
+		free(docs);
+	} while (count == JWT_KEYS_MAX);
 }
 
 /* ---- the workers ---- */
@@ -262,6 +270,8 @@ engine_jwt_free(struct engine_jwt *jwt)
 		key_free(key);
 	}
 	engine_jwt_denied_free(jwt);
+	engine_jwt_list_drop(jwt);
+	json_decref(jwt->settings);
 	jwt->tag = 0;
 	free(jwt);
 }

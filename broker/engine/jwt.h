@@ -7,7 +7,9 @@
 #ifndef ENGINE_JWT_H
 #define ENGINE_JWT_H
 
+#include "base/etag.h"
 #include "base/jdec.h"
+#include "base/jenc.h"
 #include "engine/identity.h"
 #include "engine/type.h"
 
@@ -27,6 +29,13 @@ struct jwt_key {
 	int64_t known_ms; /* of this run: its next pair is in every list of keys from then on */
 };
 
+/* The list of keys as it is sent. */
+struct jwt_list {
+	struct jenc json; /* empty: it is to be written anew */
+	char etag[ETAG_SIZE];
+	int64_t until_ms; /* lease time: a key leaves it then */
+};
+
 struct engine_jwt {
 	unsigned tag;
 	struct engines *engines;
@@ -37,6 +46,9 @@ struct engine_jwt {
 	int64_t pause_ms;                /* lease time: no rotation begins before */
 	LIST_HEAD(, jwt_change) changes; /* under way */
 	struct jwt_denied *denied;       /* the list as it was last read */
+	struct jwt_list list;
+	json_t *settings; /* identity/oidc/config as it was last read; NULL: to be read */
+	int64_t kept_ms; /* lease time: lists of before the last change of it are kept until then */
 };
 
 /* ---- jwt.c: keys in memory, the port ---- */
@@ -102,18 +114,7 @@ void engine_jwt_denied_free(struct engine_jwt *jwt);
 int engine_jwt_ended(struct store_txn *txn, const struct lease_plain_ended *ended,
     struct leased_err *err) LEASED_MUST_CHECK;
 
-/* ---- paths ---- */
-void engine_jwt_key_read(struct engine_request_copy *request);
-void engine_jwt_key_write(struct engine_request_copy *request);
-void engine_jwt_key_delete(struct engine_request_copy *request);
-void engine_jwt_role_read(struct engine_request_copy *request);
-void engine_jwt_role_write(struct engine_request_copy *request);
-void engine_jwt_role_delete(struct engine_request_copy *request);
-void engine_jwt_token(struct engine_request_copy *request);
-void engine_jwt_token_alias(struct engine_request_copy *request); /* of a mount of type token */
-void engine_entity_read(struct engine_request_copy *request);
-void engine_entity_read_name(struct engine_request_copy *request);
-void engine_entity_list(struct engine_request_copy *request);
-void engine_entity_lookup(struct engine_request_copy *request);
+/* ---- jwt_publish.c ---- */
+void engine_jwt_list_drop(struct engine_jwt *jwt); /* a key is not what it was */
 
 #endif

@@ -391,10 +391,8 @@ enter(struct jwt_change *change, enum jwt_state to)
 	}
 	switch (to) {
 	case JWT_GENERATE_CURRENT:
-		FAILPOINT(engine_jwt_before_generate);
-		generate(change);
-		break;
 	case JWT_GENERATE_NEXT:
+		FAILPOINT(engine_jwt_before_generate);
 		generate(change);
 		break;
 	case JWT_WRITE:

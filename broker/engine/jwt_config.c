@@ -10,6 +10,7 @@
 
 #include "base/utf8.h"
 #include "engine/jwt.h"
+#include "engine/jwt_paths.h"
 
 #define ISSUER_PATH "/v1/identity/oidc"
 #define ISSUER_MAX 255
@@ -34,17 +35,38 @@ struct config_write {
 	struct store_doc *doc;
 };
 
+/* What is configured, borrowed until it is written: read once, since whoever has no token can ask
+ * for what needs it. */
+static int
+settings_get(struct engines *engines, const json_t **ret_settings, struct leased_err *err)
+{
+	struct engine_jwt *jwt = engines->jwt;
+	struct store_doc *doc = NULL;
+	int r = 0;
+
+	if (jwt->settings == NULL) {
+		r = engine_jwt_doc(engines, "oidc-config", "config", &doc, err);
+		if (r == 0)
+			jwt->settings = json_incref(doc->data);
+		else if (r == LEASED_ENOENT && engine_jwt_mount(engines) != NULL &&
+			 (jwt->settings = json_object()) != NULL)
+			r = 0;
+		store_doc_free(doc);
+	}
+	if (r == 0)
+		*ret_settings = jwt->settings;
+	return (r);
+}
+
 /* 0 where nothing is configured. */
 static int64_t
 config_number(struct engines *engines, const char *field)
 {
-	struct store_doc *doc = NULL;
-	int64_t value = 0;
+	const json_t *settings = NULL;
 
-	if (engine_jwt_doc(engines, "oidc-config", "config", &doc, NULL) == 0)
-		value = json_integer_value(json_object_get(doc->data, field));
-	store_doc_free(doc);
-	return (value);
+	if (settings_get(engines, &settings, NULL) != 0)
+		return (0);
+	return (json_integer_value(json_object_get(settings, field)));
 }
 
 int64_t
@@ -61,27 +83,28 @@ engine_jwt_known_ms(struct engines *engines, int64_t now_ms)
 	int64_t until_ms = now_ms + engine_jwt_max_age_s(engines) * 1000;
 	int64_t longer_ms = config_number(engines, "kept_until_ms");
 
+	if (engines->jwt->kept_ms > longer_ms)
+		longer_ms = engines->jwt->kept_ms;
 	return ((until_ms > longer_ms ? until_ms : longer_ms) + SLACK_MS);
 }
 
 int
 engine_jwt_issuer(struct engines *engines, char **ret_issuer, struct leased_err *err)
 {
-	struct store_doc *doc = NULL;
+	const json_t *settings = NULL;
 	const char *base = NULL;
 	char *issuer = NULL;
 	int r;
 
-	r = engine_jwt_doc(engines, "oidc-config", "config", &doc, err);
+	r = settings_get(engines, &settings, err);
 	if (r == 0)
-		base = json_string_value(json_object_get(doc->data, "issuer"));
+		base = json_string_value(json_object_get(settings, "issuer"));
 	if (r == LEASED_ENOENT || (r == 0 && (base == NULL || base[0] == '\0')))
 		r = leased_err_set(err, LEASED_EINVAL,
 		    "no issuer is configured: write the address that relying parties reach leased "
 		    "by, as issuer=https://HOST:PORT, to identity/oidc/config");
 	if (r == 0 && asprintf(&issuer, "%s" ISSUER_PATH, base) < 0)
 		r = leased_err_set(err, LEASED_ENOMEM, "out of memory");
-	store_doc_free(doc);
 	if (r == 0)
 		*ret_issuer = issuer;
 	return (r);
@@ -189,7 +212,14 @@ static void
 on_written(void *arg, int code, const struct leased_err *err)
 {
 	struct engine_request_copy *request = arg;
+	struct engines *engines = request->engines;
+	int64_t until_ms = leases_now_ms(engines->leases) + engine_jwt_max_age_s(engines) * 1000;
 
+	/* Until now lists were handed out that may be kept as long as it was before. */
+	if (code == 0 && until_ms > engines->jwt->kept_ms && !LIST_EMPTY(&engines->jwt->keys))
+		engines->jwt->kept_ms = until_ms;
+	json_decref(engines->jwt->settings);
+	engines->jwt->settings = NULL;
 	if (code != 0)
 		engine_fail_err(request, err);
 	else

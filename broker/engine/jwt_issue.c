@@ -10,8 +10,11 @@
 #include "base/failpoint.h"
 #include "engine/claims.h"
 #include "engine/database.h"
+#include "engine/document.h"
 #include "engine/jwt.h"
+#include "engine/jwt_paths.h"
 #include "engine/jwt_read.h"
+#include "engine/token.h"
 #include "lease/plain.h"
 
 struct jwt_issue {
@@ -108,6 +111,10 @@ lease_begin(struct jwt_issue *issue)
 	    lease.caps[1].counter, sizeof(lease.caps[1].counter), "entity:%s", request->entity);
 	lease.caps[1].limit = request->max_leases;
 	lease.caps[1].what = "max_leases of your identity";
+	(void)snprintf(lease.caps[2].counter, sizeof(lease.caps[2].counter), "conn:%lld",
+	    (long long)request->mount_id);
+	lease.caps[2].limit = TOKEN_CEILING;
+	lease.caps[2].what = "tokens of this mount";
 	lease_plain_start(request->engines->leases, &lease, on_leased, request);
 }
 
@@ -226,8 +233,7 @@ template_fill(struct jwt_issue *issue, int64_t now_s, struct leased_err *err)
 		return ((issue->claims = json_object()) != NULL
 			    ? 0
 			    : leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	r = store_doc_get(
-	    store_db(request->engines->config.store), "entity", request->entity, &entity, err);
+	r = engine_doc_recall(request->engines, "entity", request->entity, &entity, err);
 	if (r == LEASED_ENOENT)
 		r = leased_err_set(
 		    err, LEASED_EINVAL, "no entity associated with the request's token");
@@ -267,6 +273,19 @@ claims_fill(struct jwt_issue *issue, struct leased_err *err)
 }
 
 static int
+role_get(struct jwt_issue *issue, struct leased_err *err)
+{
+	struct engine_request_copy *request = issue->request;
+	const struct engine_mount *identity = engine_jwt_mount(request->engines);
+	char full[ENGINE_DOC_NAME_SIZE];
+
+	if (identity == NULL)
+		return (LEASED_ENOENT);
+	engine_doc_name(identity->id, request->name, full);
+	return (engine_doc_recall(request->engines, "oidc-role", full, &issue->role, err));
+}
+
+static int
 issue_prepare(struct jwt_issue *issue, struct leased_err *err)
 {
 	struct engine_request_copy *request = issue->request;
@@ -276,8 +295,7 @@ issue_prepare(struct jwt_issue *issue, struct leased_err *err)
 	if (request->entity[0] == '\0')
 		return (leased_err_set(
 		    err, LEASED_EINVAL, "no entity associated with the request's token"));
-	r = engine_jwt_doc(request->engines, "oidc-role", request->name, &issue->role, err);
-	if (r == LEASED_ENOENT)
+	if ((r = role_get(issue, err)) == LEASED_ENOENT)
 		return (leased_err_set(err, LEASED_EINVAL, "role \"%s\" not found", request->name));
 	if (r != 0)
 		return (r);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/jwt.h"
+#include "engine/jwt_paths.h"
 
 #define DAY_S 86400
 #define PERIOD_LEAST_S 60
@@ -72,13 +73,10 @@ on_changed(void *arg, int code, const struct leased_err *err)
 void
 engine_jwt_key_delete(struct engine_request_copy *request)
 {
-	struct engine_jwt *jwt = request->engines->jwt;
-	struct jwt_order order = {.aim = JWT_DELETE, .name = request->name};
+	const struct jwt_order order = {.aim = JWT_DELETE, .name = request->name};
 
-	if (engine_jwt_key_find(jwt, request->name) == NULL)
-		engine_finish(request);
-	else
-		engine_jwt_change(jwt, &order, on_changed, request);
+	/* Whether it is there the store says: one may be there that could not be loaded. */
+	engine_jwt_change(request->engines->jwt, &order, on_changed, request);
 }
 
 /* ---- rotate ---- */

@@ -2,13 +2,11 @@
  * What relying parties read without a token (the issuer's metadata, its keys), and the question
  * whether a token is good. Called by api/.
  */
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/jwt.h"
 #include "engine/jwt_read.h"
-#include "lease/plain.h"
 
 #define DISCOVERY_MAX_AGE_S 3600
 #define EXPIRED_SLACK_MS 2000
@@ -51,9 +49,10 @@ engines_identity_discovery(struct engines *engines, struct identity_page *ret_pa
 /* ---- keys ---- */
 
 static int
-append_key(json_t *list, const struct jwt_key *key, int64_t now_ms)
+append_key(json_t *list, const struct jwt_key *key, int64_t now_ms, int64_t *until_ms)
 {
 	const json_t *old;
+	int64_t over_ms;
 	size_t i;
 	int r;
 
@@ -62,30 +61,65 @@ append_key(json_t *list, const struct jwt_key *key, int64_t now_ms)
 	    json_array_append(list, json_object_get(json_object_get(key->data, "next"), "public"));
 	json_array_foreach(json_object_get(key->data, "old"), i, old)
 	{
-		if (json_integer_value(json_object_get(old, "until_ms")) > now_ms)
-			r |= json_array_append(list, json_object_get(old, "public"));
+		over_ms = json_integer_value(json_object_get(old, "until_ms"));
+		if (over_ms <= now_ms)
+			continue;
+		r |= json_array_append(list, json_object_get(old, "public"));
+		if (over_ms < *until_ms)
+			*until_ms = over_ms;
 	}
 	return (r);
 }
 
 void
+engine_jwt_list_drop(struct engine_jwt *jwt)
+{
+	jenc_clear(&jwt->list.json);
+	jwt->list = (struct jwt_list){0};
+}
+
+/* From memory: what is there is on disk. */
+static int
+list_write(struct engine_jwt *jwt, int64_t now_ms, struct leased_err *err)
+{
+	struct jwt_list *list = &jwt->list;
+	json_t *keys = json_array(), *body;
+	const struct jwt_key *key;
+	int r = keys != NULL ? 0 : -1;
+
+	engine_jwt_list_drop(jwt);
+	list->until_ms = INT64_MAX;
+	LIST_FOREACH (key, &jwt->keys, link)
+		if (r == 0)
+			r = append_key(keys, key, now_ms, &list->until_ms);
+	if ((body = json_pack("{s:o}", "keys", keys)) == NULL)
+		r = -1;
+	if (r == 0)
+		jenc_json(&list->json, body);
+	jenc_bytes(&list->json, "\n", 1);
+	json_decref(body);
+	if (r == 0 && jenc_check(&list->json, NULL) == 0 &&
+	    etag_of(list->json.bytes, list->json.len, list->etag) == 0)
+		return (0);
+	engine_jwt_list_drop(jwt);
+	return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
+}
+
+void
 engines_identity_keys(struct engines *engines, struct identity_page *ret_page)
 {
+	struct jwt_list *list = &engines->jwt->list;
+	int64_t now_ms = leases_now_ms(engines->leases);
 	struct identity_page page = {0};
-	json_t *list = json_array();
-	const struct jwt_key *key;
-	int r = list != NULL ? 0 : -1;
 
-	/* From memory: what is there is on disk. */
-	LIST_FOREACH (key, &engines->jwt->keys, link)
-		if (r == 0)
-			r = append_key(list, key, leases_now_ms(engines->leases));
-	page.max_age_s = engine_jwt_max_age_s(engines);
-	page.body = json_pack("{s:o}", "keys", list);
-	if (r != 0 || page.body == NULL) {
-		json_decref(page.body);
-		page.body = NULL;
-		page.code = leased_err_set(&page.err, LEASED_ENOMEM, "out of memory");
+	/* Anybody asks for it, as often as he likes: it is written once a change. */
+	if (list->json.len == 0 || now_ms >= list->until_ms)
+		page.code = list_write(engines->jwt, now_ms, &page.err);
+	if (page.code == 0) {
+		page.max_age_s = engine_jwt_max_age_s(engines);
+		page.text = (const char *)list->json.bytes;
+		page.text_len = list->json.len;
+		page.etag = list->etag;
 	}
 	*ret_page = page;
 }
@@ -108,83 +142,30 @@ is_for(const json_t *aud, const char *client_id)
 	return (false);
 }
 
-/* The lease that was made with just this token, letter by letter: nobody else can have signed it,
- * and no other claims can stand in it. */
-static bool
-is_its_token(const struct lease_plain *plain, const char *hash)
-{
-	const char *type = json_string_value(json_object_get(plain->engine, "type"));
-	const char *kept = json_string_value(json_object_get(plain->engine, "hash"));
-
-	return (type != NULL && strcmp(type, "identity") == 0 && kept != NULL &&
-		strlen(kept) == strlen(hash) && CRYPTO_memcmp(kept, hash, strlen(hash)) == 0);
-}
-
-/* The row is found by the index alone, and opened once, by who may remember it. */
-static int
-lease_of(
-    struct engines *engines, const char *jti, struct lease_plain *ret_plain, struct leased_err *err)
-{
-	struct store_account *found = calloc(STORE_ACCOUNTS_PAGE, sizeof(*found));
-	char before[sizeof(found->account)];
-	size_t count = 0, len = strlcpy(before, jti, sizeof(before));
-	int64_t id = 0;
-	int r;
-
-	if (found == NULL)
-		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	if (len == 0 || len >= sizeof(before)) {
-		free(found);
-		return (LEASED_ENOENT);
-	}
-	before[len - 1] = '\0';
-	r = store_account_page(store_db(engines->config.store), before, jti, found, &count, err);
-	for (size_t i = 0; r == 0 && i < count; i++)
-		if (strcmp(found[i].account, jti) == 0)
-			id = found[i].id;
-	free(found);
-	if (r != 0)
-		return (r);
-	return (id != 0 ? lease_plain_get(engines->leases, id, ret_plain, err) : LEASED_ENOENT);
-}
-
 int
 engines_identity_introspect(struct engines *engines, const char *token, const char *client_id,
     bool *ret_active, const char **ret_why, struct leased_err *err)
 {
 	struct lease_plain plain = {0};
-	const char *jti, *why = "";
-	char hash[JWT_HASH_SIZE];
-	json_t *claims = NULL;
-	bool active = false;
+	const char *why = "";
 	int r;
 
-	r = engine_jwt_read(token, &claims, err);
-	if (r == LEASED_EINVAL) {
+	r = engine_jwt_lease(engines, token, &plain, NULL, err);
+	if (r == LEASED_EINVAL)
 		why = "the token is no JWT";
-		r = 0;
-		goto out;
-	}
-	if (r != 0 || (r = engine_jwt_hash(token, hash, err)) != 0)
-		goto out;
-	jti = json_string_value(json_object_get(claims, "jti"));
-	why = "the token is unknown, has ended or was revoked";
-	if (jti == NULL || strncmp(jti, "j-", 2) != 0 || strlen(jti) != JWT_JTI_LEN)
-		goto out;
-	if ((r = lease_of(engines, jti, &plain, err)) != 0) {
-		r = r == LEASED_ENOENT ? 0 : r;
-		goto out;
-	}
-	if (!is_its_token(&plain, hash))
-		goto out;
-	active = client_id == NULL || is_for(json_object_get(plain.engine, "aud"), client_id);
-	why = active ? "" : "the token is not for that client_id";
-out:
+	else if (r == LEASED_ENOENT)
+		why = "the token is unknown, has ended or was revoked";
+	else if (r != 0)
+		return (r);
+	else if (!engine_jwt_is_good(engines, &plain))
+		why = "the token is over, or the key that signed it is not published any more";
+	else if (client_id != NULL && client_id[0] != '\0' &&
+		 !is_for(json_object_get(plain.engine, "aud"), client_id))
+		why = "the token is not for that client_id";
 	lease_plain_clear(&plain);
-	json_decref(claims);
-	*ret_active = active;
+	*ret_active = why[0] == '\0';
 	*ret_why = why;
-	return (r);
+	return (0);
 }
 
 /* ---- the list of those that ended early ---- */

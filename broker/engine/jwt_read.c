@@ -4,14 +4,13 @@
  */
 #include "engine/jwt_read.h"
 
-#include <openssl/evp.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <leased/secret.h>
 
+#include "base/digest.h"
 #include "base/jdec.h"
 
 /* -1: no digit of base64url. */
@@ -97,11 +96,11 @@ engine_jwt_read(const char *token, json_t **ret_claims, struct leased_err *err)
 int
 engine_jwt_hash(const char *token, char ret_hash[JWT_HASH_SIZE], struct leased_err *err)
 {
-	unsigned char hash[32];
+	uint8_t hash[DIGEST_SHA256_LEN];
 
-	if (EVP_Digest(token, strlen(token), hash, NULL, EVP_sha256(), NULL) != 1)
+	_Static_assert(JWT_HASH_SIZE == DIGEST_SHA256_HEX_SIZE, "a hash as text");
+	if (digest_sha256(token, strlen(token), hash) != 0)
 		return (leased_err_set(err, LEASED_ENOMEM, "out of memory"));
-	for (size_t i = 0; i < sizeof(hash); i++)
-		(void)snprintf(ret_hash + 2 * i, 3, "%02x", hash[i]);
+	digest_hex(hash, ret_hash);
 	return (0);
 }

@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "engine/claims.h"
 #include "engine/jwt.h"
+#include "engine/jwt_paths.h"
 
 #define DAY_S 86400
 #define CLIENT_ID_LEN 26

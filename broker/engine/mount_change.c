@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "base/utf8.h"
 #include "engine/type.h"
+#include "engine/ssh/mount.h"
 
 struct mount_body {
 	char *type, *description;
@@ -311,6 +312,7 @@ on_removed(struct store_op *op, int result, const struct leased_err *err)
 		mount->closing = false;
 	if (mount != NULL && result == 0) {
 		close_connections(change->engines, mount->id);
+		engine_ssh_unmounted(change->engines, mount->id);
 		LIST_REMOVE(mount, link);
 		/* Requests of this turn may still hold it. */
 		if (change->engines->config.loop != NULL)

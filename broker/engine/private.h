@@ -29,12 +29,20 @@ struct engine_connection {
 	json_t *moved_from; /* servers that it has taken over from (confirm_move), or NULL */
 };
 
+/* A document that was read lately (remember.c). */
+#define ENGINE_REMEMBERED_MAX 64
+struct engine_remembered {
+	struct store_doc *doc; /* owned; NULL: none */
+	uint64_t changes;      /* store_doc_changes() from before it was read */
+};
+
 struct engines {
 	struct engines_config config;
 	struct leases *leases;
 	struct event *sweep, *rotations;  /* timers (connection.c, rotation_timer.c) */
 	struct engine_rolevers *rolevers; /* the sweep of role versions */
 	unsigned waiting, loading; /* what the store has to say yet; of it, who is to be opened */
+	bool quiet;                /* about to stop: nobody is kept waiting */
 	bool trial_begun, stopping, freed; /* freed: memory goes with the last of waiting */
 	LIST_HEAD(, engine_mount) mounts;
 	LIST_HEAD(, engine_connection) connections;
@@ -42,6 +50,9 @@ struct engines {
 	int64_t rotations_pause_ms;             /* lease time: none begins before */
 	LIST_HEAD(, engine_describe) describes; /* plugins that are asked what they take */
 	struct engine_jwt *jwt;                 /* the issuer of JWTs (jwt.h) */
+	LIST_HEAD(, ssh_mount) ssh;             /* what mounts of type ssh keep (ssh/ssh.h) */
+	struct event *ssh_timer;
+	struct engine_remembered remembered[ENGINE_REMEMBERED_MAX];
 };
 
 /* Around everything that is given to the store: the object outlives it. */
@@ -61,6 +72,7 @@ struct engine_request_copy {
 	char *name;   /* what follows the verb of the path: "app" of "creds/app"; "" for none */
 	json_t *body; /* an object, never NULL */
 	char *request_id, *entity, *display_name;
+	char *etag, *prefer; /* NULL: not said */
 	int64_t token, token_left_s, max_leases;
 	bool has_sudo;
 	struct engine_reply reply; /* what will be said; data and warnings are owned here */
@@ -85,6 +97,9 @@ void engine_list_docs(struct engine_request_copy *request, const char *kind);
 void engine_doc_name(int64_t mount, const char *name, char ret_name[ENGINE_DOC_NAME_SIZE]);
 /* A new document, or NULL; takes data also then. */
 struct store_doc *engine_doc_new(const char *kind, int64_t mount, const char *name, json_t *data);
+/* An entity by its id, name or alias; LEASED_ENOENT. */
+int engine_entity_find(struct engines *engines, const char *text, struct store_doc **ret_doc,
+    struct leased_err *err) LEASED_MUST_CHECK;
 /* Is the mount still there, and not being removed? For after waiting, before a lease is begun. */
 bool engine_mount_is_open(struct engine_request_copy *request);
 

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "engine/rotation.h"
+#include "engine/ssh/mount.h"
 
 #define AT_ONCE 2u /* of a connection: the pool is for leases */
 #define PAGE 64u
@@ -122,8 +123,10 @@ engine_rotations_wake(struct engines *engines)
 void
 engines_restore_released(struct engines *engines)
 {
-	if (!engines->stopping)
-		engine_rotations_wake(engines);
+	if (engines->stopping)
+		return;
+	engine_rotations_wake(engines);
+	engine_ssh_krl_restored(engines);
 }
 
 void

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "engine/jwt.h"
+#include "engine/jwt_paths.h"
 
 static const struct engine_path paths[] = {
     {.verb = "roles",
@@ -19,8 +19,11 @@ static const struct engine_path paths[] = {
 	.write = engine_token_role_write,
 	.remove = engine_token_role_delete},
     {.verb = "creds", .read = engine_token_creds, .write = engine_token_creds},
-    /* A JWT, by a role of identity/oidc. */
-    {.verb = "jwt", .read = engine_jwt_token_alias, .write = engine_jwt_token_alias},
+    /* A JWT, by a role of identity/oidc, for who may ask there. */
+    {.verb = "jwt",
+	.also_reads = "identity/oidc/token/",
+	.read = engine_jwt_token_alias,
+	.write = engine_jwt_token_alias},
     {.verb = "introspect", .is_whole = true, .takes_basic = true, .write = engine_token_introspect},
     {.verb = "revoke", .is_whole = true, .takes_basic = true, .write = engine_token_revoke},
 };
@@ -75,23 +78,27 @@ int
 engine_token_mac(struct engines *engines, const char *random, char ret_mac[TOKEN_MAC_SIZE],
     struct leased_err *err)
 {
+	static const char digits[] = "0123456789abcdef";
 	struct seal *seal = store_seal(engines->config.store);
 	uint8_t mac[SEAL_HMAC_SIZE];
 	int r;
 
 	if ((r = seal_hmac(seal, "opaque", random, OPAQUE_RANDOM_LEN, mac, err)) != 0)
 		return (r);
-	for (size_t i = 0; i < sizeof(mac); i++)
-		(void)snprintf(ret_mac + 2 * i, 3, "%02x", mac[i]);
+	for (size_t i = 0; i < sizeof(mac); i++) {
+		ret_mac[2 * i] = digits[mac[i] >> 4];
+		ret_mac[2 * i + 1] = digits[mac[i] & 15];
+	}
+	ret_mac[TOKEN_MAC_SIZE - 1] = '\0';
 	return (0);
 }
 
 void
-engine_token_jti(struct engines *engines, int64_t row, char ret_jti[TOKEN_JTI_SIZE])
+engine_token_jti(const char *tag, int64_t row, char ret_jti[TOKEN_JTI_SIZE])
 {
 	char number[OPAQUE_NUMBER_LEN + 1] = "";
 
 	if (id_number_encode(row, number) != 0)
 		number[0] = '\0'; /* no lease has such a number */
-	(void)snprintf(ret_jti, TOKEN_JTI_SIZE, "%s-%s", store_tag(engines->config.store), number);
+	(void)snprintf(ret_jti, TOKEN_JTI_SIZE, "%s-%s", tag, number);
 }

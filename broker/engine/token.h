@@ -31,8 +31,9 @@ char *engine_token_scope_text(const json_t *scopes);
 #define TOKEN_MAC_SIZE (2 * SEAL_HMAC_SIZE + 1)
 int engine_token_mac(struct engines *engines, const char *random, char ret_mac[TOKEN_MAC_SIZE],
     struct leased_err *err) LEASED_MUST_CHECK;
-/* Names one for people and logs, and opens nothing: the store's tag and the row's number. */
+/* Names one for people and logs, and opens nothing: the tag that the store had when it was made,
+ * which a restored one has not, and the row's number. */
 #define TOKEN_JTI_SIZE 24
-void engine_token_jti(struct engines *engines, int64_t row, char ret_jti[TOKEN_JTI_SIZE]);
+void engine_token_jti(const char *tag, int64_t row, char ret_jti[TOKEN_JTI_SIZE]);
 
 #endif

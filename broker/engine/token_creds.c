@@ -78,6 +78,7 @@ scopes_grant(struct token_creds *creds, struct creds_body *body, struct leased_e
 {
 	json_t *otherwise = json_object_get(creds->role->data, "default_scopes");
 	char *left = body->scope, *scope;
+	bool has_text = left != NULL && left[0] != '\0';
 	int r = 0;
 
 	if ((creds->scopes = json_array()) == NULL)
@@ -89,6 +90,9 @@ scopes_grant(struct token_creds *creds, struct creds_body *body, struct leased_e
 		r = scope_grant(creds, body->scopes.items[i], err);
 	if (r != 0 || json_array_size(creds->scopes) > 0)
 		return (r);
+	if (has_text)
+		return (leased_err_set(
+		    err, LEASED_EINVAL, "invalid_scope: scope holds blanks and names none"));
 	if (json_array_size(otherwise) == 0)
 		otherwise = json_object_get(creds->role->data, "scopes");
 	return (json_array_extend(creds->scopes, otherwise) == 0
@@ -113,7 +117,7 @@ on_issued(void *arg, const struct lease_issued *issued)
 		return;
 	}
 	scope = engine_token_scope_text(creds->scopes);
-	engine_token_jti(request->engines, issued->row, jti);
+	engine_token_jti(store_tag(request->engines->config.store), issued->row, jti);
 	if (scope != NULL && opaque_format(json_string_value(json_object_get(role, "prefix")),
 				 issued->row, creds->random, token) == 0)
 		request->reply.data = json_pack("{s:s, s:s, s:s, s:O, s:O, s:s}", "token", token,
@@ -189,12 +193,13 @@ engine_object(struct engine_request_copy *request, struct leased_err *err)
 	if (engine_token_mac(request->engines, creds->random, mac, err) != 0)
 		return (NULL);
 	scope = engine_token_scope_text(creds->scopes);
-	object = scope == NULL
-		     ? NULL
-		     : json_pack("{s:s, s:s, s:s, s:O, s:s, s:O, s:O}", "type", "token", "kind",
-			   "opaque", "mac", mac, "prefix", json_object_get(role, "prefix"), "scope",
-			   scope, "aud", json_object_get(role, "audience"), "iss",
-			   json_object_get(role, "issuer"));
+	object =
+	    scope == NULL
+		? NULL
+		: json_pack("{s:s, s:s, s:s, s:s, s:O, s:s, s:O, s:O}", "type", "token", "kind",
+		      "opaque", "tag", store_tag(request->engines->config.store), "mac", mac,
+		      "prefix", json_object_get(role, "prefix"), "scope", scope, "aud",
+		      json_object_get(role, "audience"), "iss", json_object_get(role, "issuer"));
 	free(scope);
 	if (object == NULL)
 		(void)leased_err_set(err, LEASED_ENOMEM, "out of memory");
@@ -254,7 +259,7 @@ engine_token_creds(struct engine_request_copy *request)
 	}
 	request->state = creds;
 	request->free_state = creds_free;
-	r = engine_doc_get(
+	r = engine_doc_look(
 	    request->engines, "role", request->mount_id, request->name, &creds->role, &err);
 	if (r == LEASED_ENOENT)
 		r = leased_err_set(&err, LEASED_EINVAL, "unknown role: %s", request->name);

@@ -2,14 +2,24 @@
  * <mount>/introspect (RFC 7662) and <mount>/revoke (RFC 7009) of the token engine. Who may ask is
  * the policies' to say; whoever may, and holds a token, is told what it is good for, or ends it.
  * Of a token that is not good nothing is told, whatever is wrong with it. The answers have no
- * envelope: those who read them know no other broker.
+ * envelope: those who read them know no other broker. JWTs that identity/oidc or this mount handed
+ * out are tokens like others here.
  */
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/jdec.h"
+#include "engine/jwt.h"
+#include "engine/jwt_read.h"
 #include "engine/token.h"
+
+/* What somebody shows. */
+struct found {
+	struct lease_plain plain;
+	json_t *claims; /* of a JWT; NULL: an opaque token */
+	bool elsewhere; /* of another mount */
+};
 
 struct token_body {
 	struct leased_secret *token;
@@ -45,27 +55,50 @@ compare(struct engines *engines, const json_t *engine, const char *text,
 	return (0);
 }
 
+static void
+found_clear(struct found *found)
+{
+	lease_plain_clear(&found->plain);
+	json_decref(found->claims);
+}
+
 /* LEASED_ENOENT: it is not good, for whatever reason. */
 static int
-find(struct engine_request_copy *request, const char *text, struct lease_plain *ret_plain,
-    struct leased_err *err)
+find_opaque(struct engines *engines, const char *text, const struct opaque *opaque,
+    struct lease_plain *ret_plain, struct leased_err *err)
 {
 	struct lease_plain plain;
-	struct opaque opaque;
 	int r;
 
-	if (!opaque_parse(text, &opaque))
-		return (LEASED_ENOENT);
-	if ((r = lease_plain_get(request->engines->leases, opaque.row, &plain, err)) != 0)
+	if ((r = lease_plain_get(engines->leases, opaque->row, &plain, err)) != 0)
 		return (r);
-	r = plain.row->mount == request->mount_id
-		? compare(request->engines, plain.engine, text, &opaque, err)
-		: LEASED_ENOENT;
-	if (r == 0)
+	if ((r = compare(engines, plain.engine, text, opaque, err)) == 0)
 		*ret_plain = plain;
 	else
 		lease_plain_clear(&plain);
 	return (r);
+}
+
+static int
+find(struct engine_request_copy *request, const char *text, struct found *ret_found,
+    struct leased_err *err)
+{
+	const struct engine_mount *identity = engine_jwt_mount(request->engines);
+	struct found found = {0};
+	struct opaque opaque;
+	int r;
+
+	if (opaque_parse(text, &opaque))
+		r = find_opaque(request->engines, text, &opaque, &found.plain, err);
+	else
+		r = engine_jwt_lease(request->engines, text, &found.plain, &found.claims, err);
+	if (r != 0)
+		return (r == LEASED_EINVAL ? LEASED_ENOENT : r);
+	found.elsewhere =
+	    found.plain.row->mount != request->mount_id &&
+	    (found.claims == NULL || identity == NULL || found.plain.row->mount != identity->id);
+	*ret_found = found;
+	return (0);
 }
 
 /* The token that the body names, or NULL: the request has failed. The caller frees. */
@@ -80,9 +113,18 @@ token_of(struct engine_request_copy *request)
 		engine_fail_err(request, &err);
 		return (NULL);
 	}
-	if (body.token == NULL)
+	if (body.token == NULL) {
 		engine_fail(request, LEASED_EINVAL,
 		    "invalid_request: the body has no token: send token=.. as a form or as JSON");
+	} else if (memchr(leased_secret_reveal(body.token), ',', leased_secret_len(body.token)) !=
+		   NULL) {
+		/* A form's repeated names come joined by it, and no token has one: what looks like
+		 * an unknown token would be "not good", or "ended", of tokens that are good. */
+		leased_secret_free(body.token);
+		body.token = NULL;
+		engine_fail(request, LEASED_EINVAL,
+		    "invalid_request: the body has more than one token: send one at a time");
+	}
 	return (body.token);
 }
 
@@ -106,15 +148,39 @@ audience(const json_t *aud)
 	    json_array_size(aud) == 1 ? json_array_get(aud, 0) : (json_t *)(uintptr_t)aud));
 }
 
+/* What it says of itself by RFC 7519, and whose it is; a template's claims are in the token. */
+static json_t *
+describe_jwt(const struct found *found)
+{
+	static const char *const names[] = {"scope", "sub", "aud", "exp", "iat", "jti", "iss"};
+	json_t *answer = json_pack("{s:b, s:s, s:s, s:s}", "active", 1, "client_id",
+	    found->plain.role, "username", found->plain.display, "token_type", "Bearer");
+	json_t *claim;
+	int r = answer != NULL ? 0 : -1;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if ((claim = json_object_get(found->claims, names[i])) == NULL ||
+		    (i == 0 && !json_is_string(claim)))
+			continue;
+		r |= json_object_set(answer, names[i], claim);
+	}
+	if (r != 0) {
+		json_decref(answer);
+		return (NULL);
+	}
+	return (answer);
+}
+
 static json_t *
 describe(struct engines *engines, const struct lease_plain *plain)
 {
 	const json_t *aud = json_object_get(plain->engine, "aud");
-	const char *iss = text_of(plain->engine, "iss");
+	const char *iss = text_of(plain->engine, "iss"), *tag = text_of(plain->engine, "tag");
 	char jti[TOKEN_JTI_SIZE], urn[16 + ID_UUID_SIZE];
 	json_t *answer;
 
-	engine_token_jti(engines, plain->row->id, jti);
+	engine_token_jti(
+	    tag[0] != '\0' ? tag : store_tag(engines->config.store), plain->row->id, jti);
 	(void)snprintf(urn, sizeof(urn), "urn:uuid:%s", store_cluster_id(engines->config.store));
 	answer = json_pack("{s:b, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:s}", "active", 1,
 	    "scope", text_of(plain->engine, "scope"), "client_id", plain->role, "username",
@@ -136,21 +202,23 @@ engine_token_introspect(struct engine_request_copy *request)
 {
 	struct leased_secret *token = token_of(request);
 	struct leased_err err = LEASED_ERR_INIT;
-	struct lease_plain plain;
+	struct found found = {0};
 	int r;
 
 	if (token == NULL)
 		return;
-	r = find(request, leased_secret_reveal(token), &plain, &err);
+	r = find(request, leased_secret_reveal(token), &found, &err);
 	leased_secret_free(token);
-	if (r == 0) {
-		finish_raw(request, describe(request->engines, &plain));
-		lease_plain_clear(&plain);
-	} else if (r == LEASED_ENOENT) {
-		finish_raw(request, json_pack("{s:b}", "active", 0));
-	} else {
+	if (r != 0 && r != LEASED_ENOENT)
 		engine_fail_err(request, &err);
-	}
+	else if (r == LEASED_ENOENT || found.elsewhere ||
+		 (found.claims != NULL && !engine_jwt_is_good(request->engines, &found.plain)))
+		finish_raw(request, json_pack("{s:b}", "active", 0));
+	else if (found.claims != NULL)
+		finish_raw(request, describe_jwt(&found));
+	else
+		finish_raw(request, describe(request->engines, &found.plain));
+	found_clear(&found);
 }
 
 /* ---- revocation ---- */
@@ -173,20 +241,23 @@ engine_token_revoke(struct engine_request_copy *request)
 	struct lease_actor actor = {.name = request->display_name, .accessor = ""};
 	struct leased_secret *token = token_of(request);
 	struct leased_err err = LEASED_ERR_INIT;
-	struct lease_plain plain;
+	struct found found = {0};
 	int r;
 
 	if (token == NULL)
 		return;
-	r = find(request, leased_secret_reveal(token), &plain, &err);
+	r = find(request, leased_secret_reveal(token), &found, &err);
 	leased_secret_free(token);
-	if (r == 0) {
-		lease_revoke_by(request->engines->leases, plain.row->id, 0, request->request_id,
-		    &actor, on_revoked, request);
-		lease_plain_clear(&plain);
-	} else if (r == LEASED_ENOENT) {
+	if (r == LEASED_ENOENT)
 		finish_raw(request, json_object()); /* RFC 7009: what is not good is no error */
-	} else {
+	else if (r != 0)
 		engine_fail_err(request, &err);
-	}
+	else if (found.elsewhere) /* whoever heard 200 would take it for dead */
+		engine_fail(request, LEASED_EINVAL,
+		    "unsupported_token_type: the token is good, and of another mount: it can be "
+		    "revoked there, or by its lease");
+	else
+		lease_revoke_by(request->engines->leases, found.plain.row->id, 0,
+		    request->request_id, &actor, on_revoked, request);
+	found_clear(&found);
 }

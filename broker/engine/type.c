@@ -13,6 +13,7 @@ static const struct engine_type *const types[] = {
     &engine_type_rabbitmq,
     &engine_type_token,
     &engine_type_identity,
+    &engine_type_ssh,
 };
 #define TYPES (sizeof(types) / sizeof(types[0]))
 
@@ -72,7 +73,7 @@ may_follow(const struct engine_path *path, const char *name)
 
 	if (len == 0)
 		return (path->is_whole || path->is_listed);
-	if (path->is_whole)
+	if (path->is_whole && path->is_name == NULL)
 		return (false);
 	return (path->is_name != NULL ? path->is_name(name, len) : path_is_name(name, len));
 }
@@ -95,4 +96,75 @@ engine_path_find(const struct engine_type *type, const char *path, const char **
 		return (NULL);
 	*ret_name = name;
 	return (found);
+}
+
+/* ---- what api/ asks of a path ---- */
+
+int
+engine_exists(struct engines *engines, const struct engine_mount *mount, const char *path)
+{
+	const struct engine_path *row;
+	char full[ENGINE_DOC_NAME_SIZE];
+	struct store_doc *doc = NULL;
+	const char *name = "";
+	int r;
+
+	row = engine_path_find(mount->type, path, &name);
+	/* Behind a name no document stands: what is written there does something to one. */
+	if (row == NULL || row->kind == NULL || name[0] == '\0' || strchr(name, '/') != NULL)
+		return (-1);
+	engine_doc_name(mount->id, name, full);
+	r = store_doc_get(store_db(engines->config.store), row->kind, full, &doc, NULL);
+	store_doc_free(doc);
+	return (r == LEASED_ENOENT ? 0 : 1);
+}
+
+bool
+engine_needs_sudo(const struct engine_mount *mount, const char *path)
+{
+	const char *name = "";
+	const struct engine_path *row = engine_path_find(mount->type, path, &name);
+
+	return (row != NULL && row->needs_sudo);
+}
+
+bool
+engine_takes_basic(const struct engine_mount *mount, const char *path)
+{
+	const char *name = "";
+	const struct engine_path *row = engine_path_find(mount->type, path, &name);
+
+	return (row != NULL && row->takes_basic);
+}
+
+bool
+engine_renew_inputs(
+    struct engines *engines, const struct store_lease *row, struct lease_ttl_input *ret_ttl)
+{
+	const struct engine_mount *mount = engine_mount_find(engines, row->mount);
+
+	if (mount == NULL || mount->type == NULL || mount->type->renew_inputs == NULL)
+		return (false);
+	return (mount->type->renew_inputs(engines, mount, row, ret_ttl));
+}
+
+bool
+engine_is_open(const struct engine_mount *mount, const char *path)
+{
+	const char *name = "";
+	const struct engine_path *row = engine_path_find(mount->type, path, &name);
+
+	return (row != NULL && row->is_open);
+}
+
+bool
+engine_also_reads(const struct engine_mount *mount, const char *path, char *ret_path, size_t size)
+{
+	const char *name = "";
+	const struct engine_path *row = engine_path_find(mount->type, path, &name);
+
+	if (row == NULL || row->also_reads == NULL)
+		return (false);
+	(void)snprintf(ret_path, size, "%s%s", row->also_reads, name);
+	return (true);
 }

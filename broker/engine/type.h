@@ -14,11 +14,14 @@ typedef void (*engine_handler)(struct engine_request_copy *request);
 
 struct engine_path {
 	const char *verb; /* the first elements: "roles", "config/ca" */
-	bool is_whole;    /* nothing follows the verb, and it is no list */
+	bool is_whole;    /* it is no list; and nothing follows the verb, unless is_name is set */
 	bool is_listed;   /* without a name behind the verb: a list of the names there are */
 	bool needs_sudo;
+	bool is_open;     /* is read without a token: a test pins which are */
 	bool takes_basic; /* a token, by HTTP Basic: for clients that know no other way */
 	const char *kind; /* of the document that decides create or update; NULL: none */
+	const char
+	    *also_reads; /* with the name behind it: who asks must be allowed to read it, too */
 	engine_handler read, write, remove; /* NULL: 405 */
 	engine_handler list;                /* of is_listed; NULL: the documents of kind */
 	bool (*is_name)(const char *name, size_t len); /* what may follow; NULL: path_is_name() */
@@ -58,5 +61,6 @@ extern const struct engine_type engine_type_database;
 extern const struct engine_type engine_type_rabbitmq;
 extern const struct engine_type engine_type_token;
 extern const struct engine_type engine_type_identity;
+extern const struct engine_type engine_type_ssh;
 
 #endif

@@ -109,7 +109,7 @@ def test_keys_and_what_is_due_survive_a_restart_and_a_kill(leased, issuer):
         again.verify(again.token("stays"))
 
 
-STEPS = ["engine_jwt_after_generate", "engine_jwt_before_write", "engine_jwt_write", "engine_jwt_after_write"]
+STEPS = ["engine_jwt_before_generate", "engine_jwt_after_generate", "engine_jwt_before_write", "engine_jwt_write", "engine_jwt_after_write"]
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -3,10 +3,13 @@
  */
 #include "unit/engine/fixture.h"
 
+#include "engine/ssh/mount.h"
+
 #define START_US (INT64_C(1790000000) * 1000000)
 
 struct engine_caller caller;
 const char *below = "database/";
+const char *if_none_match, *prefer;
 
 /* host "down": nobody answers; "refuse..": its mints are refused; else it is the server's name. */
 static struct plugin_port *
@@ -135,6 +138,7 @@ turn(struct fix *f)
 	unsigned did = leases_tick(f->leases) == 0, i;
 
 	(void)engine_rotations_tick(f->engines);
+	(void)engine_ssh_tick(f->engines);
 	did += store_pump(f->store);
 	failalloc_pause();
 	for (i = f->port_count > 12 ? f->port_count - 12 : 0; i < f->port_count; i++) {
@@ -190,14 +194,24 @@ on_reply(void *arg, const struct engine_reply *reply)
 	answer->row = reply->lease_row;
 	answer->raw = reply->raw;
 	answer->duration_s = reply->lease_duration_s;
+	if (reply->page == NULL)
+		return;
+	(void)snprintf(answer->etag, sizeof(answer->etag), "%s", reply->page->etag);
+	if (reply->page->bytes != NULL)
+		answer->page = strndup(reply->page->bytes, reply->page->len);
+	answer->page_len = reply->page->len;
 }
 
 void
 start(struct fix *f, enum engine_operation operation, const char *path, const char *body,
     struct answer *answer)
 {
-	struct engine_request request = {
-	    .operation = operation, .path = path, .caller = caller, .request_id = "req-1"};
+	struct engine_request request = {.operation = operation,
+	    .path = path,
+	    .caller = caller,
+	    .request_id = "req-1",
+	    .etag = if_none_match,
+	    .prefer = prefer};
 	const struct engine_mount *mount;
 	const char *rest;
 	json_t *object = NULL;
@@ -221,6 +235,7 @@ answer_clear(struct answer *answer)
 {
 	json_decref(answer->data);
 	json_decref(answer->warnings);
+	free(answer->page);
 	memset(answer, 0, sizeof(*answer));
 }
 

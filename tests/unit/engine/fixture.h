@@ -47,6 +47,8 @@ struct answer {
 	char lease_id[LEASE_ID_MAX];
 	int64_t row, duration_s;
 	bool raw;
+	char *page, etag[64]; /* of an answer that is no JSON; owned */
+	size_t page_len;
 };
 
 int fix_setup(void **state);
@@ -81,6 +83,8 @@ void revoke(struct fix *f, int64_t row);
 unsigned docs(struct fix *f, const char *kind);
 unsigned rows(struct fix *f);
 
+/* If-None-Match and Prefer of the next requests; NULL: none. */
+extern const char *if_none_match, *prefer;
 /* Who asks; tests change it. */
 extern struct engine_caller caller;
 extern const char *below;

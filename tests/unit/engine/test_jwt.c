@@ -94,19 +94,20 @@ static json_t *
 listed(struct fix *f)
 {
 	struct identity_page page = {0};
-	json_t *kids = json_object();
+	json_t *kids = json_object(), *body;
 	const json_t *jwk;
 	size_t i;
 
 	engines_identity_keys(f->engines, &page);
 	assert_int_equal(page.code, 0);
-	json_array_foreach(json_object_get(page.body, "keys"), i, jwk)
+	body = json_loadb(page.text, page.text_len, 0, NULL);
+	json_array_foreach(json_object_get(body, "keys"), i, jwk)
 	{
 		assert_null(json_object_get(jwk, "private"));
 		json_object_set_new(kids, json_string_value(json_object_get(jwk, "kid")),
 		    json_integer(page.max_age_s));
 	}
-	json_decref(page.body);
+	json_decref(body);
 	return (kids);
 }
 
@@ -398,8 +399,7 @@ nothing_but_the_very_token_is_active(void **state)
 	    engines_identity_introspect(f->engines, token, "shops", &good, &why, &err), 0);
 	assert_false(good);
 	token[strlen(token) - 1] ^= 1; /* the signature alone */
-	assert_false(active(f, token));
-	assert_false(active(f, "a.b.c"));
+	assert_false(active(f, token) || active(f, "a.b.c"));
 	free(token);
 }
 

@@ -163,7 +163,7 @@ static void
 nothing_is_told_of_what_is_no_good_token_here(void **state)
 {
 	struct fix *f = *state;
-	char other[OPAQUE_SIZE], random[OPAQUE_RANDOM_LEN + 1];
+	char other[OPAQUE_SIZE], random[OPAQUE_RANDOM_LEN + 1], body[512];
 	struct answer answer = {0};
 	struct opaque opaque;
 	struct token token;
@@ -193,7 +193,8 @@ nothing_is_told_of_what_is_no_good_token_here(void **state)
 	settle(f);
 	below = "other/";
 	assert_false(is_active(f, token.text));
-	revoke_token(f, token.text);
+	(void)snprintf(body, sizeof(body), "{\"token\": \"%s\"}", token.text);
+	refused(f, ENGINE_WRITE, "revoke", body, LEASED_EINVAL, "unsupported_token_type");
 	below = "token/";
 	assert_true(is_active(f, token.text));
 	unmount_ask(f, "token/", &answer);
@@ -202,6 +203,23 @@ nothing_is_told_of_what_is_no_good_token_here(void **state)
 	assert_int_equal(answer.code, 0);
 	assert_int_equal(rows(f), 0);
 	assert_int_equal(docs(f, "role"), 0);
+}
+
+static void
+a_role_that_was_written_anew_or_deleted_counts_for_the_next_token(void **state)
+{
+	struct fix *f = *state;
+	struct answer *answer;
+
+	must(f, ENGINE_WRITE, "roles/app", ROLE);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(must(f, ENGINE_READ, "creds/app", NULL)->duration_s, 60);
+	must(f, ENGINE_WRITE, "roles/app", "{\"scopes\": \"read\", \"ttl\": 30}");
+	answer = must(f, ENGINE_READ, "creds/app", NULL);
+	assert_int_equal(answer->duration_s, 30);
+	assert_string_equal(text_at(answer->data, "scope"), "read");
+	must(f, ENGINE_DELETE, "roles/app", NULL);
+	assert_int_equal(ask(f, ENGINE_READ, "creds/app", NULL)->code, LEASED_EINVAL);
 }
 
 static void
@@ -294,6 +312,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(a_token_is_told_once_and_kept_as_an_hmac_alone),
 	    TEST(introspection_tells_what_a_token_is_good_for),
+	    TEST(a_role_that_was_written_anew_or_deleted_counts_for_the_next_token),
 	    TEST(a_token_ends_with_its_revocation_its_time_and_its_lease),
 	    TEST(nothing_is_told_of_what_is_no_good_token_here),
 	    TEST(a_token_gets_no_more_than_its_role_has),
