@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "engine/name.h"
+#include "store/place.h"
 
 #define STOP_SAY_TURNS 500 /* of 10 ms: when a slow disk is named while stopping */
 
@@ -83,6 +84,7 @@ stop_serving(struct main_daemon *daemon, unsigned within_ms)
 		return;
 	daemon->stopping = true;
 	main_tell_manager("STOPPING=1");
+	engines_quiet(daemon->engines);
 	http_server_stop(daemon->server, within_ms, on_served, daemon);
 }
 
@@ -178,9 +180,10 @@ start_store(struct main_daemon *daemon, const struct main_place *place, struct l
 	bool there = had_store(place->data_dir), created = false;
 	int r;
 
-	/* A new key beside an old store would open nothing, and stand in the right one's place. */
-	r = seal_root_open_file(place->root_key, !there, &daemon->root, &created, err);
-	if (r != 0)
+	/* No key is left behind by a start that the store's directory refuses. A new one beside an
+	 * old store would open nothing, and stand in the right one's place. */
+	if ((!there && (r = store_place_check(place->data_dir, err)) != 0) ||
+	    (r = seal_root_open_file(place->root_key, !there, &daemon->root, &created, err)) != 0)
 		return (r);
 	if (created)
 		log_info("a root key was made: without it the store cannot be read, and backups of "

@@ -101,6 +101,7 @@ void api_request_warn_unknown(
     struct api_request *request, const json_t *unknown, const struct jdec_field *fields);
 
 /* ---- authorize.c ---- */
+#define API_ALSO_SIZE 320 /* of engine_also_reads()'s path: a name has at most 255 bytes */
 /* 0, or LEASED_EDENIED with a text that says what was missing. */
 int api_authorize(const struct api_request *request, struct leased_err *err) LEASED_MUST_CHECK;
 

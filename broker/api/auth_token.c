@@ -412,6 +412,10 @@ api_auth_token_revoke(struct api_request *request)
 		return;
 	if (!body_names_token(&body))
 		api_reply_refuse(request, LEASED_EINVAL, "token must be given: the one to revoke");
+	/* A form's repeated names come joined by a comma, which no token has. */
+	else if (strchr(leased_secret_reveal(body.token), ',') != NULL)
+		api_reply_refuse(request, LEASED_EINVAL,
+		    "nothing was revoked: the body has more than one token; send one at a time");
 	/* No question whose it is: who has a token's text can end it by revoke-self, and a 204 that
 	 * ends nothing would be a lie to whoever found a leaked one. */
 	else if ((r = auth_token_find(request->api->config.auth, leased_secret_reveal(body.token),

@@ -38,21 +38,32 @@ needed(const struct api_request *request)
 	return (POLICY_DENY); /* nobody has it */
 }
 
+static int
+decide(const struct api_request *request, const char *path, unsigned need, struct leased_err *err)
+{
+	struct policy_decision decision = policy_acl_decide(request->identity->acl, path, need);
+	char text[sizeof(err->text)];
+
+	if (decision.allowed)
+		return (0);
+	policy_denial_text(&decision, path, text, sizeof(text));
+	return (leased_err_set(err, LEASED_EDENIED, "%s", text));
+}
+
 int
 api_authorize(const struct api_request *request, struct leased_err *err)
 {
-	struct policy_decision decision;
+	char also[API_ALSO_SIZE];
 	unsigned need = needed(request);
-	char text[sizeof(err->text)];
+	int r;
 
 	if ((request->route != NULL && (request->route->flags & API_SUDO) != 0) ||
 	    (request->mount != NULL && engine_needs_sudo(request->mount, request->mount_rest)))
 		need |= POLICY_SUDO;
-	decision = policy_acl_decide(request->identity->acl, request->path, need);
-	if (decision.allowed)
-		return (0);
-	policy_denial_text(&decision, request->path, text, sizeof(text));
-	return (leased_err_set(err, LEASED_EDENIED, "%s", text));
+	if ((r = decide(request, request->path, need, err)) == 0 && request->mount != NULL &&
+	    engine_also_reads(request->mount, request->mount_rest, also, sizeof(also)))
+		r = decide(request, also, POLICY_READ, err);
+	return (r);
 }
 
 bool

@@ -67,3 +67,18 @@ api_basic_decode(const char *header, char **ret_token)
 	*ret_token = strdup("(nothing that HTTP Basic could carry)");
 	return (true);
 }
+
+const char *
+api_oauth_code(const char *text)
+{
+	static const char *const codes[] = {
+	    "invalid_request", "invalid_scope", "unsupported_token_type"};
+	size_t len;
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		len = strlen(codes[i]);
+		if (strncmp(text, codes[i], len) == 0 && text[len] == ':')
+			return (codes[i]);
+	}
+	return (NULL);
+}

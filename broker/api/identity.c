@@ -5,6 +5,8 @@
  */
 #include <stdio.h>
 
+#include <string.h>
+
 #include "api/api_private.h"
 #include "api/handlers.h"
 #include "api/reply.h"
@@ -82,6 +84,10 @@ api_identity_introspect(struct api_request *request)
 	if (body.token == NULL || body.token[0] == '\0') {
 		api_reply_refuse(
 		    request, LEASED_EINVAL, "token is needed: the JWT to be looked at");
+	} else if (strchr(body.token, ',') != NULL) {
+		/* A form's repeated names come joined by it. */
+		api_reply_refuse(request, LEASED_EINVAL,
+		    "invalid_request: the body has more than one token: send one at a time");
 	} else if (engines_identity_introspect(request->api->config.engines, body.token,
 		       body.client_id, &active, &why, &err) != 0) {
 		api_reply_error(request, 0, &err);

@@ -59,6 +59,10 @@ on_engine_reply(void *arg, const struct engine_reply *reply)
 		    request, reply->status != 0 ? reply->status : 200, json_incref(reply->data));
 		return;
 	}
+	if (reply->page != NULL) {
+		api_reply_page(request, reply->page);
+		return;
+	}
 	if (!keys_are_empty(request, reply->data))
 		answer.data = json_incref(reply->data);
 	answer.status = reply->status;
@@ -79,15 +83,20 @@ api_mounted(struct api_request *request)
 	    .head = request->head,
 	    .path = request->mount_rest,
 	    .body = request->body,
-	    .request_id = request->id};
+	    .request_id = request->id,
+	    .etag = http_request_header(request->http, "If-None-Match"),
+	    .prefer = http_request_header(request->http, "Prefer")};
 
 	(void)strlcpy(
 	    request->mount_type, engine_mount_type(request->mount), sizeof(request->mount_type));
-	engine.caller.entity = identity->entity;
-	engine.caller.token = identity->token;
-	engine.caller.token_left_s = auth_identity_left_s(api->config.auth, identity);
-	engine.caller.display_name = identity->display_name;
-	engine.caller.max_leases = identity->max_leases;
-	engine.caller.has_sudo = api_request_has_sudo(request);
+	if (identity != NULL) {
+		engine.caller.entity = identity->entity;
+		engine.caller.token = identity->token;
+		engine.caller.token_left_s = auth_identity_left_s(api->config.auth, identity);
+		engine.caller.display_name = identity->display_name;
+		engine.caller.max_leases = identity->max_leases;
+		engine.caller.has_sudo = api_request_has_sudo(request);
+	} else /* a path that is open to everybody */
+		engine.caller = (struct engine_caller){.entity = "", .display_name = ""};
 	engine_handle(api->config.engines, request->mount, &engine, on_engine_reply, request);
 }

@@ -23,6 +23,8 @@ int api_parse_bool(const char *text);
 /* False: header (of Authorization) is of another scheme. The caller frees the token; NULL: out of
  * memory. */
 bool api_basic_decode(const char *header, char **ret_token) LEASED_MUST_CHECK;
+/* The `error` of RFC 6749, 5.2, that an error's text begins with; NULL: none. */
+const char *api_oauth_code(const char *text);
 
 /* ---- form.c ---- */
 /* x-www-form-urlencoded text to an object: repeated keys joined by a comma, or (query) as a list.

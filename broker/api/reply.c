@@ -10,9 +10,11 @@
 #include <string.h>
 
 #include "api/api_private.h"
+#include "api/parse.h"
 #include "api/reply.h"
 #include "base/etag.h"
 #include "base/jenc.h"
+#include "base/jws.h"
 #include "base/log.h"
 #include "base/opaque.h"
 
@@ -167,7 +169,7 @@ text_has_token(const struct api_request *request, const char *text)
 	if (request->token != NULL && strlen(request->token) >= 16 &&
 	    strstr(text, request->token) != NULL)
 		return (true);
-	if (opaque_is_in(text))
+	if (opaque_is_in(text) || jws_is_in(text))
 		return (true);
 	while ((found = strstr(found, "hvs.")) != NULL) {
 		found += 4;
@@ -191,7 +193,9 @@ reply_errors(struct api_request *request, int status, const char *text)
 		    LOG_S("request", request->id));
 		text = "the text of this error is withheld: it repeats a token";
 	}
-	body = text != NULL ? json_pack("{s:[s]}", "errors", text) : json_pack("{s:[]}", "errors");
+	body = text != NULL
+		   ? json_pack("{s:[s],s:s*}", "errors", text, "error", api_oauth_code(text))
+		   : json_pack("{s:[]}", "errors");
 	if (body == NULL)
 		reply_plainly(&reply);
 	reply_send(request, &reply, body);
@@ -450,6 +454,25 @@ api_reply_cached_text(struct api_request *request, const char *cache_control, co
 		memcpy(reply.body, text, len);
 	}
 	if (!cached_begin(request, cache_control, etag, &reply))
+		reply_send(request, &reply, NULL);
+}
+
+void
+api_reply_page(struct api_request *request, const struct engine_page *page)
+{
+	const char *wanted = http_request_header(request->http, "If-None-Match");
+	struct http_reply reply = {
+	    .status = 200, .content_type = page->type, .body_len = page->len};
+
+	if (has_it(wanted, page->etag)) {
+		reply.body_len = 0;
+	} else if (page->bytes == NULL || (reply.body = malloc(page->len + 1)) == NULL) {
+		api_reply_refuse(request, LEASED_ENOMEM, "out of memory");
+		return;
+	} else {
+		memcpy(reply.body, page->bytes, page->len);
+	}
+	if (!cached_begin(request, page->cache, page->etag, &reply))
 		reply_send(request, &reply, NULL);
 }
 

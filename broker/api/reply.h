@@ -33,6 +33,8 @@ void api_reply_cached(struct api_request *request, const char *cache_control, js
 /* The same with JSON that is written already, and its mark; both borrowed. */
 void api_reply_cached_text(struct api_request *request, const char *cache_control, const char *etag,
     const char *text, size_t len);
+/* An engine's, as it is; borrowed. */
+void api_reply_page(struct api_request *request, const struct engine_page *page);
 /* text is taken; type is a literal. */
 void api_reply_text(struct api_request *request, const char *type, char *text, size_t len);
 /* err's code decides the status, unless status is given. */

@@ -145,6 +145,9 @@ api_request_is_open(const struct api_request *request)
 {
 	unsigned flags = request->route != NULL ? request->route->flags : 0;
 
+	if (request->route == NULL && request->mount != NULL)
+		return (request->operation == API_READ &&
+			engine_is_open(request->mount, request->mount_rest));
 	return ((flags & API_OPEN) != 0 ||
 		((flags & API_STATE) != 0 && (request->http->peer->marks & API_MARK_METRICS) != 0));
 }
@@ -263,7 +266,8 @@ api_handle(struct http_request *http, void *arg)
 		api_reply_refuse(request, LEASED_ENOMEM, "out of memory");
 		return;
 	}
-	if (r == 0 && api_request_is_open(request) && (request->route->flags & API_CALLER) == 0) {
+	if (r == 0 && api_request_is_open(request) &&
+	    (request->route == NULL || (request->route->flags & API_CALLER) == 0)) {
 		request_run(request);
 		return;
 	}

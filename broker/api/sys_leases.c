@@ -324,6 +324,11 @@ lease_was_mine(const struct api_request *request, const char *lease_id)
 static void
 revoke_missing(struct api_request *request, const char *lease_id)
 {
+	if (strchr(lease_id, ',') != NULL) { /* a form's repeated names come joined by it */
+		api_reply_refuse(request, LEASED_EINVAL,
+		    "nothing was revoked: the body has more than one lease_id; send one at a time");
+		return;
+	}
 	if (api_request_has_sudo_over(request, lease_id) || lease_was_mine(request, lease_id)) {
 		api_reply_done(request);
 		return;

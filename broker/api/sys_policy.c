@@ -140,14 +140,28 @@ static const struct jdec_field capabilities_fields[] = {
 
 #define CAPABILITY_PATHS_MAX 100 /* each is compared with all rules of the caller, on the loop */
 
-static json_t *
-capabilities_of(const struct policy_acl *acl, const char *path)
+/* Another path that whoever asks for this one must be allowed to read: is he not? */
+static bool
+lacks_other(struct api_request *request, const struct policy_acl *acl, const char *path)
 {
-	const char *names[POLICY_CAPABILITY_COUNT];
-	size_t count = policy_acl_capabilities(acl, path, names);
+	const char *rest = "";
+	const struct engine_mount *mount = engines_route(request->api->config.engines, path, &rest);
+	char other[API_ALSO_SIZE];
+
+	return (mount != NULL && engine_also_reads(mount, rest, other, sizeof(other)) &&
+		!policy_acl_allows(acl, other, POLICY_READ));
+}
+
+static json_t *
+capabilities_of(struct api_request *request, const struct policy_acl *acl, const char *path)
+{
+	const char *names[POLICY_CAPABILITY_COUNT] = {"deny"};
 	json_t *list = json_array();
+	size_t count = 1;
 	int r = 0;
 
+	if (!lacks_other(request, acl, path))
+		count = policy_acl_capabilities(acl, path, names);
 	for (size_t i = 0; i < count; i++)
 		r |= json_array_append_new(list, json_string(names[i]));
 	if (r == 0)
@@ -173,10 +187,10 @@ capabilities_reply(
 	}
 	for (size_t i = 0; i < paths->count; i++)
 		r |= json_object_set_new(
-		    data, paths->items[i], capabilities_of(acl, paths->items[i]));
+		    data, paths->items[i], capabilities_of(request, acl, paths->items[i]));
 	if (paths->count == 1)
 		r |= json_object_set_new(
-		    data, "capabilities", capabilities_of(acl, paths->items[0]));
+		    data, "capabilities", capabilities_of(request, acl, paths->items[0]));
 	if (r != 0) {
 		json_decref(data);
 		data = NULL;

@@ -1,10 +1,11 @@
 /*
  * The text of opaque tokens: what is taken for one is one, letter by letter, and is found again in
- * a text that holds it.
+ * a text that holds it. And the search for JWTs.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/jws.h"
 #include "base/opaque.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -23,8 +24,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		    strcmp(again, text) != 0 || !opaque_is_in(text))
 			abort();
 	}
-	if (text != NULL)
+	if (text != NULL) {
 		(void)opaque_is_in(text);
+		(void)jws_is_in(text);
+	}
 	free(text);
 	return (0);
 }

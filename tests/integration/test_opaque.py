@@ -63,6 +63,22 @@ def introspect(leased, text, **kwargs):
     return answer.json
 
 
+@pytest.mark.parametrize("path", ["token/introspect", "token/revoke"])
+def test_a_token_that_is_named_twice_is_neither_ended_nor_called_ended(leased, path):
+    token = issue(leased).data["token"]
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for body in (f"token={token}&token={token}", f"token=x&token={token}", "x=1", ""):
+        answer = leased.request("POST", path, raw=body.encode(), headers=form)
+        assert answer.status == 400 and answer.json["error"] == "invalid_request", answer
+    assert introspect(leased, token)["active"] is True
+
+
+def test_a_scope_of_blanks_is_no_scope(leased):
+    answer = leased.post("token/creds/shop", {"scope": " "})
+    assert answer.status == 400 and answer.json["error"] == "invalid_scope", answer
+    assert issue(leased, scope="").data["scope"]
+
+
 def service(leased, *paths):
     """A token that may just ask, or revoke."""
     name = "-".join(path.replace("/", "-") for path in paths)
@@ -163,7 +179,7 @@ def test_it_ends_in_its_time_to_the_second(leased):
 
 @pytest.mark.parametrize("hostile", [
     "", "_", "shop_", "shop", "x" * 60000, "shop_" + "0" * 38, "%n%n%n%s", "'; DROP TABLE lease; --", "../../etc/passwd",
-    "shop_" + "\u0430" * 38, "\U0001f600", "hvs.aaaaaaaaaaaaaaaaaaaaaaaa", "a,b", " ", "\t\n", "null",
+    "shop_" + "\u0430" * 38, "\U0001f600", "hvs.aaaaaaaaaaaaaaaaaaaaaaaa", " ", "\t\n", "null",
     with_checksum("shop_" + encoded(62 ** 8 - 1, 8) + "a" * 24), with_checksum("shop_" + "0" * 8 + "a" * 24),
     with_checksum("shop_" + encoded(1, 8) + "a" * 24), with_checksum("SHOP_" + encoded(1, 8) + "a" * 24)])
 def test_nothing_is_told_of_a_hostile_text(leased, hostile):
@@ -179,8 +195,7 @@ def test_malformed_questions_are_the_askers_mistake(leased):
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     for raw in (b"token=%zz", b"token=%00", b"token=\xff\xfe", b"token=%ff", b"&".join(b"a%d=b" % i for i in range(1001))):
         assert leased.request("POST", "token/introspect", raw=raw, headers=form).status == 400, raw[:40]
-    assert leased.request("POST", "token/introspect", raw=b"token=a&token=b", headers=form).json == INACTIVE
-    for body in ({}, {"token": ["a"]}, {"token": {"a": 1}}):
+    for body in ({}, {"token": "a,b"}, {"token": ["a"]}, {"token": {"a": 1}}):
         assert leased.post("token/introspect", body).status == 400
     assert leased.get("token/introspect").status == 405
     assert leased.post("token/creds/shop", {"scope": "read admin"}).status == 400
@@ -294,7 +309,8 @@ def test_fsck_backup_and_restore_know_tokens(tmp_path):
             assert done.returncode == 0, done.stderr
             new.start()
             assert new.get("sys/health").json["held"] is True
-            assert introspect(new, kept.data["token"])["active"] is True
+            told = introspect(new, kept.data["token"])
+            assert told["active"] is True and told["jti"] == kept.data["jti"]
             assert introspect(new, ended.data["token"]) == INACTIVE
             assert new.put("sys/leases/renew", {"lease_id": kept.json["lease_id"]}).status == 200
             assert new.post("token/revoke", {"token": kept.data["token"]}).status == 200

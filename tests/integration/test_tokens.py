@@ -94,6 +94,19 @@ def test_a_token_ends_with_its_ttl(leased):
     assert answer.status == 403 and "permission denied" in answer.error
 
 
+def test_what_is_named_twice_is_not_called_revoked(leased):
+    """In a form, whose repeated names come joined: it looked like something that is long gone, which is no mistake."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    tokens = [child(leased)["client_token"] for _ in range(2)]
+    for pair in (tokens, tokens[:1] * 2):
+        answer = leased.request("POST", "auth/token/revoke", raw="&".join(f"token={one}" for one in pair).encode(), headers=form)
+        assert answer.status == 400 and "more than one" in answer.error, answer
+    assert all(alive(leased, token) for token in tokens)
+    for path in ("sys/leases/revoke", "sys/revoke"):
+        answer = leased.request("PUT", path, raw=b"lease_id=database/creds/app/a&lease_id=database/creds/app/b", headers=form)
+        assert answer.status == 400 and "more than one" in answer.error, answer
+
+
 def test_revoke_self_holds_at_once(leased):
     token = child(leased)["client_token"]
     assert leased.post("auth/token/revoke-self", token=token).status == 204

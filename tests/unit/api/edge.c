@@ -204,10 +204,28 @@ engine_needs_sudo(const struct engine_mount *mount, const char *path)
 }
 
 bool
+engine_is_open(const struct engine_mount *mount, const char *path)
+{
+	(void)mount;
+	(void)path;
+	return (false);
+}
+
+bool
 engine_takes_basic(const struct engine_mount *mount, const char *path)
 {
 	(void)mount;
 	return (strcmp(path, "introspect") == 0);
+}
+
+bool
+engine_also_reads(const struct engine_mount *mount, const char *path, char *ret_path, size_t size)
+{
+	(void)mount;
+	(void)path;
+	(void)ret_path;
+	(void)size;
+	return (false);
 }
 
 bool
