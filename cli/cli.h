@@ -45,9 +45,10 @@ struct cli_command {
 	const char *summary;
 	const char *help; /* options and examples */
 	/* Of its own, "--state", which takes a value; or several without: "--fix|--status". NULL:
-	 * none. */
+	 * none. CLI_OWN_OPTIONS: it reads its arguments itself, all of them. */
 	const char *option;
 };
+#define CLI_OWN_OPTIONS "*"
 extern const struct cli_command cli_commands[]; /* ends with a NULL name */
 
 int cli_run_get(const struct cli_options *options, int argc, char **argv);
@@ -64,6 +65,7 @@ int cli_run_delete(const struct cli_options *options, int argc, char **argv);
 int cli_run_reconcile(const struct cli_options *options, int argc, char **argv);
 int cli_run_abandon(const struct cli_options *options, int argc, char **argv);
 int cli_run_restore(const struct cli_options *options, int argc, char **argv);
+int cli_run_ssh(const struct cli_options *options, int argc, char **argv);
 int cli_run_list_path(const struct cli_options *options, int argc, char **argv);
 
 /* One line to stderr, "lease: ..", and returns code. */
@@ -71,11 +73,10 @@ int cli_fail(int code, const char *fmt, ...) LEASED_PRINTF(2, 3);
 /* The same, with how to get help for the command; CLI_USAGE. */
 int cli_usage(const char *command, const char *fmt, ...) LEASED_PRINTF(2, 3);
 
-/* Takes "--NAME VALUE" or "--NAME=VALUE" out of argv; *ret_value stays when it is not there. -1:
- * the value is missing. */
+/* "--NAME VALUE" or "--NAME=VALUE" out of argv; *ret_value stays without it. -1: no value. */
 int cli_option_take(int *argc, char **argv, const char *name, const char **ret_value);
 
-/* The same texts without what drives a terminal, as all that a server says is shown to people. */
+/* Without what drives a terminal, as all that a server says is shown to people. */
 void cli_print_safe(FILE *to, const char *text);
 
 /* ---- client.c ---- */

@@ -8,10 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <curl/curl.h>
-
 #include "base/jdec.h"
 #include "cli.h"
+#include "client_exit.h"
+#include "client_raw.h"
+#include "client_curl.h"
 #include "client_tls.h"
 
 #define SYSTEM_SOCKET "/run/leased/leased.sock"
@@ -30,6 +31,13 @@ static long request_timeout_s = TIMEOUT_S;
 struct buffer {
 	char *bytes;
 	size_t len, size;
+};
+
+struct call {
+	const char *method, *path, *query;
+	const json_t *body;
+	const char *if_none_match;
+	struct cli_raw *raw; /* NULL: the answer is JSON */
 };
 
 static size_t
@@ -82,13 +90,13 @@ address_find(char *ret_address, size_t size)
 	return (true);
 }
 
-/* path with everything but unreserved characters and '/' escaped; for curl_free(). */
+/* path with everything but unreserved characters and '/' escaped; for client_curl.free(). */
 static char *
 path_escape(CURL *curl, const char *path)
 {
 	char *escaped, *from, *to;
 
-	if ((escaped = curl_easy_escape(curl, path, 0)) == NULL)
+	if ((escaped = client_curl.easy_escape(curl, path, 0)) == NULL)
 		return (NULL);
 	for (from = to = escaped; *from != '\0'; from++, to++) {
 		*to = *from;
@@ -101,59 +109,14 @@ path_escape(CURL *curl, const char *path)
 	return (escaped);
 }
 
-/* No backend has failed: what is refused in a restored store waits for a person's word, and what
- * cannot be recorded for the audit's device. */
-#define HELD "restored from a backup and is held"
-#define UNRECORDED "the audit could not record"
-
-static int
-exit_of_status(long status, const char *error)
-{
-	/* The wire says 400 for all of these, in words that clients compare. */
-	static const struct {
-		const char *words;
-		enum cli_exit code;
-	} texts[] = {{"lease expired", CLI_EXPIRED}, {"past the max TTL", CLI_EXPIRED},
-	    {"invalid lease", CLI_NOT_FOUND}, {"lease not found", CLI_NOT_FOUND},
-	    {"unknown role: ", CLI_NOT_FOUND}, {"there is no static role named ", CLI_NOT_FOUND},
-	    {"there is no connection named ", CLI_NOT_FOUND},
-	    {"No secret engine mount at ", CLI_NOT_FOUND}, {HELD, CLI_NOT_READY}};
-	size_t i;
-
-	switch (status) {
-	case 400:
-		for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-			if (strstr(error, texts[i].words) != NULL)
-				return (texts[i].code);
-		return (CLI_FAILED);
-	case 401:
-	case 403:
-		return (CLI_DENIED);
-	case 404:
-		return (CLI_NOT_FOUND);
-	case 501:
-		return (CLI_NOT_READY);
-	case 503:
-		return (strstr(error, "is sealed") != NULL || strstr(error, HELD) != NULL ||
-				strstr(error, UNRECORDED) != NULL
-			    ? CLI_NOT_READY
-			    : CLI_BACKEND);
-	case 502:
-	case 504:
-	case 507:
-		return (CLI_BACKEND);
-	default:
-		return (status >= 200 && status < 300 ? CLI_OK : CLI_FAILED);
-	}
-}
-
 /* An answer without a text has it in a header alone. */
 static void
 take_request_id(CURL *curl, struct cli_reply *reply)
 {
 	struct curl_header *header;
 
-	if (curl_easy_header(curl, "X-Request-Id", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+	if (client_curl.easy_header(curl, "X-Request-Id", 0, CURLH_HEADER, -1, &header) ==
+	    CURLHE_OK)
 		(void)strlcpy(reply->request_id, header->value, sizeof(reply->request_id));
 }
 
@@ -178,6 +141,19 @@ error_text(struct cli_reply *reply)
 					 : "leased gave no reason",
 		    reply->status, reply->request_id[0] != '\0' ? ", request id " : "",
 		    reply->request_id);
+}
+
+/* What is no JSON goes to whoever asked for it. */
+static void
+raw_take(CURL *curl, struct cli_raw *raw, struct buffer *buf)
+{
+	struct curl_header *header;
+
+	if (client_curl.easy_header(curl, "ETag", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+		(void)strlcpy(raw->etag, header->value, sizeof(raw->etag));
+	raw->bytes = buf->bytes;
+	raw->len = buf->len;
+	memset(buf, 0, sizeof(*buf));
 }
 
 static void
@@ -207,7 +183,7 @@ answer_take(struct cli_reply *reply, const struct buffer *buf)
 	}
 	if (reply->status < 200 || reply->status >= 300) {
 		error_text(reply);
-		reply->code = exit_of_status(reply->status, reply->error);
+		reply->code = client_exit_of_status(reply->status, reply->error);
 	}
 }
 
@@ -228,18 +204,22 @@ token_find(void)
 }
 
 static struct curl_slist *
-headers_make(const char *token)
+headers_make(const char *token, const char *if_none_match)
 {
 	struct curl_slist *headers = NULL;
 	char line[TOKEN_MAX + 32];
 
-	headers = curl_slist_append(headers, "X-Vault-Request: true");
-	headers = curl_slist_append(headers, "Content-Type: application/json");
+	headers = client_curl.slist_append(headers, "X-Vault-Request: true");
+	headers = client_curl.slist_append(headers, "Content-Type: application/json");
 	/* No 100-continue round trip: what we send is small. */
-	headers = curl_slist_append(headers, "Expect:");
+	headers = client_curl.slist_append(headers, "Expect:");
+	if (if_none_match != NULL) {
+		(void)snprintf(line, sizeof(line), "If-None-Match: %s", if_none_match);
+		headers = client_curl.slist_append(headers, line);
+	}
 	if (token[0] != '\0') {
 		(void)snprintf(line, sizeof(line), "X-Vault-Token: %s", token);
-		headers = curl_slist_append(headers, line);
+		headers = client_curl.slist_append(headers, line);
 		leased_wipe(line, sizeof(line));
 	}
 	return (headers);
@@ -253,7 +233,7 @@ headers_free(struct curl_slist *headers)
 	for (line = headers; line != NULL; line = line->next)
 		if (strncmp(line->data, "X-Vault-Token", 13) == 0)
 			leased_wipe(line->data, strlen(line->data));
-	curl_slist_free_all(headers);
+	client_curl.slist_free_all(headers);
 }
 
 /* 0, or the reply says why not. */
@@ -273,7 +253,7 @@ url_set(CURL *curl, const char *path, const char *query, struct cli_reply *reply
 	if ((escaped = path_escape(curl, path)) == NULL)
 		goto out;
 	if (strncmp(address, "unix://", 7) == 0) {
-		(void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, address + 7);
+		(void)client_curl.easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, address + 7);
 		(void)snprintf(address, sizeof(address), "http://leased");
 	}
 	for (len = strlen(address); len > 0 && address[len - 1] == '/';)
@@ -281,10 +261,10 @@ url_set(CURL *curl, const char *path, const char *query, struct cli_reply *reply
 	r = asprintf(&url, "%s/v1/%s%s%s", address, escaped, query != NULL ? "?" : "",
 	    query != NULL ? query : "");
 	if (r >= 0)
-		(void)curl_easy_setopt(curl, CURLOPT_URL, url);
+		(void)client_curl.easy_setopt(curl, CURLOPT_URL, url);
 	free(r >= 0 ? url : NULL);
 out:
-	curl_free(escaped);
+	client_curl.free(escaped);
 	if (r < 0) {
 		reply->code = CLI_FAILED;
 		(void)snprintf(reply->error, sizeof(reply->error), "out of memory");
@@ -325,7 +305,7 @@ advice_on(CURL *curl, CURLcode code, long os_errno)
 		return ("Become a member of the group that owns the socket, or ask whoever runs "
 			"leased");
 	if (code == CURLE_OPERATION_TIMEDOUT &&
-	    curl_easy_getinfo(curl, CURLINFO_CONNECT_TIME_T, &connected_us) == CURLE_OK &&
+	    client_curl.easy_getinfo(curl, CURLINFO_CONNECT_TIME_T, &connected_us) == CURLE_OK &&
 	    connected_us > 0)
 		return ("Somebody listens there and does not answer: leased was stopped, or hangs. "
 			"Its log says what it did last");
@@ -333,7 +313,7 @@ advice_on(CURL *curl, CURLcode code, long os_errno)
 }
 
 static void
-transfer(CURL *curl, struct cli_reply *reply)
+transfer(CURL *curl, const struct call *call, struct cli_reply *reply)
 {
 	char why[CURL_ERROR_SIZE] = "", address[512];
 	const char *advice;
@@ -341,31 +321,36 @@ transfer(CURL *curl, struct cli_reply *reply)
 	CURLcode code;
 	long os_errno = 0;
 
-	(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
-	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &buf);
-	(void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
-	(void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-	(void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-	code = curl_easy_perform(curl);
+	(void)client_curl.easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
+	(void)client_curl.easy_setopt(curl, CURLOPT_WRITEDATA, &buf);
+	(void)client_curl.easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
+	(void)client_curl.easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+	(void)client_curl.easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+	code = client_curl.easy_perform(curl);
 	if (code == CURLE_OK) {
-		(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply->status);
+		(void)client_curl.easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply->status);
 		take_request_id(curl, reply);
-		answer_take(reply, &buf);
+		if (call->raw != NULL && reply->status == 304)
+			call->raw->unchanged = true;
+		else if (call->raw != NULL && reply->status == 200)
+			raw_take(curl, call->raw, &buf);
+		else
+			answer_take(reply, &buf);
 	} else {
 		(void)address_find(address, sizeof(address));
 		reply->code = CLI_UNREACHABLE;
 		/* curl's own words name a port, which a socket has not. */
 		if (strncmp(address, "unix://", 7) == 0 && code == CURLE_COULDNT_CONNECT &&
-		    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno) == CURLE_OK &&
+		    client_curl.easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno) == CURLE_OK &&
 		    os_errno != 0)
 			(void)snprintf(why, sizeof(why), "%s", strerror((int)os_errno));
 		advice = advice_on(curl, code, os_errno);
 		(void)snprintf(reply->error, sizeof(reply->error),
 		    "cannot reach leased at %s: %s. %s", address,
-		    why[0] != '\0' ? why : curl_easy_strerror(code),
+		    why[0] != '\0' ? why : client_curl.easy_strerror(code),
 		    advice != NULL ? advice : "Is it running, and is LEASE_ADDR right?");
 	}
-	(void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
+	(void)client_curl.easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
 	if (buf.bytes != NULL)
 		leased_wipe(buf.bytes, buf.size);
 	free(buf.bytes);
@@ -382,10 +367,10 @@ text_free(char *text)
 	free_fn(text);
 }
 
-void
-cli_request(const char *method, const char *path, const char *query, const json_t *body,
-    struct cli_reply *ret_reply)
+static void
+call_run(const struct call *call, struct cli_reply *ret_reply)
 {
+	struct leased_err err = LEASED_ERR_INIT;
 	struct curl_slist *headers = NULL;
 	const char *token = token_find();
 	char *text = NULL;
@@ -400,32 +385,70 @@ cli_request(const char *method, const char *path, const char *query, const json_
 		    TOKEN_MAX);
 		return;
 	}
-	if ((curl = curl_easy_init()) == NULL ||
-	    (body != NULL && (text = json_dumps(body, JSON_COMPACT)) == NULL)) {
+	if (client_curl_load(&err) != 0) {
+		ret_reply->code = CLI_FAILED;
+		(void)snprintf(ret_reply->error, sizeof(ret_reply->error), "%s", err.text);
+		return;
+	}
+	if ((curl = client_curl.easy_init()) == NULL ||
+	    (call->body != NULL && (text = json_dumps(call->body, JSON_COMPACT)) == NULL)) {
 		ret_reply->code = CLI_FAILED;
 		(void)snprintf(ret_reply->error, sizeof(ret_reply->error), "out of memory");
 		goto out;
 	}
-	if (url_set(curl, path, query, ret_reply) != 0)
+	if (url_set(curl, call->path, call->query, ret_reply) != 0)
 		goto out;
-	headers = headers_make(token);
-	(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-	(void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, request_timeout_s);
-	(void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 5L);
-	(void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	(void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-	(void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+	headers = headers_make(token, call->if_none_match);
+	(void)client_curl.easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	(void)client_curl.easy_setopt(curl, CURLOPT_CUSTOMREQUEST, call->method);
+	(void)client_curl.easy_setopt(curl, CURLOPT_TIMEOUT, request_timeout_s);
+	(void)client_curl.easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 5L);
+	(void)client_curl.easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	(void)client_curl.easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	(void)client_curl.easy_setopt(curl, CURLOPT_NOPROXY, "*");
 	cli_tls_setup(curl);
 	/* What is asked for is what the server judges: dots are not resolved here. */
-	(void)curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
+	(void)client_curl.easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
 	if (text != NULL)
-		(void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
-	transfer(curl, ret_reply);
+		(void)client_curl.easy_setopt(curl, CURLOPT_POSTFIELDS, text);
+	transfer(curl, call, ret_reply);
 out:
 	headers_free(headers);
 	text_free(text);
-	curl_easy_cleanup(curl);
+	client_curl.easy_cleanup(curl);
+}
+
+void
+cli_request(const char *method, const char *path, const char *query, const json_t *body,
+    struct cli_reply *ret_reply)
+{
+	struct call call = {.method = method, .path = path, .query = query, .body = body};
+
+	call_run(&call, ret_reply);
+}
+
+void
+cli_request_raw(const char *path, const char *query, const char *if_none_match,
+    struct cli_raw *ret_raw, struct cli_reply *ret_reply)
+{
+	struct call call = {.method = "GET", .path = path, .query = query};
+
+	memset(ret_raw, 0, sizeof(*ret_raw));
+	call.if_none_match = if_none_match;
+	call.raw = ret_raw;
+	call_run(&call, ret_reply);
+	if (ret_reply->code == CLI_OK && !ret_raw->unchanged && ret_raw->bytes == NULL) {
+		ret_reply->code = CLI_FAILED;
+		(void)snprintf(ret_reply->error, sizeof(ret_reply->error),
+		    "an empty answer: is this address leased?");
+	}
+}
+
+void
+cli_raw_clear(struct cli_raw *raw)
+{
+	free(raw->bytes);
+	memset(raw, 0, sizeof(*raw));
 }
 
 void

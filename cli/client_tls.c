@@ -8,6 +8,8 @@
 #include <openssl/x509_vfy.h>
 #include <stdlib.h>
 
+#include "client_curl.h"
+
 static const char *
 setting(const char *name, const char *of_vault)
 {
@@ -24,13 +26,13 @@ cli_tls_setup(CURL *curl)
 	const char *file = setting("LEASE_CACERT", "VAULT_CACERT");
 	const char *dir = setting("LEASE_CAPATH", "VAULT_CAPATH");
 
-	(void)curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
-	(void)curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
-	(void)curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	(void)client_curl.easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
+	(void)client_curl.easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
+	(void)client_curl.easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	/* Where somebody says whom to believe, nobody else is. */
 	if (file != NULL || dir != NULL) {
-		(void)curl_easy_setopt(curl, CURLOPT_CAINFO, file);
-		(void)curl_easy_setopt(curl, CURLOPT_CAPATH, dir);
+		(void)client_curl.easy_setopt(curl, CURLOPT_CAINFO, file);
+		(void)client_curl.easy_setopt(curl, CURLOPT_CAPATH, dir);
 	}
 }
 
@@ -60,7 +62,7 @@ cli_tls_advice(CURL *curl, CURLcode code)
 	long verified = -1;
 
 	if (code == CURLE_PEER_FAILED_VERIFICATION) {
-		(void)curl_easy_getinfo(curl, CURLINFO_SSL_VERIFYRESULT, &verified);
+		(void)client_curl.easy_getinfo(curl, CURLINFO_SSL_VERIFYRESULT, &verified);
 		return (advice_on_certificate(verified));
 	}
 	if (code == CURLE_SSL_CACERT_BADFILE)

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <curl/curl.h>
-
 #include "cli.h"
 
 static const char exit_codes[] =
@@ -122,6 +120,9 @@ const struct cli_command cli_commands[] = {
 	"examples:\n  lease delete database/roles/app\n", NULL},
     {"list-path", cli_run_list_path, "PATH", "list the keys below a path of the API",
 	"examples:\n  lease list-path database/roles\n", NULL},
+    {"ssh", cli_run_ssh, "[USER@]HOST [SSH-ARGUMENT]... | COMMAND",
+	"log in by SSH with a certificate that ends by itself",
+	"`lease ssh --help` lists the commands.\n", CLI_OWN_OPTIONS},
     {"restore", cli_run_restore, "status | release --takeover",
 	"see and end the hold of a restored store",
 	"A store that `leased restore` made of a backup is held: leased serves, and leaves the\n"
@@ -390,11 +391,11 @@ main(int argc, char **argv)
 		return (cli_usage("", "there is no command \"%s\"", argv[1]));
 	if (leased_secret_setup(&err) != 0)
 		return (cli_fail(CLI_FAILED, "%s", err.text));
-	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
-	argc = options_take(command, argc - 1, argv + 1, &options, &status);
+	argc--;
+	if (command->option == NULL || strcmp(command->option, CLI_OWN_OPTIONS) != 0)
+		argc = options_take(command, argc, argv + 1, &options, &status);
 	if (argc >= 0)
 		status = command->run(&options, argc, argv + 1);
-	curl_global_cleanup();
 	if (fflush(stdout) != 0 && status == CLI_OK)
 		return (cli_fail(CLI_FAILED, "the output could not be written"));
 	return (status);

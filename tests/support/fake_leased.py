@@ -34,6 +34,9 @@ class FakeLeased:
         return self
 
     def __exit__(self, *unused):
+        # Closed under the thread, its number could be the next one's listener, on which the thread would go on.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
         self._listener.close()
         self._dir.cleanup()
 
