@@ -14,7 +14,7 @@ def header(name, body):
 # A tree without a fault. Modules: base below http, store, lease; lease may include http's seam.
 CLEAN = {
     ".clang-format": "BasedOnStyle: LLVM\nIndentWidth: 8\nUseTab: Always\nBreakBeforeBraces: Linux\nAlwaysBreakAfterReturnType: TopLevelDefinitions\n",
-    "cmake/layers.txt": "# a comment\nbase:\nhttp: base\nstore: base\nlease: store http-seam\napi: lease\n",
+    "cmake/layers.txt": "# a comment\nbase:\nhttp: base\nstore: base\nlease: store http-seam\nengine: lease\napi: engine\n",
     "include/leased/error.h": header("LEASED_ERROR", "int leased_err_code(void);\n"),
     "broker/base/error.c": HEAD + "#include <leased/error.h>\n\nint\nleased_err_code(void)\n{\n\treturn (0);\n}\n",
     "broker/base/log.h": header("BASE_LOG", "int log_write(void);\n"),
@@ -24,6 +24,7 @@ CLEAN = {
     "broker/lease/lease.c": HEAD + '#include "base/log.h"\n#include "http/peer.h"\n#include "store/store.h"\n#include <stdio.h>\n\n'
                                    "int lease_enter(void);\n\nstatic int\nhelper(void)\n{\n\treturn (0);\n}\n\n"
                                    "int\nlease_enter(void)\n{\n\treturn (helper());\n}\n",
+    "broker/lease/plain/plain.c": HEAD + '#include "store/store.h"\n\nint lease_plain_one(void);\n\nint\nlease_plain_one(void)\n{\n\treturn (0);\n}\n',
     "broker/api/api.c": HEAD + '#include "store/store.h"\n',
     "broker/main.c": HEAD + '#include "http/http.h"\n\nint\nmain(void)\n{\n\treturn (0);\n}\n',
     "cli/main.c": HEAD + '#include "base/log.h"\n',
@@ -49,6 +50,7 @@ FAULTS = {
         ("broker/base/log.h", header("BASE_LOG", '#include "http/http.h"\n')),
         ("broker/lease/lease.c", HEAD + '#include "http/http.h"\n'),
         ("broker/lease/lease.c", HEAD + '#include "lease.h"\n'),
+        ("broker/lease/plain/plain.c", HEAD + '#include "api/api.h"\n'),
         ("broker/lease/lease.c", HEAD + "#include <http/http.h>\n"),
         ("broker/lease/lease.c", HEAD + '#include "leased/error.h"\n'),
         ("cli/main.c", HEAD + '#include "store/store.h"\n'),
@@ -61,6 +63,7 @@ FAULTS = {
     "name-prefix": [
         ("broker/lease/lease.c", HEAD + "int\nenter(void)\n{\n\treturn (0);\n}\n"),
         ("broker/lease/lease.c", HEAD + "int\nstore_enter(void)\n{\n\treturn (0);\n}\n"),
+        ("broker/lease/plain/plain.c", HEAD + "int\nlease_enter_plain(void)\n{\n\treturn (0);\n}\n"),
         ("broker/base/log.h", header("BASE_LOG", "int line_write(void);\n")),
         ("broker/base/error.c", HEAD + "int\nleased_secret_thing(void)\n{\n\treturn (0);\n}\n"),
         ("include/leased/error.h", header("LEASED_ERROR", "int leased_err_code(void);\nint err_code(void);\n")),
@@ -94,6 +97,7 @@ FAULTS = {
         ("docs/explanation/crash-windows.md", "`base_test` matrix: Mint, Other\n"),
     ],
     "metrics-reference": [("broker/lease/lease.c", HEAD + 'METRICS_COUNTER(made, "leased_made", "", "Made.");\n')],
+    "ssh-reference": [("broker/engine/ssh/mount.c", HEAD + 'static const struct engine_path paths[] = {{.verb = "roles"}};\n')],
     "executable-bit": [("tests/tool.py", "#!/usr/bin/python3\nprint()\n")],
 }
 

@@ -69,6 +69,11 @@ NOT_OF_AN_OPERATION |= {name: "tests/crash/test_rotation.py" for name in (
 NOT_OF_AN_OPERATION |= {name: "of the keys of JWTs: tests/integration/test_jwt_keys.py" for name in (
     "engine_jwt_before_generate", "engine_jwt_after_generate", "engine_jwt_before_write", "engine_jwt_write",
     "engine_jwt_after_write", "engine_jwt_role", "engine_jwt_after_sign")}
+NOT_OF_AN_OPERATION |= {f"engine_ssh_{name}": "of SSH certificates: tests/integration/test_ssh_kill.py" for name in (
+    "ca_before_write", "ca_write", "ca_after_write", "before_certify", "after_certify", "krl_write", "after_krl", "ban_write",
+    "ban_after_write", "sweep_page")}
+NOT_OF_AN_OPERATION |= {name: "of a list that is brought to a host: tests/integration/test_ssh_push.py" for name in (
+    "worker_push_uploading", "worker_push_rename")}
 NOT_OF_AN_OPERATION |= {name: "of a command: tests/integration/test_fsck.py" for name in ("store_check_repair",)}
 NOT_OF_AN_OPERATION |= {"config_load_read": "of a reload, which changes nothing yet: tests/integration/test_reload.py"}
 NOT_OF_AN_OPERATION |= {name: "of backup, restore and its hold: tests/integration/test_backup.py" for name in (

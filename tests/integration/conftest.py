@@ -6,6 +6,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
+from daemon import PRESET  # noqa: E402
 from mariadb_server import MariaDB  # noqa: E402
 from pg import Postgres  # noqa: E402
 
@@ -15,6 +16,17 @@ from pg import Postgres  # noqa: E402
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "needs_sandbox: what it shows is refused by the sandbox, which a build with sanitizers has not")
+
+
+def pytest_collection_modifyitems(items):
+    if PRESET in ("asan", "tsan"):
+        for item in items:
+            if item.get_closest_marker("needs_sandbox"):
+                item.add_marker(pytest.mark.skip(reason="a build with sanitizers has no sandbox, which is what refuses"))
 
 
 @pytest.fixture(scope="session")

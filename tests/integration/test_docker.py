@@ -299,3 +299,16 @@ def test_under_a_containers_filter_it_mints_and_says_what_it_lacks(server, old):
         assert job.revoke(credential).status == 204
         assert ("or the container keeps it away" in job.leased.output()) == old
         assert job.leased.stop() == 0
+
+
+def test_a_service_that_cannot_be_disabled_is_named():
+    """What scripts/packages installs must not run from the next boot on, unseen."""
+    text = (REPO / "scripts" / "packages").read_text()
+    release = text[text.index("release_services() {"):text.index("install_missing() {")]
+    said = subprocess.run(["bash", "-c", """set -euo pipefail
+as_root() { "$@"; }; restore_policy() { :; }; there() { [[ $1 == /lib/* ]]; }
+systemctl() { [ "${!#}" = good.service ] || { echo "no bus" >&2; return 1; }; }
+log=$(mktemp); new_units=" bad.service good.service"
+""" + release + "release_services; rm -f \"$log\""], capture_output=True, text=True, timeout=20)
+    assert said.returncode == 0 and "bad.service could not be disabled" in said.stderr and "no bus" in said.stderr, said
+    assert "good.service" not in said.stderr, said

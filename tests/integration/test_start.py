@@ -249,6 +249,16 @@ def test_dev_puts_no_key_into_a_directory_that_is_open_to_others(directory, mode
     assert not list(directory.iterdir())
 
 
+def test_a_data_directory_that_is_open_to_others_gets_no_root_key_beside_it(directory):
+    (directory / "data").mkdir()
+    (directory / "data").chmod(0o755)
+    path = directory / "leased.hcl"
+    path.write_text(CONFIG.replace("{dir}", str(directory)))
+    result = run("-config", str(path))
+    assert result.returncode == 1 and "chmod 700" in result.stderr + result.stdout, result
+    assert not (directory / "root.key").exists()
+
+
 def test_dev_takes_localhost_and_says_whole_paths(directory):
     (directory / "d").mkdir(mode=0o700)
     process = subprocess.Popen([BINARY, "--dev", "--dev-dir", "d", "--dev-listen-address", "localhost:0"],
